@@ -1,0 +1,211 @@
+"""The eight accelerometer augmentations (Um et al. 2017; Tang et al. 2020), batched, and their random composition.
+
+All the randomness of a window is one row of uniform numbers, and ``apply`` is a pure function of the windows and
+their rows. So windows are independent of each other, a generator's seed fixes the result, and splitting a batch changes
+nothing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import lru_cache
+from math import pi, sqrt
+
+import numpy as np
+import torch
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+
+class Augmentation(ABC):
+    """A random change of windows ``(B, 3, T)`` in g, with parameters of its own for every window."""
+
+    @abstractmethod
+    def draws(self, time: int) -> int:
+        """How many uniform numbers a window of ``time`` samples takes."""
+
+    @abstractmethod
+    def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """Change ``x`` ``(B, 3, T)`` as the numbers ``uniform`` ``(B, draws(T))`` in [0, 1) say; ``x`` stays as it is."""
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment ``x`` ``(B, 3, T)`` with numbers from ``generator``, which lives on the device of ``x``."""
+        uniform = torch.rand(len(x), self.draws(x.shape[-1]), generator=generator, device=x.device)
+        return self.apply(x, uniform.to(x.dtype))
+
+
+class Noise(Augmentation):
+    """Add Gaussian noise of standard deviation ``sigma`` (g) to every sample."""
+
+    def __init__(self, sigma: float = 0.1) -> None:
+        self.sigma = sigma
+
+    def draws(self, time: int) -> int:
+        """One number a sample and axis."""
+        return 3 * time
+
+    def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """See :class:`Augmentation`."""
+        return x + self.sigma * _normal(uniform).view_as(x)
+
+
+class Scale(Augmentation):
+    """Multiply each axis by its own factor N(1, sigma^2)."""
+
+    def __init__(self, sigma: float = 0.25) -> None:
+        self.sigma = sigma
+
+    def draws(self, time: int) -> int:
+        """One number an axis."""
+        return 3
+
+    def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """See :class:`Augmentation`."""
+        return x * (1 + self.sigma * _normal(uniform))[:, :, None]
+
+
+class Rotation(Augmentation):
+    """Rotate the sensor about a direction uniform on the sphere, by an angle uniform in (-pi, pi)."""
+
+    def draws(self, time: int) -> int:
+        """Three numbers for the direction, one for the angle."""
+        return 4
+
+    def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """See :class:`Augmentation`. Rodrigues' formula ``R = I + sin(a) K + (1 - cos(a)) K^2``."""
+        direction = torch.nn.functional.normalize(_normal(uniform[:, :3]), dim=-1)
+        angle = (uniform[:, 3] * 2 - 1)[:, None, None] * pi
+        identity = torch.eye(3, dtype=x.dtype, device=x.device)
+        cross = torch.linalg.cross(direction[:, None, :].expand(-1, 3, -1), identity.expand(len(x), 3, 3)).mT
+        return (identity + angle.sin() * cross + (1 - angle.cos()) * cross @ cross) @ x
+
+
+class Negate(Augmentation):
+    """Change the sign of every axis."""
+
+    def draws(self, time: int) -> int:
+        """Nothing is random."""
+        return 0
+
+    def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """See :class:`Augmentation`."""
+        return -x
+
+
+class TimeFlip(Augmentation):
+    """Reverse time."""
+
+    def draws(self, time: int) -> int:
+        """Nothing is random."""
+        return 0
+
+    def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """See :class:`Augmentation`."""
+        return x.flip(-1)
+
+
+class AxisShuffle(Augmentation):
+    """Permute the axes by one of the five permutations other than the identity."""
+
+    _PERMUTATIONS = torch.tensor([(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+
+    def draws(self, time: int) -> int:
+        """One number picks the permutation."""
+        return 1
+
+    def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """See :class:`Augmentation`."""
+        order = self._PERMUTATIONS.to(x.device)[(uniform[:, 0] * 5).long()]
+        return x.gather(1, order[:, :, None].expand_as(x))
+
+
+class SegmentPermutation(Augmentation):
+    """Cut the window at ``cuts`` different random points and shuffle the ``cuts + 1`` pieces."""
+
+    def __init__(self, cuts: int = 5) -> None:
+        self.cuts = cuts
+
+    def draws(self, time: int) -> int:
+        """The points, then the new place of each piece."""
+        return 2 * self.cuts + 1
+
+    def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """See :class:`Augmentation`."""
+        time = x.shape[-1]
+        points = (uniform[:, : self.cuts] * (time - self.cuts)).long().sort(-1).values
+        points = points + torch.arange(1, self.cuts + 1, device=x.device)
+        piece = torch.searchsorted(points, torch.arange(time, device=x.device).repeat(len(x), 1), right=True)
+        place = uniform[:, self.cuts :].argsort(-1).gather(-1, piece)
+        order = place.argsort(dim=-1, stable=True)
+        return x.gather(-1, order[:, None].expand_as(x))
+
+
+class TimeWarp(Augmentation):
+    """Play the window at a smooth random speed, by linear interpolation; first and last samples stay.
+
+    The speed is a cubic spline through ``knots`` evenly spaced values N(1, sigma^2), kept above a twentieth so that time never runs
+    backwards; its running sum, rescaled to the window, says where each sample is read.
+    """
+
+    def __init__(self, knots: int = 6, sigma: float = 0.2) -> None:
+        self.knots = knots
+        self.sigma = sigma
+
+    def draws(self, time: int) -> int:
+        """One number a knot."""
+        return self.knots
+
+    def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """See :class:`Augmentation`."""
+        time = x.shape[-1]
+        spline = torch.from_numpy(_spline_basis(self.knots, time)).to(x)
+        speed = ((1 + self.sigma * _normal(uniform)) @ spline.T).clamp_min(0.05)
+        elapsed = (speed[:, 1:] + speed[:, :-1]).cumsum(-1)
+        elapsed = torch.nn.functional.pad(elapsed / elapsed[:, -1:] * (time - 1), (1, 0))
+        left = elapsed.long().clamp(max=time - 2)
+        part = (elapsed - left)[:, None]
+        left = left[:, None].expand_as(x)
+        return x.gather(-1, left) * (1 - part) + x.gather(-1, left + 1) * part
+
+
+class RandomAugmentations(Augmentation):
+    """Apply to each window ``n`` different augmentations out of ``augmentations``, in random order."""
+
+    def __init__(self, augmentations: Sequence[Augmentation] | None = None, n: int = 2) -> None:
+        self.augmentations = default_augmentations() if augmentations is None else list(augmentations)
+        self.n = n
+
+    def draws(self, time: int) -> int:
+        """One number an augmentation to rank them, then those of each of the ``n`` chosen ones."""
+        return len(self.augmentations) + self.n * max(a.draws(time) for a in self.augmentations)
+
+    def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """See :class:`Augmentation`."""
+        kinds = len(self.augmentations)
+        chosen = uniform[:, :kinds].argsort(-1)[:, : self.n]
+        numbers = uniform[:, kinds:].chunk(self.n, dim=-1)
+        x = x.clone()
+        for kind_of_window, number in zip(chosen.unbind(-1), numbers, strict=True):
+            for kind, augmentation in enumerate(self.augmentations):
+                rows = (kind_of_window == kind).nonzero().squeeze(-1)
+                if len(rows):
+                    x[rows] = augmentation.apply(x[rows], number[rows, : augmentation.draws(x.shape[-1])])
+        return x
+
+
+def default_augmentations() -> list[Augmentation]:
+    """The eight augmentations with their default parameters (Tang et al. 2020)."""
+    return [Noise(), Scale(), Rotation(), Negate(), TimeFlip(), AxisShuffle(), SegmentPermutation(), TimeWarp()]
+
+
+def _normal(uniform: Tensor) -> Tensor:
+    """Standard normal numbers by the inverse distribution function."""
+    return torch.erfinv((uniform * 2 - 1).clamp(-1 + 1e-7, 1 - 1e-7)) * sqrt(2)
+
+
+@lru_cache(maxsize=8)
+def _spline_basis(knots: int, time: int) -> np.ndarray:
+    """``(time, knots)``: a cubic spline is linear in its knots' values, so one matrix evaluates them all."""
+    places = np.linspace(0, time - 1, knots)
+    return np.asarray(CubicSpline(places, np.eye(knots))(np.arange(time)))

@@ -1,0 +1,140 @@
+"""What a checkpoint carries beside weights, and how trained parts are read back.
+
+A checkpoint is Lightning's, with one more entry: the format, the plain configuration of the model and the salted hashes of the
+participants it was trained on. It is read with ``weights_only=True`` (no pickled code), and its configuration may name
+classes of this package alone.
+"""
+
+from __future__ import annotations
+
+import pickle
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from relcon_lightning.data.datamodule import CandidateDataModule
+from relcon_lightning.data.splits import hash_participants
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.nets import MotifDistance
+
+KEY = "relcon_lightning"
+FORMAT = 1
+_PACKAGE = "relcon_lightning."
+
+
+class Provenance(Callback):
+    """Writes into each checkpoint what is needed to read it back and to keep its participants out of a test.
+
+    Args:
+        config: The resolved configuration of the run, plain Python.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the entry."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, CandidateDataModule)
+        salt = f"{self.config['data']['name']}-{self.config['seed']}"
+        trained_on = data.split.train + data.split.validation
+        checkpoint[KEY] = {
+            "format": FORMAT,
+            "version": version("relcon-lightning"),
+            "config": self.config,
+            "participants": {"salt": salt, "hashes": hash_participants(trained_on, salt)},
+        }
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Load a checkpoint of this package on the CPU.
+
+    Raises:
+        ConfigError: No such file, not a checkpoint, one that would run code, or one of another program or format.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        raise ConfigError(f"There is no checkpoint at {path}. Train one with relcon-pretrain, or correct the path.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ConfigError(f"{path} is not a checkpoint that can be read safely: {error}") from error
+    if not isinstance(checkpoint, dict) or KEY not in checkpoint:
+        raise ConfigError(f"{path} was not written by relcon-pretrain: it has no entry {KEY!r}.")
+    if checkpoint[KEY]["format"] != FORMAT:
+        raise ConfigError(
+            f"{path} has checkpoint format {checkpoint[KEY]['format']}, this version reads {FORMAT}: upgrade relcon-lightning."
+        )
+    return checkpoint
+
+
+def load_distance(checkpoint: str | Path) -> MotifDistance:
+    """The motif distance of a run with ``model=distance`` (or of RelCon, which carries its own), in evaluation mode.
+
+    Raises:
+        ConfigError: The checkpoint is missing or has no motif distance, or its weights have another shape than its configuration.
+    """
+    content = read_checkpoint(checkpoint)
+    method = content[KEY]["config"]["model"]["method"]
+    if "channels" not in method.get("distance", {}):
+        raise ConfigError(
+            f"{checkpoint} holds no motif distance but model={content[KEY]['config']['model']['name']}: "
+            "give model.distance_checkpoint=PATH of a run with model=distance."
+        )
+    distance = _restore(method["distance"], content, "distance.", checkpoint)
+    assert isinstance(distance, MotifDistance)
+    return distance
+
+
+def load_encoder(path: str | Path) -> nn.Module:
+    """The encoder of a pre-training run, in evaluation mode: ``encoder(x (B, 3, T) in g) -> (B, encoder.dim)``.
+
+    Args:
+        path: A checkpoint, or the folder of a run (its last checkpoint).
+
+    Raises:
+        ConfigError: As :func:`read_checkpoint`, or the checkpoint has no encoder.
+    """
+    content = read_checkpoint(path)
+    if "encoder" not in content[KEY]["config"]["model"]["method"]:
+        raise ConfigError(f"{path} holds no encoder: it is a run with model={content[KEY]['config']['model']['name']}.")
+    return _restore(content[KEY]["config"]["model"]["method"]["encoder"], content, "encoder.", path)
+
+
+def build(config: dict[str, Any]) -> Any:
+    """Instantiate a configuration found in a checkpoint, which may name this package's classes alone.
+
+    Raises:
+        ConfigError: It names anything else.
+    """
+    foreign = [target for target in _targets(config) if not target.startswith(_PACKAGE)]
+    if foreign:
+        raise ConfigError(f"The checkpoint's configuration names {foreign[0]!r}; only classes of relcon_lightning are built.")
+    return instantiate(config)
+
+
+def _targets(config: Any) -> list[str]:
+    if isinstance(config, dict):
+        own = [str(value) for key, value in config.items() if key == "_target_"]
+        return own + [target for value in config.values() for target in _targets(value)]
+    return [target for value in config for target in _targets(value)] if isinstance(config, list) else []
+
+
+def _restore(config: dict[str, Any], content: dict[str, Any], prefix: str, path: str | Path) -> nn.Module:
+    net: nn.Module = build(config)
+    weights = {name.removeprefix(prefix): w for name, w in content["state_dict"].items() if name.startswith(prefix)}
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigError(f"The weights in {path} do not fit its configuration: {error}") from error
+    return net.eval()

@@ -1,0 +1,1 @@
+"""The commands: each composes its configuration, instantiates and calls."""

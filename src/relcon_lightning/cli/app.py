@@ -1,0 +1,59 @@
+"""What the commands share: where the configuration lives, and errors without a traceback."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+
+import relcon_lightning
+from relcon_lightning.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
+
+
+def config_folder() -> str:
+    """The ``conf`` folder: inside the installed package, or at the top of the checkout of an editable install."""
+    package = Path(relcon_lightning.__file__).parent
+    folders = [package / "conf", package.parents[1] / "conf"]
+    return str(next((folder for folder in folders if folder.is_dir()), folders[0]))
+
+
+def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Make a function of a composed configuration into a Hydra command with the entry file ``conf/<name>.yaml``."""
+
+    def decorate(function: Callable[[DictConfig], None]) -> Callable[[], None]:
+        @wraps(function)
+        def run(config: DictConfig) -> None:
+            try:
+                function(config)
+            except (ConfigError, DataError) as error:
+                _stop(error)
+            except InstantiationException as error:  # Hydra wraps what a constructor raises
+                if not isinstance(error.__cause__, ConfigError | DataError):
+                    raise
+                _stop(error.__cause__)
+
+        app: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=name, version_base="1.3")(run)
+        return app
+
+    return decorate
+
+
+def _stop(error: Exception) -> None:
+    log.error("%s", error)
+    sys.exit(2)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain Python, fit for a checkpoint that loads with ``weights_only=True``."""
+    content = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}

@@ -1,0 +1,150 @@
+"""The one LightningDataModule of all methods: anchors and same-participant candidates, straight from a cohort store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from relcon_lightning.data.sampling import CandidateSampler
+from relcon_lightning.data.splits import Split, ratio_split
+from relcon_lightning.data.store import CohortStore
+
+log = logging.getLogger(__name__)
+
+Batch = dict[str, Tensor]
+_VALIDATION_SEED = 1_000_003  # keeps validation draws apart from the training draws of the same seed
+
+
+class CandidateBatches(Dataset[Batch]):
+    """Item k is the whole batch of step k on this rank: one read a shard, no collation."""
+
+    def __init__(self, store: CohortStore, sampler: CandidateSampler, rank: int, world_size: int) -> None:
+        self.store, self.sampler, self.rank, self.world_size = store, sampler, rank, world_size
+
+    def __getitem__(self, step: int) -> Batch:
+        """``anchor (B, 3, T)``, ``candidates (B, c, 3, T)`` in g, ``participant (B,)``, ``recording`` and ``start (B, 1 + c)``."""
+        draw = self.sampler.draw(step, self.rank, self.world_size)
+        windows = self.store.gather(draw.recordings.ravel(), draw.starts.ravel(), self.sampler.window)
+        signal = torch.from_numpy(windows).view(*draw.recordings.shape, 3, self.sampler.window)
+        return {
+            "anchor": signal[:, 0].contiguous(),
+            "candidates": signal[:, 1:].contiguous(),
+            "participant": torch.from_numpy(draw.participants.astype(np.int64)),
+            "recording": torch.from_numpy(draw.recordings.astype(np.int64)),
+            "start": torch.from_numpy(draw.starts.astype(np.int64)),
+        }
+
+
+class Steps(Sampler[int]):
+    """The steps of a run, from the one it resumes at; its length is that of the whole run, as Lightning counts."""
+
+    def __init__(self, first: int, total: int) -> None:
+        self.first, self.total = first, total
+
+    def __iter__(self) -> Iterator[int]:
+        """The steps still to do."""
+        return iter(range(self.first, self.total))
+
+    def __len__(self) -> int:
+        """All steps of the run."""
+        return self.total
+
+
+class CandidateDataModule(L.LightningDataModule):
+    """Batches of anchors and within-participant candidates, split by participant.
+
+    Args:
+        store: Folder of the cohort store.
+        window_s: Length of a window in seconds.
+        sampling_rate: Hz that the model expects; a store of another rate is refused.
+        n_candidates: c, windows of the same participant drawn for each anchor.
+        batch_size: Anchors a batch and device.
+        participants_per_batch: See :class:`~relcon_lightning.data.sampling.CandidateSampler`.
+        ratios: Participants for training, validation and test (the paper: 10, 3, 3).
+        split: Ready-made split; overrides ``ratios``.
+        split_seed: Of the division of the participants; apart from ``seed``, so that runs of several seeds share a test set.
+        seed: Of all draws.
+        val_batches: Validation batches, the same at every validation.
+        num_workers: Processes that read ahead. Batches do not depend on it.
+    """
+
+    def __init__(
+        self,
+        store: str | Path,
+        window_s: float = 2.56,
+        sampling_rate: float = 100.0,
+        n_candidates: int = 20,
+        batch_size: int = 64,
+        participants_per_batch: int | None = None,
+        ratios: tuple[float, float, float] = (10, 3, 3),
+        split: Split | None = None,
+        split_seed: int = 0,
+        seed: int = 0,
+        val_batches: int = 4,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        self.path = Path(store)
+        self.window = round(window_s * sampling_rate)
+        self.sampling_rate = sampling_rate
+        self.n_candidates, self.batch_size, self.participants_per_batch = n_candidates, batch_size, participants_per_batch
+        self.ratios, self.split, self.split_seed, self.seed = ratios, split, split_seed, seed
+        self.val_batches, self.num_workers = val_batches, num_workers
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the store, divide its participants and prepare the samplers.
+
+        Raises:
+            DataError: No store at the path, a store of another rate, or participants without enough windows.
+        """
+        self.store = CohortStore.open(self.path)
+        self.store.check_rate(self.sampling_rate)
+        if self.split is None:
+            ids = self.store.participants["participant_id"].tolist()
+            self.split = ratio_split(ids, tuple(self.ratios), self.split_seed)
+        self.train_sampler = self._sampler(self.split.train, self.seed)
+        self.val_sampler = self._sampler(self.split.validation, self.seed + _VALIDATION_SEED)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Steps ``trainer.global_step`` to ``trainer.max_steps`` (one endless epoch to Lightning)."""
+        trainer = self.trainer
+        if trainer is None:
+            return self._loader(self.train_sampler, Steps(0, 2**31))
+        return self._loader(self.train_sampler, Steps(trainer.global_step, trainer.max_steps))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The same ``val_batches`` batches each time."""
+        return self._loader(self.val_sampler, Steps(0, self.val_batches))
+
+    def _sampler(self, participants: tuple[str, ...], seed: int) -> CandidateSampler:
+        each = self.participants_per_batch
+        return CandidateSampler(
+            self.store.recordings,
+            participants,
+            self.window,
+            self.n_candidates,
+            self.batch_size if each is None else self.batch_size // each * min(each, len(participants)),
+            None if each is None else min(each, len(participants)),
+            seed,
+        )
+
+    def _loader(self, sampler: CandidateSampler, steps: Steps) -> DataLoader[Batch]:
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return DataLoader(
+            CandidateBatches(self.store, sampler, rank, world_size),
+            batch_size=None,
+            sampler=steps,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+

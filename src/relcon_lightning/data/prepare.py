@@ -1,0 +1,73 @@
+"""From a source of recordings to a cohort store at the model's rate."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from rich.progress import track
+
+from relcon_lightning.data.manifest import MANIFEST
+from relcon_lightning.data.recording import CohortInfo, Recording
+from relcon_lightning.data.resample import check_unit, resample
+from relcon_lightning.data.store import CohortStore
+
+log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """A public data set or a person's own files."""
+
+    info: CohortInfo
+    """Describes the original recordings, ``info.sampling_rate`` their nominal rate."""
+
+    def recordings(self) -> Iterator[Recording]:
+        """The recordings at their own rate, one at a time, in g.
+
+        Raises:
+            DataError: A file is missing or not what it should be.
+        """
+        ...
+
+
+def prepare(source: Source, path: str | Path, sampling_rate: float = 100.0, overwrite: bool = False) -> CohortStore:
+    """Resample the recordings of ``source``, check their unit and write the store; an existing one is kept.
+
+    Args:
+        source: Of the recordings.
+        path: Folder of the store.
+        sampling_rate: Hz of the store.
+        overwrite: Replace an existing store.
+
+    Raises:
+        DataError: The source cannot be read, a recording is not in g, or the existing store has another rate.
+    """
+    path = Path(path)
+    if (path / MANIFEST).exists() and not overwrite:
+        store = CohortStore.open(path)
+        store.check_rate(sampling_rate)
+        log.info("Store %s is there already.", path)
+        return store
+    recordings = track(source.recordings(), description=f"Preparing {source.info.name}")
+    resampled = (_at_rate(recording, sampling_rate) for recording in recordings)
+    store = CohortStore.write(path, resampled, replace(source.info, sampling_rate=sampling_rate))
+    log.info("Store %s: %s", path, summary(store))
+    return store
+
+
+def summary(store: CohortStore) -> str:
+    """One line: participants, recordings, hours, labels, what was left out."""
+    hours = store.recordings["n_samples"].sum() / store.sampling_rate / 3600
+    left_out = f", {len(store.excluded)} recordings left out (see cohort.json)" if store.excluded else ""
+    return (
+        f"{len(store.participants)} participants, {len(store.recordings)} recordings, {hours:.2f} h at {store.sampling_rate:g} Hz, "
+        f"{store.segments['label'].nunique()} labels{left_out}."
+    )
+
+
+def _at_rate(recording: Recording, rate: float) -> Recording:
+    check_unit(recording.signal, f"Recording {recording.recording_id} of participant {recording.participant_id}")
+    return replace(recording, signal=resample(recording.signal, recording.sampling_rate, rate), sampling_rate=rate)

@@ -1,0 +1,77 @@
+"""A recording of one participant, and the description of a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from relcon_lightning.errors import DataError
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a recording with a label, numeric targets or both.
+
+    Attributes:
+        start_s: Seconds from the start of the recording.
+        end_s: Seconds; exclusive.
+        label: Class, e.g. an exercise.
+        targets: Numbers to regress, e.g. stride velocity in m/s.
+    """
+
+    start_s: float
+    end_s: float
+    label: str | None = None
+    targets: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An uninterrupted recording: ``signal`` ``(n, 3)`` in g at ``sampling_rate`` Hz.
+
+    Raises:
+        DataError: The signal has another shape, the rate is not a positive number, or a segment lies outside the recording.
+    """
+
+    recording_id: str
+    participant_id: str
+    signal: np.ndarray
+    sampling_rate: float
+    segments: tuple[Segment, ...] = ()
+    start_time: float | None = None  # unix seconds
+    attributes: Mapping[str, str | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.signal.ndim != 2 or self.signal.shape[1] != 3:
+            raise DataError(f"Recording {self.recording_id}: expected a signal (samples, 3), found {self.signal.shape}.")
+        if not (np.isfinite(self.sampling_rate) and self.sampling_rate > 0):
+            raise DataError(f"Recording {self.recording_id}: expected a rate above 0 Hz, found {self.sampling_rate}.")
+        end = len(self.signal) / self.sampling_rate + 1.5 / self.sampling_rate
+        for segment in self.segments:
+            if not 0 <= segment.start_s < segment.end_s <= end:
+                raise DataError(
+                    f"Recording {self.recording_id}: segment {segment.start_s}-{segment.end_s} s is not inside 0-{end:.2f} s."
+                )
+
+
+@dataclass(frozen=True)
+class CohortInfo:
+    """Where a cohort comes from and how it was recorded.
+
+    Attributes:
+        name: Short, as in ``data=name``.
+        sampling_rate: Hz, of the stored signals.
+        position: Of the sensor on the body.
+        source: Where the recordings can be had.
+        licence: Of the recordings.
+        citation: To be given when results are published.
+    """
+
+    name: str
+    sampling_rate: float
+    position: str
+    source: str
+    licence: str
+    citation: str

@@ -1,0 +1,70 @@
+"""Smartwatch recordings of shoulder exercises (Burns et al. 2018), as the package seglearn 1.2.5 carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from relcon_lightning.data.manifest import checksum
+from relcon_lightning.data.recording import CohortInfo, Recording, Segment
+from relcon_lightning.data.sources.restricted_pickle import load_pickled_npy
+from relcon_lightning.errors import DataError
+
+_FILE = "seglearn/data/watch_dataset.npy"
+_SHA256 = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
+_MEND = "pip install --no-deps seglearn==1.2.5"
+
+
+class WatchExercises:
+    """10 people, 7 exercises with each arm, 140 recordings at 50 Hz, wrist; each recording is one exercise.
+
+    The file is read where the package is installed; the package is not imported.
+
+    Args:
+        raw_dir: Folder that holds ``watch_dataset.npy``, instead of the installed package.
+
+    Raises:
+        DataError: The file is missing or is not the one that was published.
+    """
+
+    info = CohortInfo(
+        name="watch",
+        sampling_rate=50.0,
+        position="wrist",
+        source="PyPI package seglearn 1.2.5, seglearn/data/watch_dataset.npy",
+        licence="BSD-3-Clause",
+        citation=(
+            "Burns, Leung, Hardisty, Whyne, Henry, McLachlin (2018). Shoulder physiotherapy exercise recognition: machine "
+            "learning the inertial signals from a smartwatch. Physiological Measurement 39(7)."
+        ),
+    )
+
+    def __init__(self, raw_dir: str | Path | None = None) -> None:
+        self.path = _installed() if raw_dir is None else Path(raw_dir) / Path(_FILE).name
+        if not self.path.is_file():
+            raise DataError(f"{self.path} is missing. Get it with: {_MEND}")
+        if checksum(self.path) != _SHA256:
+            raise DataError(f"{self.path} is not the published file (its SHA-256 differs). Get it with: {_MEND}")
+
+    def recordings(self) -> Iterator[Recording]:
+        """One recording an exercise and arm, with the exercise as the label of its one segment."""
+        content = load_pickled_npy(self.path)
+        rows = zip(content["X"], content["y"], content["subject"], content["side"], strict=True)
+        for signal, exercise, subject, side in rows:
+            participant, label = f"watch-{int(subject):02d}", content["y_labels"][int(exercise)]
+            yield Recording(
+                recording_id=f"{participant}-side{int(side)}-{label}",
+                participant_id=participant,
+                signal=signal[:, :3],
+                sampling_rate=self.info.sampling_rate,
+                segments=(Segment(0.0, len(signal) / self.info.sampling_rate, label),),
+                attributes={"side": f"side{int(side)}"},
+            )
+
+
+def _installed() -> Path:
+    try:
+        return Path(str(distribution("seglearn").locate_file(_FILE)))
+    except PackageNotFoundError as error:
+        raise DataError(f"The package that carries the watch recordings is not installed: {_MEND}") from error

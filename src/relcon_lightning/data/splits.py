@@ -1,0 +1,119 @@
+"""Dividing participants: always by their ids, never by row numbers (paper section 4; METHODS of every table).
+
+A participant is in exactly one part, and one that a model was pre-trained on is not in its test set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from relcon_lightning.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Participant ids of each part, sorted.
+
+    Raises:
+        DataError: A participant is in two parts, or training or test is empty.
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for part in ("train", "validation", "test"):
+            object.__setattr__(self, part, tuple(sorted(getattr(self, part))))
+        for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+            shared = set(getattr(self, first)) & set(getattr(self, second))
+            if shared:
+                raise DataError(f"Participants {sorted(shared)} are in both {first} and {second}; each may be in one part only.")
+        if not self.train or not self.test:
+            raise DataError(f"A split needs participants to train and to test on; this one has {self.sizes()}.")
+
+    def sizes(self) -> dict[str, int]:
+        """Participants in each part."""
+        return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
+
+    def save(self, path: str | Path) -> None:
+        """Write the ids as JSON."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Split:
+        """Read what :meth:`save` wrote."""
+        return cls(**{part: tuple(ids) for part, ids in json.loads(Path(path).read_text()).items()})
+
+
+def ratio_split(participants: Collection[str], ratios: Sequence[float] = (10, 3, 3), seed: int = 0) -> Split:
+    """Divide participants at random in the ratio train : validation : test.
+
+    Counts are rounded by largest remainder, and every part with a ratio above 0 gets at least one participant. The result
+    depends on the ids and the seed, not on their order.
+
+    Raises:
+        ConfigError: Ratios are negative or not three.
+        DataError: Fewer participants than parts.
+    """
+    if len(ratios) != 3 or min(ratios) < 0 or sum(ratios) == 0:
+        raise ConfigError(f"data.ratios={list(ratios)}: expected three numbers, none negative, for train, validation, test.")
+    ids = sorted(set(participants))
+    share = np.asarray(ratios, dtype=float) / sum(ratios) * len(ids)
+    counts = np.maximum(np.floor(share).astype(int), share > 0)
+    if counts.sum() > len(ids) and len(ids) < np.count_nonzero(share):
+        raise DataError(f"{len(ids)} participants cannot be divided into {np.count_nonzero(share)} parts.")
+    while counts.sum() != len(ids):
+        step = 1 if counts.sum() < len(ids) else -1
+        movable = np.where((counts > 1) | (step > 0), step * (share - counts), -np.inf)
+        counts[np.where(share > 0, movable, -np.inf).argmax()] += step
+    shuffled = [ids[i] for i in np.random.default_rng(seed).permutation(len(ids))]
+    first, second = counts[0], counts[0] + counts[1]
+    return Split(tuple(shuffled[:first]), tuple(shuffled[first:second]), tuple(shuffled[second:]))
+
+
+def k_fold(participants: Collection[str], k: int, seed: int = 0) -> Iterator[Split]:
+    """k splits; each participant is tested once, and the next fold's test participants are the validation part.
+
+    Raises:
+        ConfigError: k is below 3 or above the number of participants.
+    """
+    ids = sorted(set(participants))
+    if not 3 <= k <= len(ids):
+        raise ConfigError(f"k={k} folds of {len(ids)} participants: expected 3 to {len(ids)}.")
+    folds = np.array_split(np.random.default_rng(seed).permutation(len(ids)), k)
+    for i in range(k):
+        rest = np.concatenate([fold for j, fold in enumerate(folds) if j not in (i, (i + 1) % k)])
+        yield Split(*(tuple(ids[p] for p in part) for part in (rest, folds[(i + 1) % k], folds[i])))
+
+
+def leave_one_out(participants: Collection[str], seed: int = 0) -> Iterator[Split]:
+    """One split a participant, who is tested on; see :func:`k_fold`."""
+    return k_fold(participants, len(set(participants)), seed)
+
+
+def hash_participants(participants: Collection[str], salt: str) -> list[str]:
+    """Salted SHA-256 of each id, sorted: enough to recognise a participant, not to name one."""
+    return sorted(hashlib.sha256(f"{salt}\0{name}".encode()).hexdigest() for name in participants)
+
+
+def refuse_leakage(test: Collection[str], hashes: Collection[str], salt: str) -> None:
+    """Stop when a test participant is among the hashed ones that a model was trained on.
+
+    Raises:
+        DataError: With the count and the way out.
+    """
+    seen = [name for name in test if hash_participants([name], salt)[0] in set(hashes)]
+    if seen:
+        raise DataError(
+            f"{len(seen)} of {len(test)} test participants were used to pre-train this checkpoint, e.g. {seen[0]}: the result "
+            "would be worthless. Evaluate with the data.split_seed and data.ratios of the pre-training, or on other people."
+        )

@@ -1,0 +1,148 @@
+"""The cohort store: a folder of tables and memory-mapped signals that random windows are read from.
+
+``cohort.json`` (description, sizes and checksums of all other files), ``participants.parquet``, ``recordings.parquet``,
+``segments.parquet`` and ``signals/00000.npy`` ...: each a ``(N, 3)`` float32 array in g that holds recordings one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from relcon_lightning.data.manifest import MANIFEST, SCHEMA, TABLES, checksum
+from relcon_lightning.data.recording import CohortInfo, Recording
+from relcon_lightning.data.write import SHARD_SAMPLES, write_store
+from relcon_lightning.errors import DataError
+
+class CohortStore:
+    """Reads a cohort. Opening reads the tables and checks every file's size, never the signals.
+
+    Signals are mapped lazily, so that a store can be sent to the workers of a loader.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.info = CohortInfo(**manifest["info"])
+        self.excluded: dict[str, str] = manifest["excluded"]
+        self._files: dict[str, dict[str, Any]] = manifest["files"]
+        self.participants, self.recordings, self.segments = (pd.read_parquet(path / f"{table}.parquet") for table in TABLES)
+        self._shard = self.recordings["shard"].to_numpy()
+        self._offset = self.recordings["offset"].to_numpy()
+        self._samples = self.recordings["n_samples"].to_numpy()
+
+    @classmethod
+    def open(cls, path: str | Path) -> CohortStore:
+        """Open the store in folder ``path``.
+
+        Raises:
+            DataError: No store there, one of another version, or a file of it is missing or truncated; names the file.
+        """
+        path = Path(path)
+        manifest_path = path / MANIFEST
+        if not manifest_path.is_file():
+            raise DataError(f"There is no cohort store at {path} (no {MANIFEST}). Write one with relcon-prepare data=NAME.")
+        try:
+            manifest = json.loads(manifest_path.read_text())
+            schema, files = manifest["schema"], manifest["files"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{manifest_path} is damaged ({error}); prepare the store again with overwrite=true.") from error
+        if schema != SCHEMA:
+            raise DataError(f"{manifest_path} has schema {schema}, this version reads {SCHEMA}; prepare the store again.")
+        for name, expected in files.items():
+            file = path / name
+            size = file.stat().st_size if file.is_file() else None
+            if size != expected["bytes"]:
+                found = "is missing" if size is None else f"has {size} bytes"
+                raise DataError(f"{file} {found}, expected {expected['bytes']} bytes; prepare the store again with overwrite=true.")
+        return cls(path, manifest)
+
+    @classmethod
+    def write(
+        cls, path: str | Path, recordings: Iterable[Recording], info: CohortInfo, shard_samples: int = SHARD_SAMPLES
+    ) -> CohortStore:
+        """Write recordings as a store and open it; see :func:`~relcon_lightning.data.write.write_store`."""
+        write_store(path, recordings, info, shard_samples)
+        return cls.open(path)
+
+    @property
+    def sampling_rate(self) -> float:
+        """Hz."""
+        return self.info.sampling_rate
+
+    def check_rate(self, expected: float) -> None:
+        """Refuse a store whose rate is not the model's.
+
+        Raises:
+            DataError: With both rates and the way out.
+        """
+        if abs(self.sampling_rate - expected) > 1e-6 * expected:
+            raise DataError(
+                f"{self.path} holds signals at {self.sampling_rate:g} Hz but {expected:g} Hz are expected: prepare it again with "
+                f"data.sampling_rate={expected:g} overwrite=true, or set data.sampling_rate={self.sampling_rate:g}."
+            )
+
+    def verify(self) -> None:
+        """Compare the checksum of every file with the manifest.
+
+        Raises:
+            DataError: Names the file that was changed.
+        """
+        for name, expected in self._files.items():
+            if checksum(self.path / name) != expected["sha256"]:
+                raise DataError(f"{self.path / name} was changed: its SHA-256 is not the one in {MANIFEST}.")
+
+    def read(self, recording_id: str, start: int, stop: int) -> np.ndarray:
+        """Samples ``start`` to ``stop`` of a recording, ``(stop - start, 3)`` float32 in g.
+
+        Raises:
+            DataError: No such recording, or samples outside of it.
+        """
+        if recording_id not in self._rows.index:
+            raise DataError(f"{self.path} has no recording {recording_id!r}.")
+        row = int(self._rows[recording_id])
+        if not 0 <= start <= stop <= self._samples[row]:
+            raise DataError(f"Recording {recording_id} has {self._samples[row]} samples; {start} to {stop} were asked for.")
+        begin = self._offset[row]
+        return np.array(self._signals[self._shard[row]][begin + start : begin + stop])
+
+    def gather(self, recording_rows: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+        """Many windows at once: ``(k, 3, length)`` float32 in g, one indexed read a shard.
+
+        Args:
+            recording_rows: ``(k,)`` row numbers of :attr:`recordings`.
+            starts: ``(k,)`` first samples.
+            length: Samples of each window.
+
+        Raises:
+            DataError: A window reaches outside of its recording.
+        """
+        outside = (starts < 0) | (starts + length > self._samples[recording_rows])
+        if outside.any():
+            worst = int(np.flatnonzero(outside)[0])
+            name = self.recordings["recording_id"].iloc[int(recording_rows[worst])]
+            raise DataError(f"Recording {name}: {length} samples from {starts[worst]} reach outside of it.")
+        shards = self._shard[recording_rows]
+        begin = self._offset[recording_rows] + starts
+        windows = np.empty((len(starts), 3, length), dtype=np.float32)
+        for shard in np.unique(shards):
+            chosen = np.flatnonzero(shards == shard)
+            samples = begin[chosen, None] + np.arange(length)
+            windows[chosen] = self._signals[shard][samples].transpose(0, 2, 1)
+        return windows
+
+    @cached_property
+    def _rows(self) -> pd.Series[int]:
+        return pd.Series(np.arange(len(self.recordings)), index=self.recordings["recording_id"])
+
+    @cached_property
+    def _signals(self) -> list[np.ndarray]:
+        return [np.load(self.path / name, mmap_mode="r") for name in sorted(self._files) if name.startswith("signals/")]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_signals"}

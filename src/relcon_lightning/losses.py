@@ -1,0 +1,147 @@
+"""The contrastive losses: pure functions of tensors.
+
+Losses over ranked candidates take cosine similarities and distances, both ``(B, C)``: row = anchor, column = one of its
+candidates. A boolean mask of the same shape leaves candidates out (an anchor is not its own candidate). All are computed in
+float32 or wider, whatever the input.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_FAR_BELOW = -1e30  # stands for -inf in a log-sum-exp: finite, so that its gradient is 0 and not NaN
+
+
+def cosine_similarities(anchor: Tensor, candidates: Tensor) -> Tensor:
+    """``(B, C)`` cosines of embeddings ``(B, E)`` with their own candidates ``(B, C, E)``."""
+    with _full_precision(anchor):
+        return torch.einsum("be,bce->bc", _unit(anchor), _unit(candidates))
+
+
+def cross_similarities(z1: Tensor, z2: Tensor) -> Tensor:
+    """``(A, B)`` cosines of every embedding of ``(A, E)`` with every one of ``(B, E)``."""
+    with _full_precision(z1):
+        return _unit(z1) @ _unit(z2).T
+
+
+def relative_contrastive_loss(
+    anchor: Tensor, candidates: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """RelCon's loss (paper Eq. 5-7) of embeddings ``(B, E)`` and candidates ``(B, C, E)`` at ``distances`` ``(B, C)``.
+
+    See :func:`relative_contrastive`, which takes the similarities.
+    """
+    return relative_contrastive(cosine_similarities(anchor, candidates), distances, temperature, mask)
+
+
+def nearest_positive_loss(
+    anchor: Tensor, candidates: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """:func:`nearest_positive` of embeddings ``(B, E)``, ``(B, C, E)`` and ``distances`` ``(B, C)``."""
+    return nearest_positive(cosine_similarities(anchor, candidates), distances, temperature, mask)
+
+
+def log_ratio_loss(anchor: Tensor, candidates: Tensor, distances: Tensor, mask: Tensor | None = None) -> Tensor:
+    """:func:`log_ratio` of embeddings ``(B, E)``, ``(B, C, E)`` and ``distances`` ``(B, C)``."""
+    return log_ratio(cosine_similarities(anchor, candidates), distances, mask=mask)
+
+
+def relative_contrastive(
+    similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """Every candidate is a positive, against the candidates that are farther from the anchor than it (Eq. 6-7).
+
+    ``l_i = -s_i/tau + log(exp(s_i/tau) + sum_{j: d_j > d_i} exp(s_j/tau))``, summed over candidates, mean over anchors.
+    A tie is not a negative. Sorted by distance, the sums over farther candidates are one reverse cumulative
+    log-sum-exp, read where the run of equal distances ends.
+
+    Args:
+        similarities: ``(B, C)`` cosines.
+        distances: ``(B, C)``; only their order counts and no gradient flows to them.
+        temperature: tau.
+        mask: ``(B, C)``, True for the candidates that count.
+
+    Returns:
+        A scalar.
+    """
+    logits = _logits(similarities, temperature)
+    distances = distances.detach()
+    if mask is not None:
+        logits = logits.masked_fill(~mask, _FAR_BELOW)
+        distances = distances.masked_fill(~mask, torch.inf)
+    ordered, order = distances.sort(dim=-1)
+    positives = logits.gather(-1, order)
+    farther = F.pad(positives.flip(-1).logcumsumexp(-1).flip(-1), (0, 1), value=_FAR_BELOW)
+    negatives = farther.gather(-1, torch.searchsorted(ordered, ordered, right=True))
+    losses = torch.logaddexp(positives, negatives) - positives
+    if mask is not None:
+        losses = losses.where(mask.gather(-1, order), 0)
+    return losses.sum(-1).mean()
+
+
+def nearest_positive(
+    similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """The nearest candidate is the only positive, all others are negatives (REBAR, Xu et al. 2024).
+
+    Shapes as in :func:`relative_contrastive`; of equally near candidates the first one is the positive.
+    """
+    logits = _logits(similarities, temperature)
+    if mask is not None:
+        logits = logits.masked_fill(~mask, -torch.inf)
+        distances = distances.masked_fill(~mask, torch.inf)
+    return F.cross_entropy(logits, distances.argmin(-1))
+
+
+def log_ratio(
+    similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """Log-ratio loss (Kim et al. 2019): ratios of embedding distances follow ratios of the given distances.
+
+    Mean over anchors and ordered pairs of candidates of ``(log(D_i / D_j) - log(d_i / d_j))^2`` with D the squared
+    Euclidean distance of unit embeddings, ``2 - 2 s``. With ``u = log D - log d`` a term is ``(u_i - u_j)^2``, so that the
+    mean over pairs is twice the unbiased variance of u. Shapes as in :func:`relative_contrastive`.
+
+    Args:
+        similarities: ``(B, C)`` cosines.
+        distances: ``(B, C)``, positive.
+        temperature: Has no meaning here; the losses over ranked candidates share one signature.
+        mask: ``(B, C)``, True for the candidates that count.
+    """
+    wide = _widen(similarities)
+    eps = 1e-6
+    u = (2 - 2 * wide).clamp_min(eps).log() - distances.detach().to(wide.dtype).clamp_min(eps).log()
+    keep = torch.ones_like(u, dtype=torch.bool) if mask is None else mask
+    count = keep.sum(-1, keepdim=True)
+    mean = u.where(keep, 0).sum(-1, keepdim=True) / count
+    squares = (u - mean).square().where(keep, 0).sum(-1)
+    return (2 * squares / (count.squeeze(-1) - 1).clamp_min(1)).mean()
+
+
+def nt_xent_loss(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
+    """SimCLR's loss (Chen et al. 2020, Eq. 1) of two views ``(B, E)``, ``(B, E)``: mean over the 2B views.
+
+    The positive of a view is the other view of the same window, the negatives are the other 2B - 2 views.
+    """
+    views = torch.cat([z1, z2])
+    logits = (cross_similarities(views, views) / temperature).fill_diagonal_(-torch.inf)
+    return F.cross_entropy(logits, torch.arange(len(views), device=views.device).roll(len(z1)))
+
+
+def _widen(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _full_precision(x: Tensor) -> torch.autocast:
+    """Cosines in bfloat16 have two digits: at a temperature of 0.01 that is noise. So autocast is off for them."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.normalize(_widen(x), dim=-1)
+
+
+def _logits(similarities: Tensor, temperature: float) -> Tensor:
+    return _widen(similarities) / temperature

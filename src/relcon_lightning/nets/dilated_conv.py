@@ -1,0 +1,44 @@
+"""The dilated convolution net that turns a window into queries, keys or values (METHODS: Xu et al. 2024)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ResidualBlock(nn.Module):
+    """Bottleneck, dilated convolution, sum with the input, GELU, InstanceNorm without learned parameters."""
+
+    def __init__(self, channels: int, bottleneck: int, kernel_size: int, dilation: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv1d(channels, bottleneck, 1)
+        self.dilated = nn.Conv1d(bottleneck, channels, kernel_size, padding="same", dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, channels, T)`` to the same shape."""
+        return F.instance_norm(F.gelu(x + self.dilated(self.squeeze(x))))
+
+
+class DilatedConvNet(nn.Module):
+    """``(B, axes, T)`` to ``(B, channels, T)``; the dilation doubles from block to block.
+
+    Args:
+        axes: Input channels (3 for an accelerometer).
+        channels: Width of the residual stream.
+        bottleneck: Width inside a block.
+        kernel_size: Odd, in samples.
+        blocks: Number of residual blocks, dilated 1, 2, 4, ...; ``receptive_field`` says how many samples they see.
+    """
+
+    def __init__(
+        self, axes: int = 3, channels: int = 64, bottleneck: int = 8, kernel_size: int = 15, blocks: int = 2
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(axes, channels, kernel_size, padding="same")
+        self.blocks = nn.Sequential(*(ResidualBlock(channels, bottleneck, kernel_size, 2**i) for i in range(blocks)))
+        self.receptive_field = 1 + (kernel_size - 1) * 2**blocks
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, axes, T)`` to ``(B, channels, T)``."""
+        features: Tensor = self.blocks(self.stem(x))
+        return features

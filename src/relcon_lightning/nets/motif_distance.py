@@ -1,0 +1,142 @@
+"""The learned motif distance: how badly a window is rebuilt from another one (paper section 3.1, Eq. 1-4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from relcon_lightning.nets.dilated_conv import DilatedConvNet
+from relcon_lightning.nets.sparsemax import sparsemax
+
+_WEIGHTING: dict[str, Callable[[Tensor], Tensor]] = {
+    "sparsemax": lambda logits: sparsemax(logits, dim=-1),
+    "softmax": lambda logits: torch.softmax(logits, dim=-1),
+}
+_EPS = 1e-5
+
+
+def window_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased standard deviation over time, ``(..., 3, T)`` to two tensors ``(..., 3, 1)``."""
+    variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
+    return mean, (variance + _EPS).sqrt()
+
+
+class MotifDistance(nn.Module):
+    """Rebuild an anchor from the motifs of a candidate by sparse cross-attention; the error is the distance.
+
+    ``d(anc, cand) = || rec(anc | cand) - anc ||^2`` (Eq. 1), not symmetric. Anchor and candidate are both normalised with
+    the *candidate's* statistics, so that a difference in magnitude stays a difference (Eq. 4). The reconstruction is
+    brought back with ``y * sigma + mu``, the inverse of the normalisation; Eq. 2 prints ``(y + mu) * sigma``.
+
+    Args:
+        channels: Width of queries, keys and values.
+        kernel_size: Of the dilated convolutions, in samples.
+        blocks: Residual blocks of each net.
+        dropout: On the attention weights, in training only.
+        attention: ``sparsemax``, or ``softmax`` for the ablation of Table 5.
+        statistics: ``candidate``, or ``own`` for the ablation "w/o RevIN" of Table 5: each window is then normalised
+            with its own statistics and the anchor's are put back.
+        chunk: Pairs that :meth:`pairwise` and :meth:`in_batch` hold at once; bounds their memory.
+    """
+
+    def __init__(
+        self,
+        channels: int = 64,
+        kernel_size: int = 15,
+        blocks: int = 2,
+        dropout: float = 0.1,
+        attention: Literal["sparsemax", "softmax"] = "sparsemax",
+        statistics: Literal["candidate", "own"] = "candidate",
+        chunk: int = 32,
+    ) -> None:
+        super().__init__()
+        self.query = DilatedConvNet(3, channels, kernel_size=kernel_size, blocks=blocks)
+        self.key = DilatedConvNet(3, channels, kernel_size=kernel_size, blocks=blocks)
+        self.value = DilatedConvNet(3, channels, kernel_size=kernel_size, blocks=blocks)
+        self.output = nn.Linear(channels, 3)
+        self.scale = nn.Parameter(torch.ones(3))
+        self.shift = nn.Parameter(torch.zeros(3))
+        self.dropout = dropout
+        self.weighting = _WEIGHTING[attention]
+        self.own_statistics = statistics == "own"
+        self.chunk = chunk
+
+    def forward(self, anchor: Tensor, candidate: Tensor) -> Tensor:
+        """The anchor as rebuilt from the candidate, ``(B, 3, T)`` from two ``(B, 3, T)`` (Eq. 2)."""
+        return self._reconstruct(anchor, window_statistics(candidate), *self._keys_values(candidate))
+
+    def distance(self, anchor: Tensor, candidate: Tensor) -> Tensor:
+        """``(B,)`` squared reconstruction errors summed over axes and time, in g^2 (Eq. 1)."""
+        return _squared_error(self(anchor, candidate), anchor)
+
+    def attention(self, anchor: Tensor, candidate: Tensor) -> Tensor:
+        """The weights ``(B, T, T)`` over candidate time (last axis) of each anchor time step (Eq. 3), without dropout."""
+        key, _ = self._keys_values(candidate)
+        queries = self._queries(anchor, self._anchor_statistics(anchor, window_statistics(candidate)))
+        return self.weighting(self._logits(queries, key))
+
+    def pairwise(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        """``(B, C)`` distances of anchors ``(B, 3, T)`` to their own candidates ``(B, C, 3, T)``."""
+        n_candidates = candidates.shape[1]
+        rows = torch.arange(len(anchors), device=anchors.device).repeat_interleave(n_candidates)
+        chunks = zip(rows.split(self.chunk), candidates.flatten(0, 1).split(self.chunk), strict=True)
+        distances = [self.distance(anchors[row], candidate) for row, candidate in chunks]
+        return torch.cat(distances).view(-1, n_candidates)
+
+    def in_batch(self, anchors: Tensor) -> Tensor:
+        """``(B, B)`` distances between the windows ``(B, 3, T)``: row = anchor, column = candidate.
+
+        Keys, values and statistics are computed once a window and shared by all rows.
+        """
+        return self.between(anchors, anchors)
+
+    def between(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        """``(A, N)`` distances of each anchor ``(A, 3, T)`` to each candidate ``(N, 3, T)``, shared by all anchors."""
+        mean, std = window_statistics(candidates)
+        key, value = self._keys_values(candidates)
+        pairs = torch.cartesian_prod(
+            torch.arange(len(anchors), device=anchors.device), torch.arange(len(candidates), device=anchors.device)
+        )
+        distances = []
+        for row, column in (pair.unbind(1) for pair in pairs.split(self.chunk)):
+            anchor = anchors[row]
+            rebuilt = self._reconstruct(anchor, (mean[column], std[column]), key[column], value[column])
+            distances.append(_squared_error(rebuilt, anchor))
+        return torch.cat(distances).view(len(anchors), len(candidates))
+
+    def _anchor_statistics(self, anchor: Tensor, candidate_statistics: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return window_statistics(anchor) if self.own_statistics else candidate_statistics
+
+    def _normalise(self, x: Tensor, statistics: tuple[Tensor, Tensor]) -> Tensor:
+        mean, std = statistics
+        return (x - mean) / std * self.scale[:, None] + self.shift[:, None]
+
+    def _keys_values(self, candidate: Tensor) -> tuple[Tensor, Tensor]:
+        x = self._normalise(candidate, window_statistics(candidate))
+        return self.key(x), self.value(x)
+
+    def _queries(self, anchor: Tensor, statistics: tuple[Tensor, Tensor]) -> Tensor:
+        queries: Tensor = self.query(self._normalise(anchor, statistics))
+        return queries
+
+    @staticmethod
+    def _logits(query: Tensor, key: Tensor) -> Tensor:
+        return (query / query.shape[1] ** 0.5).mT @ key
+
+    def _reconstruct(self, anchor: Tensor, candidate_statistics: tuple[Tensor, Tensor], key: Tensor, value: Tensor) -> Tensor:
+        mean, std = self._anchor_statistics(anchor, candidate_statistics)
+        weights = self.weighting(self._logits(self._queries(anchor, (mean, std)), key))
+        weights = F.dropout(weights, self.dropout, self.training)
+        # The linear map commutes with the weighted sum over time, but dropout makes the weights not sum to 1: bias last.
+        rebuilt = self.output(weights @ value.mT).mT
+        return (rebuilt - self.shift[:, None]) / self.scale[:, None] * std + mean
+
+
+def _squared_error(rebuilt: Tensor, anchor: Tensor) -> Tensor:
+    return (rebuilt.float() - anchor).square().sum((-2, -1)) if rebuilt.dtype is torch.bfloat16 else (
+        (rebuilt - anchor).square().sum((-2, -1))
+    )

@@ -1,0 +1,78 @@
+"""Sparsemax: the Euclidean projection of a vector on the probability simplex (Martins & Astudillo 2016)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_NEWTON_STEPS = 8
+
+
+def sparsemax(logits: Tensor, dim: int = -1) -> Tensor:
+    """Project ``logits`` on the probability simplex along ``dim``.
+
+    ``p = max(z - tau, 0)`` with the one ``tau`` that makes ``p`` sum to 1 (Martins & Astudillo 2016, Eq. 2-4).
+    Unlike softmax it gives exact zeros.
+
+    Args:
+        logits: Tensor of any shape and floating type.
+        dim: The axis to project along.
+
+    Returns:
+        A tensor of the shape and type of ``logits``: non-negative, summing to 1 along ``dim``.
+    """
+    result: Tensor = _Sparsemax.apply(logits, dim)
+    return result
+
+
+def _threshold(z: Tensor) -> Tensor:
+    """The tau of each row (last axis) of ``z``, whose largest entry is 0; shape ``(..., 1)``.
+
+    ``f(tau) = sum(max(z - tau, 0)) - 1`` is convex, decreasing and piecewise linear, and ``f(-1) >= 0``: Newton
+    steps from -1 climb monotonically and end on the exact root once the support no longer changes. It takes a
+    handful of steps; rows that need more are solved by sorting.
+    """
+    tau = torch.full_like(z[..., :1], -1.0)
+    support = torch.ones_like(tau)
+    for _ in range(_NEWTON_STEPS):
+        above = z > tau
+        previous, support = support, above.sum(-1, keepdim=True, dtype=z.dtype)
+        tau = torch.where(above, z, 0).sum(-1, keepdim=True).sub_(1).div_(support)
+    if not torch.equal(support, previous):
+        late = (support != previous).squeeze(-1)
+        tau[late] = _threshold_by_sorting(z[late])
+    return tau
+
+
+def _threshold_by_sorting(z: Tensor) -> Tensor:
+    """The tau of each row of ``z`` by the sorted cumulative sum (Martins & Astudillo 2016, Algorithm 1)."""
+    ordered = z.sort(dim=-1, descending=True).values
+    rank = torch.arange(1, z.shape[-1] + 1, device=z.device, dtype=z.dtype)
+    excess = ordered.cumsum(-1) - 1
+    size = (rank * ordered > excess).sum(-1, keepdim=True)
+    return excess.gather(-1, size - 1) / size
+
+
+class _Sparsemax(torch.autograd.Function):
+    """Forward by :func:`_threshold`; backward by the Jacobian-vector product on the support."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, dim: int) -> Tensor:
+        z = logits.movedim(dim, -1)
+        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        z = z - z.amax(-1, keepdim=True)
+        p = (z - _threshold(z)).clamp_(min=0).movedim(-1, dim).to(logits.dtype)
+        ctx.dim = dim
+        ctx.save_for_backward(p)
+        return p
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (p,) = ctx.saved_tensors
+        (grad,) = grads
+        support = p > 0
+        inside = torch.where(support, grad, 0)
+        mean = inside.sum(ctx.dim, keepdim=True) / support.sum(ctx.dim, keepdim=True)
+        return torch.where(support, grad - mean, 0), None
