@@ -111,6 +111,20 @@ def load_encoder(path: str | Path) -> nn.Module:
     return _restore(content[KEY]["config"]["model"]["method"]["encoder"], content, "encoder.", path)
 
 
+def provenance(path: str | Path) -> dict[str, Any]:
+    """What a checkpoint says of itself: ``format``, ``version``, ``config`` and hashed ``participants``."""
+    entry: dict[str, Any] = read_checkpoint(path)[KEY]
+    return entry
+
+
+def fresh_encoder(path: str | Path, seed: int) -> nn.Module:
+    """The architecture of :func:`load_encoder` with random weights: the floor that training has to beat."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder: nn.Module = build(read_checkpoint(path)[KEY]["config"]["model"]["method"]["encoder"])
+    return encoder.eval()
+
+
 def build(config: dict[str, Any]) -> Any:
     """Instantiate a configuration found in a checkpoint, which may name this package's classes alone.
 

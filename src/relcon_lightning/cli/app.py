@@ -12,6 +12,7 @@ from typing import Any
 import hydra
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 import relcon_lightning
 from relcon_lightning.errors import ConfigError, DataError
@@ -36,6 +37,9 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
                 function(config)
             except (ConfigError, DataError) as error:
                 _stop(error)
+            except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
+                key = str(error).split("Missing mandatory value: ")[-1].split()[0]
+                _stop(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))
             except InstantiationException as error:  # Hydra wraps what a constructor raises
                 if not isinstance(error.__cause__, ConfigError | DataError):
                     raise

@@ -1,0 +1,19 @@
+"""Judging frozen embeddings: labelled windows, probes, floors, metrics and the report."""
+
+from relcon_lightning.downstream.evaluate import Evaluation, System, evaluate
+from relcon_lightning.downstream.probes import LinearProbe, RandomForestProbe
+from relcon_lightning.downstream.report import print_report, write_report
+from relcon_lightning.downstream.windows import LabelledWindows, embed_windows, labelled_windows
+
+__all__ = [
+    "Evaluation",
+    "LabelledWindows",
+    "LinearProbe",
+    "RandomForestProbe",
+    "System",
+    "embed_windows",
+    "evaluate",
+    "labelled_windows",
+    "print_report",
+    "write_report",
+]

@@ -63,18 +63,25 @@ class RelCon(EmbeddingMethod):
         if not self.within_user:
             candidates = self.augmentation(anchor, generator)[:, None]
         n_anchors, n_candidates = candidates.shape[:2]
-        if not n_candidates + self.batch_candidates * (n_anchors - 1):
+        z_anchor, z_candidates = self._embed(anchor, candidates)
+        blocks = []
+        if n_candidates:
+            everyone = torch.ones(n_anchors, n_candidates, dtype=torch.bool, device=anchor.device)
+            ranked = self._frozen(self.distance.pairwise, anchor, candidates)
+            blocks.append((cosine_similarities(z_anchor, z_candidates), ranked, everyone))
+        if self.batch_candidates and n_anchors > 1:
+            others = ~torch.eye(n_anchors, dtype=torch.bool, device=anchor.device)
+            ranked = self._frozen(self.distance.in_batch, anchor)
+            blocks.append((cross_similarities(z_anchor, z_anchor), ranked, others))
+        if not blocks:
             raise ConfigError("RelCon has no candidates: set data.n_candidates above 0 or model.batch_candidates=true.")
+        similarities, distances, mask = (torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True))
+        return self.ranking_loss(similarities, distances, self.temperature, mask)
+
+    def _embed(self, anchor: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, E)`` and ``(B, c, E)`` embeddings, in one pass of the encoder."""
         z = self.encoder(torch.cat([anchor, candidates.flatten(0, 1)]))
-        z_anchor, z_candidates = z[:n_anchors], z[n_anchors:].view(n_anchors, n_candidates, -1)
-        similarities = [cosine_similarities(z_anchor, z_candidates)]
-        distances = [self._frozen(self.distance.pairwise, anchor, candidates)] if n_candidates else [similarities[0]]
-        mask = torch.ones(n_anchors, n_candidates, dtype=torch.bool, device=z.device)
-        if self.batch_candidates:
-            similarities.append(cross_similarities(z_anchor, z_anchor))
-            distances.append(self._frozen(self.distance.in_batch, anchor))
-            mask = torch.cat([mask, ~torch.eye(n_anchors, dtype=torch.bool, device=z.device)], 1)
-        return self.ranking_loss(torch.cat(similarities, 1), torch.cat(distances, 1), self.temperature, mask)
+        return z[: len(anchor)], z[len(anchor) :].unflatten(0, candidates.shape[:2])
 
     @staticmethod
     @torch.no_grad()

@@ -1,0 +1,75 @@
+"""``relcon-eval``: judge a trained encoder with a probe, beside two floors."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import wandb
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from relcon_lightning.checkpoint import fresh_encoder, load_encoder, provenance
+from relcon_lightning.cli.app import command, plain
+from relcon_lightning.data.splits import ratio_split, refuse_leakage
+from relcon_lightning.data.store import CohortStore
+from relcon_lightning.downstream import evaluate, labelled_windows, print_report, write_report
+from relcon_lightning.downstream.evaluate import handcrafted_system, random_system, trained_system
+from relcon_lightning.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+@command("eval")
+def main(config: DictConfig) -> None:
+    """Evaluate, print the tables and write the report."""
+    origin = provenance(config.checkpoint)
+    trained = origin["config"]
+    if config.data.sampling_rate != trained["data"]["sampling_rate"]:
+        raise ConfigError(
+            f"The encoder was trained at {trained['data']['sampling_rate']} Hz, data.sampling_rate is {config.data.sampling_rate}."
+        )
+    store = CohortStore.open(config.data.datamodule.store)
+    store.check_rate(config.data.sampling_rate)
+    split = ratio_split(store.participants["participant_id"].tolist(), config.data.ratios, config.data.split_seed)
+    refuse_leakage(split.test, **origin["participants"])
+    window, stride = (round(seconds * store.sampling_rate) for seconds in (config.task.window_s, config.task.stride_s))
+    probe = partial(instantiate, config.probe)
+    systems = [
+        trained_system(trained["model"]["name"], load_encoder(config.checkpoint), probe),
+        random_system(partial(fresh_encoder, config.checkpoint), probe),
+        handcrafted_system(store.sampling_rate),
+    ]
+    result = evaluate(systems, labelled_windows(store, window, stride), split, list(config.seeds))
+    print_report(result, config.task.title)
+    folder = Path(config.report_dir)
+    split.save(folder / "split.json")
+    facts = {
+        "Checkpoint": config.checkpoint,
+        "Trained": f"{trained['trainer']['max_steps']} steps on {trained['data']['name']}, seed {trained['seed']}",
+        "Version": origin["version"],
+        "Data": f"{store.info.name}: {store.info.citation}",
+        "Probe": f"{config.probe['_target_'].rsplit('.', 1)[-1]}, {len(config.seeds)} seeds: {list(config.seeds)}",
+        "Test participants": ", ".join(split.test),
+    }
+    page = write_report(result, config.task.title, facts, folder)
+    _log(config, result.scores)
+    log.info("Report: %s and %s", page, page.with_suffix(".md"))
+
+
+def _log(config: DictConfig, scores: pd.DataFrame) -> None:
+    """Send the mean scores to the loggers as ``eval/<task>/<level>/<metric>/<system>``."""
+    means = scores.groupby(["level", "metric", "system"])["value"].mean()
+    try:
+        for logger in instantiate(config.logger).values():
+            logger.log_hyperparams(plain(config))
+            logger.log_metrics({"/".join(("eval", config.task.name, *key)): value for key, value in means.items()}, step=0)
+            logger.save()
+    finally:
+        wandb.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Judging encoders: frozen features, a probe on some people, metrics on others, beside two floors."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from relcon_lightning.data.splits import Split
+from relcon_lightning.downstream.features import handcrafted_features
+from relcon_lightning.downstream.metrics import by_recording, classification_metrics
+from relcon_lightning.downstream.probes import RandomForestProbe
+from relcon_lightning.downstream.windows import LabelledWindows, embed_windows
+from relcon_lightning.errors import DataError
+
+log = logging.getLogger(__name__)
+
+RANDOM = "random encoder"
+HANDCRAFTED = "hand-crafted features + forest"
+
+
+class Probe(Protocol):
+    """A classifier on features; see :mod:`relcon_lightning.downstream.probes`."""
+
+    classes: list[str]
+
+    def fit(self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0) -> Probe:
+        """Fit on features ``(N, F)``; the validation ones may be used to choose."""
+        ...
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """``(N, C)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class System:
+    """A way to features, and the probe that judges them; both may depend on the seed.
+
+    Attributes:
+        name: In the report.
+        features: From a seed and windows to ``(N, F)``.
+        probe: Makes a fresh probe.
+        parameters: Of the encoder.
+    """
+
+    name: str
+    features: Callable[[int, np.ndarray], np.ndarray]
+    probe: Callable[[], Probe]
+    parameters: int = 0
+
+
+@dataclass
+class Evaluation:
+    """Results of a task.
+
+    Attributes:
+        scores: Long table with columns system, level, metric, seed, value.
+        predictions: For each (system, level) the truth and the prediction of the first seed, for confusion matrices.
+        costs: For each system seconds and parameters.
+        sizes: Participants, windows and recordings of each part.
+    """
+
+    scores: pd.DataFrame
+    predictions: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]
+    costs: pd.DataFrame
+    sizes: pd.DataFrame
+    classes: list[str] = field(default_factory=list)
+
+
+def trained_system(name: str, encoder: nn.Module, probe: Callable[[], Probe]) -> System:
+    """A frozen encoder under the task's probe."""
+    return System(name, lambda _, x: embed_windows(encoder, x, description=name), probe, _parameters(encoder))
+
+
+def random_system(make_encoder: Callable[[int], nn.Module], probe: Callable[[], Probe]) -> System:
+    """Floor: the same architecture with fresh weights from each seed."""
+    return System(RANDOM, lambda seed, x: embed_windows(make_encoder(seed), x, description=RANDOM), probe, _parameters(make_encoder(0)))
+
+
+def handcrafted_system(sampling_rate: float) -> System:
+    """Floor: no learning of features at all."""
+    return System(HANDCRAFTED, lambda _, x: handcrafted_features(x, sampling_rate), RandomForestProbe)
+
+
+def evaluate(systems: Sequence[System], windows: LabelledWindows, split: Split, seeds: Sequence[int]) -> Evaluation:
+    """Fit each system's probe on the training participants and score it on the test participants.
+
+    A seed draws the weights of the random encoder, the trees of the forest and a bootstrap of the training windows, so that the
+    spread over seeds says how much a probe's result owes to its training sample.
+
+    Args:
+        systems: At least one.
+        windows: Of all participants of the split.
+        split: By participant.
+        seeds: One repetition each.
+
+    Raises:
+        DataError: A part of the split has no labelled windows.
+    """
+    parts = {name: windows.of(getattr(split, name)) for name in ("train", "validation", "test")}
+    for name, part in parts.items():
+        if not len(part):
+            raise DataError(f"No labelled windows for the {name} participants {getattr(split, name)}.")
+    unseen = sorted(set(parts["test"].label) - set(parts["train"].label))
+    if unseen:
+        log.warning("Classes %s are in the test set but not in the training set: they cannot be predicted.", unseen)
+    classes = sorted(set(windows.label))
+    scores, predictions, costs = [], {}, []
+    for system in systems:
+        begin = time.perf_counter()
+        for seed in seeds:
+            probability = _predict(system, parts, seed, classes)
+            for level, truth, guess, chance in _levels(parts["test"], probability, classes):
+                metrics = classification_metrics(truth, guess, chance, classes)
+                scores += [(system.name, level, metric, seed, value) for metric, value in metrics.items()]
+                predictions.setdefault((system.name, level), (truth, guess))
+        costs.append((system.name, system.parameters, (time.perf_counter() - begin) / len(seeds)))
+    return Evaluation(
+        pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
+        predictions,
+        pd.DataFrame(costs, columns=["system", "parameters", "seconds"]),
+        pd.DataFrame({name: _count(part) for name, part in parts.items()}).T,
+        classes,
+    )
+
+
+def _predict(system: System, parts: dict[str, LabelledWindows], seed: int, classes: Sequence[str]) -> np.ndarray:
+    """``(N, C)`` probabilities of the test windows, over all classes of the task."""
+    x = {name: system.features(seed, part.signal) for name, part in parts.items()}
+    label = {name: part.label for name, part in parts.items()}
+    rows = np.random.default_rng(seed).integers(len(label["train"]), size=len(label["train"]))
+    probe = system.probe().fit(x["train"][rows], label["train"][rows], x["validation"], label["validation"], seed)
+    probability = np.zeros((len(x["test"]), len(classes)))
+    probability[:, np.searchsorted(classes, probe.classes)] = probe.predict_proba(x["test"])
+    return probability
+
+
+def _levels(
+    test: LabelledWindows, probability: np.ndarray, classes: Sequence[str]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Level, truth, prediction and probability of windows, then of recordings."""
+    guess = np.asarray(classes)[probability.argmax(1)]
+    yield "window", test.label, guess, probability
+    # A recording with several labels counts as one workout for each of them.
+    workout = np.char.add(np.char.add(test.recording, "\0"), test.label)
+    first, voted, mean = by_recording(guess, probability, workout, classes)
+    yield "recording", test.label[first], voted, mean
+
+
+def _count(part: LabelledWindows) -> dict[str, int]:
+    return {
+        "participants": len(np.unique(part.participant)),
+        "recordings": len(np.unique(part.recording)),
+        "windows": len(part),
+    }
+
+
+def _parameters(encoder: nn.Module) -> int:
+    return sum(p.numel() for p in encoder.parameters())

@@ -1,0 +1,100 @@
+"""Metrics of the paper's tables, through torchmetrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torchmetrics.functional import accuracy, auroc, cohen_kappa, f1_score
+
+CLASSIFICATION = {"f1": "macro F1", "kappa": "Cohen's kappa", "accuracy": "accuracy", "auc": "macro AUC"}
+
+
+def classification_metrics(
+    label: np.ndarray, predicted: np.ndarray, probability: np.ndarray, classes: Sequence[str]
+) -> dict[str, float]:
+    """Macro F1, Cohen's kappa, accuracy and macro one-against-rest AUC.
+
+    A class that is in neither the truth nor the predictions does not count in macro F1, as in scikit-learn; macro AUC is over the
+    classes in the truth, and NaN when there is only one.
+
+    Args:
+        label: ``(N,)`` true classes, all among ``classes``.
+        predicted: ``(N,)`` predicted classes.
+        probability: ``(N, C)``, columns in the order of ``classes``.
+        classes: C names, sorted.
+    """
+    truth, guess = (torch.from_numpy(np.searchsorted(classes, x)) for x in (label, predicted))
+    count = len(classes)
+    kinds = {"task": "multiclass", "num_classes": count}
+    present = torch.bincount(truth, minlength=count) > 0
+    f1 = f1_score(guess, truth, average="none", **kinds)
+    auc = auroc(torch.from_numpy(probability).double(), truth, average="none", **kinds)
+    counted = present | (torch.bincount(guess, minlength=count) > 0)
+    return {
+        "f1": float(f1[counted].mean()),
+        "kappa": float(cohen_kappa(guess, truth, **kinds)),
+        "accuracy": float(accuracy(guess, truth, average="micro", **kinds)),
+        "auc": float(auc[present].mean()) if present.sum() > 1 else float("nan"),
+    }
+
+
+def by_recording(
+    predicted: np.ndarray, probability: np.ndarray, recording: np.ndarray, classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """From windows to recordings: the most frequent predicted class, and the mean probability.
+
+    Equally frequent classes are told apart by their mean probability.
+
+    Args:
+        predicted: ``(N,)`` classes.
+        probability: ``(N, C)``.
+        recording: ``(N,)`` ids.
+        classes: C names, sorted.
+
+    Returns:
+        First row of each recording ``(R,)``, its predicted class ``(R,)`` and probability ``(R, C)``, by sorted id.
+    """
+    _, first, of = np.unique(recording, return_index=True, return_inverse=True)
+    votes = np.zeros((len(first), len(classes)))
+    np.add.at(votes, (of, np.searchsorted(classes, predicted)), 1)
+    mean = np.zeros_like(votes)
+    np.add.at(mean, of, probability)
+    mean /= votes.sum(1, keepdims=True)
+    return first, np.asarray(classes)[(votes + 0.5 * mean).argmax(1)], mean
+
+
+def retrieval_average_precision(
+    distances: np.ndarray, label: np.ndarray, participant: np.ndarray
+) -> tuple[float, float, dict[str, float]]:
+    """How well a distance finds the same activity in other people.
+
+    For each anchor the candidates are the windows of *other* participants, and those with its label are relevant. Candidates at one
+    distance count together, as in ``sklearn.metrics.average_precision_score``. Anchors without a relevant candidate are left out.
+
+    Args:
+        distances: ``(N, N)``, row = anchor.
+        label: ``(N,)``.
+        participant: ``(N,)``.
+
+    Returns:
+        Mean average precision; its chance level (mean share of relevant candidates); the mean for each label.
+    """
+    candidate = participant[:, None] != participant[None]
+    relevant = candidate & (label[:, None] == label[None])
+    order = np.where(candidate, distances, np.inf).argsort(axis=1, kind="stable")
+    ranked = np.take_along_axis(np.where(candidate, distances, np.inf), order, axis=1)
+    hit = np.take_along_axis(relevant, order, axis=1)
+    # A run of ties is judged at its end: the counts there hold for all of its members.
+    last = np.ones_like(hit)
+    last[:, :-1] = ranked[:, 1:] > ranked[:, :-1]
+    index = np.where(last, np.arange(hit.shape[1]), hit.shape[1])
+    end = np.minimum.accumulate(index[:, ::-1], axis=1)[:, ::-1]
+    precision = np.take_along_axis(hit.cumsum(1), end, axis=1) / (end + 1)
+    with np.errstate(invalid="ignore"):
+        average = (precision * hit).sum(1) / hit.sum(1)
+    known = hit.any(1)
+    by_label = {str(name): float(average[known & (label == name)].mean()) for name in np.unique(label[known])}
+    chance = (relevant.sum(1) / np.maximum(candidate.sum(1), 1))[known].mean()
+    return float(average[known].mean()), float(chance), by_label

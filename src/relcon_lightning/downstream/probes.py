@@ -1,0 +1,67 @@
+"""Probes on frozen features: scikit-learn, with what METHODS of the tables leave open chosen on validation participants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+class LinearProbe:
+    """Logistic regression on standardised features, its regularisation chosen on the validation participants.
+
+    Args:
+        inverse_strengths: Values of C to try; infinity means none.
+        max_iter: Of the solver.
+    """
+
+    def __init__(
+        self, inverse_strengths: Sequence[float] = (np.inf, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5), max_iter: int = 300
+    ) -> None:
+        self.inverse_strengths, self.max_iter = tuple(float(c) for c in inverse_strengths), max_iter
+
+    def fit(
+        self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0
+    ) -> LinearProbe:
+        """Fit one model a strength on ``(N, F)`` and keep the one with the best macro F1 on the validation windows."""
+        fitted = {c: self._model(c).fit(x, label) for c in self.inverse_strengths}
+        scores = {c: f1_score(label_val, m.predict(x_val), average="macro") for c, m in fitted.items()}
+        self.chosen = max(scores, key=lambda c: (scores[c], -c))
+        self.classes: list[str] = [str(name) for name in fitted[self.chosen].classes_]
+        self._best = fitted[self.chosen]
+        return self
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """``(N, C)`` probabilities, columns in the order of ``classes``."""
+        return np.asarray(self._best.predict_proba(x))
+
+    def _model(self, c: float) -> Pipeline:
+        return make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=self.max_iter))
+
+
+class RandomForestProbe:
+    """A random forest; nothing is chosen, so the validation participants are not used.
+
+    Args:
+        n_estimators: Trees.
+    """
+
+    def __init__(self, n_estimators: int = 300) -> None:
+        self.n_estimators = n_estimators
+
+    def fit(
+        self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0
+    ) -> RandomForestProbe:
+        """Fit on ``(N, F)``."""
+        self._forest = RandomForestClassifier(self.n_estimators, random_state=seed, n_jobs=-1).fit(x, label)
+        self.classes: list[str] = [str(name) for name in self._forest.classes_]
+        return self
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """``(N, C)`` probabilities, columns in the order of ``classes``."""
+        return np.asarray(self._forest.predict_proba(x))

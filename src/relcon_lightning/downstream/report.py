@@ -1,0 +1,104 @@
+"""The report of an evaluation: on the terminal, as Markdown, as one self-contained HTML page and as Parquet."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from relcon_lightning.downstream import plots
+from relcon_lightning.downstream.evaluate import Evaluation
+from relcon_lightning.downstream.metrics import CLASSIFICATION
+
+LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
+
+
+def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Rows systems, columns metrics, cells ``mean ± std`` over seeds; a star where the best is clear of the noise.
+
+    A star says that the mean is the best and exceeds the second by more than either standard deviation.
+    """
+    chosen = scores[scores["level"] == level].groupby(["system", "metric"], sort=False)["value"]
+    mean, std = chosen.mean().unstack(sort=False), chosen.std(ddof=0).unstack(sort=False)
+    table = mean.map("{:.3f}".format) + " ± " + std.map("{:.3f}".format)
+    for metric in table if len(table) > 1 else []:
+        first, second = mean[metric].nlargest(2).index
+        if mean[metric][first] - mean[metric][second] > max(std[metric][first], std[metric][second]):
+            table.loc[first, metric] += " *"
+    return table.rename(columns=CLASSIFICATION)
+
+
+def print_report(evaluation: Evaluation, title: str, console: Console | None = None) -> None:
+    """Draw the tables on the terminal."""
+    console = console or Console()
+    for level, heading in LEVELS.items():
+        table = Table(title=f"{title}: {heading}", title_justify="left")
+        scores = score_table(evaluation.scores, level)
+        table.add_column("system", no_wrap=True)
+        for name in scores.columns:
+            table.add_column(str(name), justify="right", no_wrap=True)
+        for system, row in scores.iterrows():
+            table.add_row(str(system), *row)
+        console.print(table)
+
+
+def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object], folder: str | Path) -> Path:
+    """Write ``report.md``, ``report.html``, ``scores.parquet`` and the figures.
+
+    Args:
+        evaluation: What to report.
+        title: Of the report.
+        facts: Name and value of what a reader must know: checkpoint, data, participants ...
+        folder: Created if missing.
+
+    Returns:
+        Path of the HTML page.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = _figures(evaluation)
+    for name, (_, png) in figures.items():
+        (folder / f"{name}.png").write_bytes(png)
+    tables = {heading: score_table(evaluation.scores, level) for level, heading in LEVELS.items()}
+    tables["Cost"] = evaluation.costs.set_index("system").round(2)
+    tables["Data"] = evaluation.sizes
+    evaluation.scores.to_parquet(folder / "scores.parquet", index=False)
+    (folder / "report.md").write_text(_markdown(title, facts, tables, figures))
+    template = jinja2.Environment(autoescape=True).from_string(
+        files("relcon_lightning.downstream").joinpath("report.html.j2").read_text()
+    )
+    images = {caption: base64.b64encode(png).decode() for caption, png in figures.values()}
+    (folder / "report.html").write_text(template.render(title=title, facts=facts, tables=tables, images=images))
+    return folder / "report.html"
+
+
+def _figures(evaluation: Evaluation) -> dict[str, tuple[str, bytes]]:
+    """File name to caption and PNG."""
+    figures = {"f1": ("Macro F1, mean and standard deviation over seeds", plots.score_bars(evaluation.scores, "f1", "macro F1"))}
+    first = evaluation.scores["system"].iloc[0]
+    for (system, level), (label, predicted) in evaluation.predictions.items():
+        if system == first:
+            picture = plots.confusion(label, predicted, evaluation.classes, f"{system}, {level} level")
+            figures[f"confusion_{level}"] = (f"Confusion of {system}, {level} level, first seed", picture)
+    return figures
+
+
+def _markdown(
+    title: str, facts: Mapping[str, object], tables: Mapping[str, pd.DataFrame], figures: Mapping[str, tuple[str, bytes]]
+) -> str:
+    lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
+    for heading, table in tables.items():
+        lines += [f"## {heading}", ""]
+        lines.append("| " + " | ".join(["", *map(str, table.columns)]) + " |")
+        lines.append("|---" * (len(table.columns) + 1) + "|")
+        lines += ["| " + " | ".join([str(name), *map(str, row)]) + " |" for name, row in zip(table.index, table.values, strict=True)]
+        lines.append("")
+    lines += ["`*`: best, and ahead of the second by more than either standard deviation.", ""]
+    lines += [f"![{caption}]({name}.png)\n" for name, (caption, _) in figures.items()]
+    return "\n".join(lines)

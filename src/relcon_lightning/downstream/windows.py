@@ -1,0 +1,103 @@
+"""Labelled windows of a cohort and their embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.progress import track
+from torch import nn
+
+from relcon_lightning.data.store import CohortStore
+from relcon_lightning.errors import DataError
+
+
+@dataclass(frozen=True)
+class LabelledWindows:
+    """Windows and what is known of each.
+
+    Attributes:
+        signal: ``(N, 3, T)`` float32 in g.
+        label: ``(N,)`` class names.
+        participant: ``(N,)`` ids.
+        recording: ``(N,)`` ids; a recording is one workout.
+    """
+
+    signal: np.ndarray
+    label: np.ndarray
+    participant: np.ndarray
+    recording: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def of(self, participants: Collection[str]) -> LabelledWindows:
+        """The windows of some participants."""
+        return self.take(np.flatnonzero(np.isin(self.participant, list(participants))))
+
+    def take(self, rows: np.ndarray) -> LabelledWindows:
+        """The windows in some rows."""
+        return LabelledWindows(self.signal[rows], self.label[rows], self.participant[rows], self.recording[rows])
+
+
+def labelled_windows(
+    store: CohortStore, window: int, stride: int, participants: Collection[str] | None = None
+) -> LabelledWindows:
+    """All windows that lie wholly inside one labelled segment.
+
+    Args:
+        store: Cohort with labelled segments.
+        window: Samples of a window.
+        stride: Samples from one window to the next.
+        participants: Ids to take; all if None.
+
+    Raises:
+        DataError: The cohort has no labels, or no labelled segment is as long as a window.
+    """
+    segments = store.segments.dropna(subset=["label"]).merge(
+        store.recordings[["recording_id", "participant_id", "n_samples"]].reset_index(names="row"), on="recording_id"
+    )
+    if participants is not None:
+        segments = segments[segments["participant_id"].isin(list(participants))]
+    if segments.empty:
+        raise DataError(f"{store.path} has no labelled segments for these participants; a task needs labels in segments.parquet.")
+    first = np.ceil(segments["start_s"].to_numpy() * store.sampling_rate - 1e-6).astype(np.int64)
+    end = np.floor(segments["end_s"].to_numpy() * store.sampling_rate + 1e-6).astype(np.int64)
+    last = np.minimum(end, segments["n_samples"].to_numpy())
+    counts = np.maximum((last - first - window) // stride + 1, 0)
+    if not counts.any():
+        raise DataError(f"No labelled segment of {store.path} is as long as a window of {window / store.sampling_rate:g} s.")
+    of = np.repeat(np.arange(len(segments)), counts)
+    nth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    signal = store.gather(segments["row"].to_numpy()[of], first[of] + nth * stride, window)
+    columns = (_strings(segments[name])[of] for name in ("label", "participant_id", "recording_id"))
+    return LabelledWindows(signal, *columns)
+
+
+def _strings(column: pd.Series[str]) -> np.ndarray:
+    return column.to_numpy(dtype=str)
+
+
+@torch.inference_mode()
+def embed_windows(
+    encoder: nn.Module, signal: np.ndarray, batch_size: int = 256, device: str = "cpu", description: str | None = None
+) -> np.ndarray:
+    """``(N, dim)`` float32 embeddings of windows ``(N, 3, T)``, in evaluation mode.
+
+    Args:
+        encoder: ``(B, 3, T)`` to ``(B, dim)``; its training flag is put back.
+        signal: In g.
+        batch_size: Windows at once.
+        device: To compute on.
+        description: Of the progress bar; none if None.
+    """
+    was_training = encoder.training
+    encoder = encoder.to(device).eval()
+    batches = torch.from_numpy(signal).split(batch_size)
+    steps = track(batches, description=description, transient=True) if description else batches
+    embedded = [encoder(batch.to(device)).float().cpu().numpy() for batch in steps]
+    encoder.train(was_training)
+    return np.concatenate(embedded)

@@ -1,0 +1,338 @@
+"""The losses against loops in float64, closed forms, and the invariances of METHODS sections 2 to 4."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from relcon_lightning.losses import (
+    log_ratio_loss,
+    nearest_positive_loss,
+    nt_xent_loss,
+    relative_contrastive_loss,
+)
+from tests import oracles
+
+TEMPERATURES = (1e-2, 0.1, 1.0, 1e2)
+RANKING_LOSSES = [
+    pytest.param(relative_contrastive_loss, oracles.relative_contrastive, id="relative"),
+    pytest.param(nearest_positive_loss, oracles.nearest_positive, id="nearest"),
+]
+# Float64 sums of at most 8 terms: rounding is below 1e-14 of the largest intermediate, 1 / tau = 100.
+TIGHT = {"rtol": 1e-11, "atol": 1e-11}
+
+
+def embeddings(seed: int, batch: int, candidates: int, dim: int = 5) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    anchor = torch.randn(batch, dim, generator=g, dtype=torch.float64)
+    return anchor, torch.randn(batch, candidates, dim, generator=g, dtype=torch.float64)
+
+
+def distinct_distances(seed: int, batch: int, candidates: int) -> Tensor:
+    """A random order of well separated positive numbers in each row."""
+    g = torch.Generator().manual_seed(seed + 1)
+    order = torch.stack([torch.randperm(candidates, generator=g) for _ in range(batch)])
+    return 0.5 + order.double() * 1.7
+
+
+@st.composite
+def ranking_cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Tensor, float]:
+    """Distances are drawn from few values, so ties are common; at least one candidate a row counts."""
+    batch, candidates = draw(st.integers(1, 4)), draw(st.integers(1, 7))
+    anchor, others = embeddings(draw(st.integers(0, 2**31)), batch, candidates)
+    row = st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=candidates, max_size=candidates)
+    distances = torch.tensor([draw(row) for _ in range(batch)], dtype=torch.float64)
+    flags = st.lists(st.booleans(), min_size=candidates, max_size=candidates).filter(any)
+    mask = torch.tensor([draw(flags) for _ in range(batch)])
+    return anchor, others, distances, mask, draw(st.sampled_from(TEMPERATURES))
+
+
+# ------------------------------------------------------------------------- relative and nearest-positive: shared
+
+
+@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
+@settings(deadline=None, max_examples=60)
+@given(case=ranking_cases())
+def test_ranking_loss_equals_the_loops(loss: Callable, oracle: Callable, case: tuple) -> None:
+    anchor, candidates, distances, mask, temperature = case
+    arrays = (anchor.numpy(), candidates.numpy(), distances.numpy(), temperature)
+    plain = loss(anchor, candidates, distances, temperature)
+    assert plain.shape == ()
+    torch.testing.assert_close(plain.item(), oracle(*arrays), **TIGHT)
+    masked = loss(anchor, candidates, distances, temperature, mask=mask)
+    torch.testing.assert_close(masked.item(), oracle(*arrays, mask.numpy()), **TIGHT)
+
+
+@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
+@settings(deadline=None, max_examples=25)
+@given(case=ranking_cases())
+def test_masked_candidates_leave_no_trace(loss: Callable, oracle: Callable, case: tuple) -> None:
+    anchor, candidates, distances, mask, temperature = case
+    expected = loss(anchor, candidates, distances, temperature, mask=mask)
+    other = candidates.clone()
+    other[~mask] = 37.0 * other[~mask].flip(-1) + 1.0
+    for filler in (-1e9, 1.0, 1e9):
+        changed = loss(anchor, other, distances.masked_fill(~mask, filler), temperature, mask=mask)
+        torch.testing.assert_close(changed, expected, **TIGHT)
+
+
+@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
+def test_only_the_order_of_distances_matters(loss: Callable, oracle: Callable) -> None:
+    anchor, candidates = embeddings(3, 4, 6)
+    distances = distinct_distances(3, 4, 6)
+    distances[:, 1] = distances[:, 0]
+    expected = loss(anchor, candidates, distances)
+    torch.testing.assert_close(loss(anchor, candidates, distances.exp() + 9.0), expected, **TIGHT)
+    assert abs(loss(anchor, candidates, -distances) - expected) > 1e-2
+
+
+@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
+def test_candidate_order_and_vector_lengths_do_not_matter(loss: Callable, oracle: Callable) -> None:
+    anchor, candidates = embeddings(4, 3, 6)
+    distances = distinct_distances(4, 3, 6)
+    expected = loss(anchor, candidates, distances)
+    order = torch.tensor([4, 1, 5, 0, 3, 2])
+    torch.testing.assert_close(loss(anchor, candidates[:, order], distances[:, order]), expected, **TIGHT)
+    lengths = torch.rand(3, 6, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 9 + 0.1
+    torch.testing.assert_close(loss(anchor * 7.0, candidates * lengths, distances), expected, **TIGHT)
+
+
+@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
+def test_default_temperature_is_one(loss: Callable, oracle: Callable) -> None:
+    anchor, candidates = embeddings(5, 3, 4)
+    distances = distinct_distances(5, 3, 4)
+    assert loss(anchor, candidates, distances) == loss(anchor, candidates, distances, temperature=1.0)
+    assert loss(anchor, candidates, distances) != loss(anchor, candidates, distances, temperature=0.5)
+
+
+@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
+def test_mean_over_anchors(loss: Callable, oracle: Callable) -> None:
+    anchor, candidates = embeddings(6, 5, 4)
+    distances = distinct_distances(6, 5, 4)
+    rows = [loss(anchor[b : b + 1], candidates[b : b + 1], distances[b : b + 1]) for b in range(5)]
+    torch.testing.assert_close(loss(anchor, candidates, distances), torch.stack(rows).mean(), **TIGHT)
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
+def test_float32_stays_near_float64(loss: Callable, oracle: Callable, temperature: float) -> None:
+    batch, count = 8, 24
+    anchor, candidates = embeddings(7, batch, count, dim=64)
+    distances = distinct_distances(7, batch, count)
+    exact = oracle(anchor.numpy(), candidates.numpy(), distances.numpy(), temperature)
+    single = loss(anchor.float(), candidates.float(), distances.float(), temperature)
+    assert single.dtype == torch.float32
+    # A cosine is off by some eps; a term by twice that over tau; there are at most `count` terms an anchor.
+    eps = torch.finfo(torch.float32).eps
+    assert abs(single.item() - exact) <= count * 2 * 4 * eps / temperature + 16 * eps * abs(exact)
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
+def test_bfloat16_is_finite_and_near(loss: Callable, oracle: Callable, temperature: float) -> None:
+    anchor, candidates = (t.bfloat16().requires_grad_() for t in embeddings(8, 4, 6, dim=16))
+    distances = distinct_distances(8, 4, 6)
+    value = loss(anchor, candidates, distances.bfloat16(), temperature)
+    value.backward()
+    assert torch.isfinite(anchor.grad).all()
+    assert torch.isfinite(candidates.grad).all()
+    exact = oracle(anchor.detach().double().numpy(), candidates.detach().double().numpy(), distances.numpy(), temperature)
+    # bfloat16 keeps 8 bits: a cosine is off by up to 2 ** -7, a term by twice that over tau, 6 terms.
+    assert abs(value.item() - exact) <= 6 * 2 * 2**-7 / temperature + 2**-6 * abs(exact) + 2**-6
+
+
+@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
+@pytest.mark.parametrize("masked", [False, True])
+def test_gradient_is_the_derivative(loss: Callable, oracle: Callable, masked: bool) -> None:
+    anchor, candidates = (t.requires_grad_() for t in embeddings(9, 3, 5, dim=4))
+    distances = torch.tensor([[1.0, 2.0, 2.0, 3.0, 2.0], [5.0, 4.0, 3.0, 2.0, 1.0], [1.0] * 5], dtype=torch.float64)
+    mask = torch.tensor([[True, True, False, True, True]] * 3) if masked else None
+    assert torch.autograd.gradcheck(lambda a, c: loss(a, c, distances, 0.3, mask), (anchor, candidates))
+
+
+@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
+def test_gradient_is_finite_at_extreme_temperature(loss: Callable, oracle: Callable) -> None:
+    anchor, candidates = (t.float().requires_grad_() for t in embeddings(10, 4, 6))
+    with torch.no_grad():
+        candidates[0, 0], candidates[0, 1] = anchor[0], -anchor[0]  # cosines of exactly 1 and -1
+    for temperature in (1e-2, 1e2):
+        grads = torch.autograd.grad(
+            loss(anchor, candidates, distinct_distances(10, 4, 6), temperature), (anchor, candidates)
+        )
+        assert all(torch.isfinite(g).all() for g in grads)
+
+
+@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
+def test_descent_orders_the_embeddings_by_distance(loss: Callable, oracle: Callable) -> None:
+    anchor, candidates = (t.requires_grad_() for t in embeddings(11, 2, 4, dim=8))
+    distances = distinct_distances(11, 2, 4)
+    optimiser = torch.optim.Adam([anchor, candidates], lr=0.05)
+    for _ in range(150):
+        optimiser.zero_grad()
+        loss(anchor, candidates, distances, 0.2).backward()
+        optimiser.step()
+    similarity = torch.cosine_similarity(anchor[:, None], candidates, dim=-1)
+    assert torch.equal(similarity.argmax(1), distances.argmin(1))
+
+
+# ------------------------------------------------------------------------------------------ relative contrastive
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("count", [1, 2, 3, 21, 64])
+def test_equal_similarities_give_log_factorial(count: int, temperature: float) -> None:
+    """With s constant the candidate of rank r has C - r negatives, so the sum is log C! whatever s and tau."""
+    anchor, _ = embeddings(12, 3, 1)
+    candidates = (anchor * 2.0)[:, None].expand(-1, count, -1)
+    value = relative_contrastive_loss(anchor, candidates, distinct_distances(12, 3, count), temperature)
+    assert value.item() == pytest.approx(math.lgamma(count + 1), rel=1e-10, abs=1e-10)
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_ties_are_not_negatives(temperature: float) -> None:
+    anchor, candidates = embeddings(13, 4, 6)
+    distances = torch.full((4, 6), 2.5, dtype=torch.float64)
+    value = relative_contrastive_loss(anchor, candidates, distances, temperature)
+    assert abs(value.item()) < 1e-11
+
+
+def test_two_candidates_by_hand() -> None:
+    """s = (1, 0), the first is nearer: its one negative is the second, and the second has none."""
+    anchor = torch.tensor([[1.0, 0.0]])
+    candidates = torch.tensor([[[2.0, 0.0], [0.0, 3.0]]])
+    near_first = relative_contrastive_loss(anchor, candidates, torch.tensor([[0.1, 0.2]]))
+    assert near_first.item() == pytest.approx(math.log(math.e + 1.0) - 1.0, abs=1e-6)
+    near_last = relative_contrastive_loss(anchor, candidates, torch.tensor([[0.2, 0.1]]))
+    assert near_last.item() == pytest.approx(math.log(1.0 + math.e), abs=1e-6)
+
+
+def test_tie_in_the_middle_by_hand() -> None:
+    """Distances 1, 2, 2, 3 with s = 0: log 4 for the first, log 2 for each of the tied, 0 for the last."""
+    anchor = torch.tensor([[1.0, 0.0]])
+    candidates = torch.tensor([[[0.0, 1.0]] * 4])
+    value = relative_contrastive_loss(anchor, candidates, torch.tensor([[2.0, 3.0, 1.0, 2.0]]))
+    assert value.item() == pytest.approx(math.log(4.0) + 2.0 * math.log(2.0), abs=1e-6)
+
+
+def test_mask_keeps_a_single_candidate_at_zero() -> None:
+    anchor, candidates = embeddings(14, 2, 3)
+    mask = torch.tensor([[False, True, False], [True, False, False]])
+    value = relative_contrastive_loss(anchor, candidates, distinct_distances(14, 2, 3), 0.1, mask)
+    assert abs(value.item()) < 1e-11
+
+
+def test_float32_close_distances_are_not_ties() -> None:
+    anchor, candidates = embeddings(15, 1, 2)
+    near = torch.tensor([[1000.0, 1000.0]])
+    near[0, 1] = torch.nextafter(near[0, 1], torch.tensor(torch.inf))
+    value = relative_contrastive_loss(anchor.float(), candidates.float(), near)
+    assert value.item() > 0.05
+
+
+# ------------------------------------------------------------------------------------------------ nearest positive
+
+
+def test_nearest_positive_takes_the_first_of_equals() -> None:
+    anchor = torch.tensor([[1.0, 0.0]])
+    candidates = torch.tensor([[[0.0, 1.0], [1.0, 0.0], [-1.0, 0.0]]])
+    value = nearest_positive_loss(anchor, candidates, torch.tensor([[4.0, 1.0, 1.0]]))
+    assert value.item() == pytest.approx(math.log(1.0 + math.e + 1.0 / math.e) - 1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 21])
+def test_nearest_positive_of_equal_similarities_is_log_count(count: int) -> None:
+    anchor, _ = embeddings(16, 2, 1)
+    candidates = anchor[:, None].expand(-1, count, -1)
+    value = nearest_positive_loss(anchor, candidates, distinct_distances(16, 2, count), 0.01)
+    assert value.item() == pytest.approx(math.log(count), abs=1e-10)
+
+
+# --------------------------------------------------------------------------------------------------------- NT-Xent
+
+
+@settings(deadline=None, max_examples=60)
+@given(batch=st.integers(1, 6), seed=st.integers(0, 2**31), temperature=st.sampled_from(TEMPERATURES))
+def test_nt_xent_equals_the_loops(batch: int, seed: int, temperature: float) -> None:
+    z1, rest = embeddings(seed, batch, 1)
+    z2 = rest[:, 0]
+    value = nt_xent_loss(z1, z2, temperature)
+    assert value.shape == ()
+    torch.testing.assert_close(value.item(), oracles.nt_xent(z1.numpy(), z2.numpy(), temperature), **TIGHT)
+    torch.testing.assert_close(nt_xent_loss(z2, z1, temperature), value, **TIGHT)
+    torch.testing.assert_close(nt_xent_loss(3.0 * z1, 0.2 * z2, temperature), value, **TIGHT)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 64])
+def test_nt_xent_of_equal_views_is_log_of_others(batch: int) -> None:
+    z = torch.ones(batch, 3, dtype=torch.float64)
+    assert nt_xent_loss(z, z, 0.01).item() == pytest.approx(math.log(2 * batch - 1), abs=1e-10)
+
+
+def test_nt_xent_gradient_is_the_derivative() -> None:
+    z1, rest = embeddings(17, 3, 1, dim=4)
+    z2 = rest[:, 0].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: nt_xent_loss(a, b, 0.5), (z1.requires_grad_(), z2))
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_nt_xent_low_precision_is_near(dtype: torch.dtype, temperature: float) -> None:
+    z1, rest = embeddings(18, 8, 1, dim=32)
+    z1, z2 = z1.to(dtype).requires_grad_(), rest[:, 0].to(dtype)
+    value = nt_xent_loss(z1, z2, temperature)
+    value.backward()
+    assert torch.isfinite(z1.grad).all()
+    exact = oracles.nt_xent(z1.detach().double().numpy(), z2.double().numpy(), temperature)
+    eps = torch.finfo(dtype).eps
+    assert abs(value.item() - exact) <= 2 * 4 * eps / temperature + 4 * eps * abs(exact) + 4 * eps
+
+
+# ------------------------------------------------------------------------------------------------------- log-ratio
+
+
+@settings(deadline=None, max_examples=40)
+@given(batch=st.integers(1, 4), count=st.integers(2, 6), seed=st.integers(0, 2**31), masked=st.booleans())
+def test_log_ratio_equals_the_loops(batch: int, count: int, seed: int, masked: bool) -> None:
+    anchor, candidates = embeddings(seed, batch, count)
+    distances = distinct_distances(seed % 1000, batch, count)
+    mask = None
+    if masked:  # the same number in every row, so that a mean of means is the mean
+        mask = torch.ones(batch, count, dtype=torch.bool)
+        mask[:, 0] = count < 3
+    value = log_ratio_loss(anchor, candidates, distances, mask=mask)
+    expected = oracles.log_ratio(
+        anchor.numpy(), candidates.numpy(), distances.numpy(), None if mask is None else mask.numpy()
+    )
+    assert value.item() == pytest.approx(expected, rel=1e-3)  # eps clamps of 1e-6 beside distances of 0.01 and more
+
+
+def test_log_ratio_vanishes_when_embeddings_mirror_distances() -> None:
+    angles = torch.tensor([[0.3, 0.7, 1.9, 2.8]], dtype=torch.float64)
+    anchor = torch.tensor([[2.0, 0.0]], dtype=torch.float64)
+    candidates = torch.stack([angles.cos(), angles.sin()], dim=-1) * 5.0
+    chords = 2.0 - 2.0 * angles.cos()
+    assert log_ratio_loss(anchor, candidates, 7.0 * chords).item() < 1e-6
+    assert log_ratio_loss(anchor, candidates, chords.sqrt()).item() > 1e-2
+
+
+def test_log_ratio_gradient_is_the_derivative() -> None:
+    anchor, candidates = (t.requires_grad_() for t in embeddings(19, 2, 4, dim=4))
+    distances = distinct_distances(19, 2, 4)
+    assert torch.autograd.gradcheck(lambda a, c: log_ratio_loss(a, c, distances), (anchor, candidates))
+
+
+def test_log_ratio_is_finite_where_a_distance_is_zero() -> None:
+    anchor, candidates = (t.float() for t in embeddings(20, 2, 3))
+    candidates[0, 0] = anchor[0]
+    candidates.requires_grad_()
+    distances = torch.tensor([[0.0, 1.0, 2.0], [1.0, 0.0, 0.0]])
+    value = log_ratio_loss(anchor, candidates, distances)
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(candidates.grad).all()
