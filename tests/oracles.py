@@ -1,4 +1,4 @@
-"""Slow float64 references, written from METHODS sections 1 and 2 as loops, to judge the vectorised code by."""
+"""Slow float64 references: the paper's formulas as loops, to judge the vectorised code by."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 VARIANCE_EPS = 1e-5
 
 
-# ---------------------------------------------------------------------------------------------------------- losses
+# --- losses
 
 
 def cosine(a: Array, b: Array) -> float:
@@ -55,7 +55,7 @@ def nearest_positive(
 
 
 def nt_xent(z1: Array, z2: Array, temperature: float) -> float:
-    """SimCLR, Eq. 1: of the 2B views, each one's positive is its partner; it is never compared with itself."""
+    """SimCLR, Eq. 1: of 2B views, each one's positive is its partner; none is compared with itself."""
     views = np.concatenate([z1, z2])
     n = len(z1)
     total = 0.0
@@ -75,7 +75,8 @@ def log_ratio(anchor: Array, candidates: Array, distances: Array, mask: Array | 
     for b in range(len(anchor)):
         a = anchor[b] / np.linalg.norm(anchor[b])
         counted = [c for c in range(candidates.shape[1]) if mask is None or mask[b, c]]
-        squared = {c: float(np.sum((a - candidates[b, c] / np.linalg.norm(candidates[b, c])) ** 2)) for c in counted}
+        units = {c: candidates[b, c] / np.linalg.norm(candidates[b, c]) for c in counted}
+        squared = {c: float(np.sum((a - units[c]) ** 2)) for c in counted}
         terms = []
         for i, j in itertools.permutations(counted, 2):
             learned = math.log(squared[i] / squared[j])
@@ -85,11 +86,11 @@ def log_ratio(anchor: Array, candidates: Array, distances: Array, mask: Array | 
     return sum(means) / len(means)
 
 
-# ------------------------------------------------------------------------------------------------------- sparsemax
+# --- sparsemax
 
 
 def simplex_projection(z: Array) -> Array:
-    """Nearest point of the simplex by trying every support: the definition, for at most a handful of entries."""
+    """Nearest point of the simplex by trying every support: the definition, for a handful of entries."""
     best, best_distance = np.full(len(z), np.nan), math.inf
     for size in range(1, len(z) + 1):
         for support in itertools.combinations(range(len(z)), size):
@@ -120,18 +121,20 @@ def softmax(z: Array) -> Array:
     return e / e.sum()
 
 
-# --------------------------------------------------------------------------------------------------- motif distance
+# --- motif distance
 
 
 def statistics_of(x: Array) -> tuple[Array, Array]:
     """Mean and biased standard deviation (eps under the root) of each axis of ``x`` (3, T), each (3, 1)."""
-    mean = np.array([[sum(row) / len(row)] for row in x])
-    variance = np.array([[sum((v - m[0]) ** 2 for v in row) / len(row)] for row, m in zip(x, mean, strict=True)])
-    return mean, np.sqrt(variance + VARIANCE_EPS)
+    mean, sigma = np.zeros((len(x), 1)), np.zeros((len(x), 1))
+    for axis, row in enumerate(x):
+        mean[axis] = sum(row) / len(row)
+        sigma[axis] = math.sqrt(sum((v - mean[axis, 0]) ** 2 for v in row) / len(row) + VARIANCE_EPS)
+    return mean, sigma
 
 
 def conv1d_same(x: Array, weight: Array, bias: Array | None, dilation: int = 1) -> Array:
-    """Cross-correlation of ``x`` (in, T) with ``weight`` (out, in, odd k), zeros beyond the ends, length kept."""
+    """Cross-correlation of ``x`` (in, T) with ``weight`` (out, in, odd k), zeros beyond the ends."""
     steps, half = x.shape[1], (weight.shape[2] - 1) // 2
     out = np.zeros((weight.shape[0], steps))
     for tap in range(weight.shape[2]):
@@ -142,7 +145,7 @@ def conv1d_same(x: Array, weight: Array, bias: Array | None, dilation: int = 1) 
 
 
 def dilated_conv_net(weights: dict[str, Array], name: str, x: Array) -> Array:
-    """Features (channels, T): stem, then blocks of squeeze, dilated convolution, skip, GELU, instance norm."""
+    """Features (channels, T): stem, then blocks of squeeze, dilated conv, skip, GELU, instance norm."""
     h = conv1d_same(x, weights[f"{name}.stem.weight"], weights.get(f"{name}.stem.bias"))
     for i in itertools.count():
         block = f"{name}.blocks.{i}"
@@ -157,7 +160,11 @@ def dilated_conv_net(weights: dict[str, Array], name: str, x: Array) -> Array:
 
 
 def motif_attention(
-    weights: dict[str, Array], anchor: Array, candidate: Array, attention: str = "sparsemax", statistics: str = "candidate"
+    weights: dict[str, Array],
+    anchor: Array,
+    candidate: Array,
+    attention: str = "sparsemax",
+    statistics: str = "candidate",
 ) -> Array:
     """Weights (T, T) of METHODS section 1, step 3: row = anchor time, column = candidate time."""
     mean, sigma = statistics_of(candidate if statistics == "candidate" else anchor)
@@ -168,7 +175,11 @@ def motif_attention(
 
 
 def motif_reconstruction(
-    weights: dict[str, Array], anchor: Array, candidate: Array, attention: str = "sparsemax", statistics: str = "candidate"
+    weights: dict[str, Array],
+    anchor: Array,
+    candidate: Array,
+    attention: str = "sparsemax",
+    statistics: str = "candidate",
 ) -> Array:
     """The anchor (3, T) rebuilt from the candidate (3, T): METHODS section 1, steps 1 to 4."""
     w = motif_attention(weights, anchor, candidate, attention, statistics)

@@ -53,7 +53,7 @@ def ranking_cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Tensor, floa
     return anchor, others, distances, mask, draw(st.sampled_from(TEMPERATURES))
 
 
-# ------------------------------------------------------------------------- relative and nearest-positive: shared
+# --- relative and nearest-positive: shared
 
 
 @pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
@@ -103,22 +103,6 @@ def test_candidate_order_and_vector_lengths_do_not_matter(loss: Callable, oracle
     torch.testing.assert_close(loss(anchor * 7.0, candidates * lengths, distances), expected, **TIGHT)
 
 
-@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
-def test_default_temperature_is_one(loss: Callable, oracle: Callable) -> None:
-    anchor, candidates = embeddings(5, 3, 4)
-    distances = distinct_distances(5, 3, 4)
-    assert loss(anchor, candidates, distances) == loss(anchor, candidates, distances, temperature=1.0)
-    assert loss(anchor, candidates, distances) != loss(anchor, candidates, distances, temperature=0.5)
-
-
-@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
-def test_mean_over_anchors(loss: Callable, oracle: Callable) -> None:
-    anchor, candidates = embeddings(6, 5, 4)
-    distances = distinct_distances(6, 5, 4)
-    rows = [loss(anchor[b : b + 1], candidates[b : b + 1], distances[b : b + 1]) for b in range(5)]
-    torch.testing.assert_close(loss(anchor, candidates, distances), torch.stack(rows).mean(), **TIGHT)
-
-
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 @pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
 def test_float32_stays_near_float64(loss: Callable, oracle: Callable, temperature: float) -> None:
@@ -142,7 +126,9 @@ def test_bfloat16_is_finite_and_near(loss: Callable, oracle: Callable, temperatu
     value.backward()
     assert torch.isfinite(anchor.grad).all()
     assert torch.isfinite(candidates.grad).all()
-    exact = oracle(anchor.detach().double().numpy(), candidates.detach().double().numpy(), distances.numpy(), temperature)
+    exact = oracle(
+        anchor.detach().double().numpy(), candidates.detach().double().numpy(), distances.numpy(), temperature
+    )
     # bfloat16 keeps 8 bits: a cosine is off by up to 2 ** -7, a term by twice that over tau, 6 terms.
     assert abs(value.item() - exact) <= 6 * 2 * 2**-7 / temperature + 2**-6 * abs(exact) + 2**-6
 
@@ -151,7 +137,7 @@ def test_bfloat16_is_finite_and_near(loss: Callable, oracle: Callable, temperatu
 @pytest.mark.parametrize("masked", [False, True])
 def test_gradient_is_the_derivative(loss: Callable, oracle: Callable, masked: bool) -> None:
     anchor, candidates = (t.requires_grad_() for t in embeddings(9, 3, 5, dim=4))
-    distances = torch.tensor([[1.0, 2.0, 2.0, 3.0, 2.0], [5.0, 4.0, 3.0, 2.0, 1.0], [1.0] * 5], dtype=torch.float64)
+    distances = torch.tensor([[1.0, 2, 2, 3, 2], [5, 4, 3, 2, 1], [1] * 5], dtype=torch.float64)
     mask = torch.tensor([[True, True, False, True, True]] * 3) if masked else None
     assert torch.autograd.gradcheck(lambda a, c: loss(a, c, distances, 0.3, mask), (anchor, candidates))
 
@@ -168,26 +154,13 @@ def test_gradient_is_finite_at_extreme_temperature(loss: Callable, oracle: Calla
         assert all(torch.isfinite(g).all() for g in grads)
 
 
-@pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
-def test_descent_orders_the_embeddings_by_distance(loss: Callable, oracle: Callable) -> None:
-    anchor, candidates = (t.requires_grad_() for t in embeddings(11, 2, 4, dim=8))
-    distances = distinct_distances(11, 2, 4)
-    optimiser = torch.optim.Adam([anchor, candidates], lr=0.05)
-    for _ in range(150):
-        optimiser.zero_grad()
-        loss(anchor, candidates, distances, 0.2).backward()
-        optimiser.step()
-    similarity = torch.cosine_similarity(anchor[:, None], candidates, dim=-1)
-    assert torch.equal(similarity.argmax(1), distances.argmin(1))
-
-
-# ------------------------------------------------------------------------------------------ relative contrastive
+# --- relative contrastive
 
 
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 @pytest.mark.parametrize("count", [1, 2, 3, 21, 64])
 def test_equal_similarities_give_log_factorial(count: int, temperature: float) -> None:
-    """With s constant the candidate of rank r has C - r negatives, so the sum is log C! whatever s and tau."""
+    """With s constant the candidate of rank r has C - r negatives: the sum is log C! whatever tau."""
     anchor, _ = embeddings(12, 3, 1)
     candidates = (anchor * 2.0)[:, None].expand(-1, count, -1)
     value = relative_contrastive_loss(anchor, candidates, distinct_distances(12, 3, count), temperature)
@@ -220,13 +193,6 @@ def test_tie_in_the_middle_by_hand() -> None:
     assert value.item() == pytest.approx(math.log(4.0) + 2.0 * math.log(2.0), abs=1e-6)
 
 
-def test_mask_keeps_a_single_candidate_at_zero() -> None:
-    anchor, candidates = embeddings(14, 2, 3)
-    mask = torch.tensor([[False, True, False], [True, False, False]])
-    value = relative_contrastive_loss(anchor, candidates, distinct_distances(14, 2, 3), 0.1, mask)
-    assert abs(value.item()) < 1e-11
-
-
 def test_float32_close_distances_are_not_ties() -> None:
     anchor, candidates = embeddings(15, 1, 2)
     near = torch.tensor([[1000.0, 1000.0]])
@@ -235,7 +201,7 @@ def test_float32_close_distances_are_not_ties() -> None:
     assert value.item() > 0.05
 
 
-# ------------------------------------------------------------------------------------------------ nearest positive
+# --- nearest positive
 
 
 def test_nearest_positive_takes_the_first_of_equals() -> None:
@@ -245,15 +211,7 @@ def test_nearest_positive_takes_the_first_of_equals() -> None:
     assert value.item() == pytest.approx(math.log(1.0 + math.e + 1.0 / math.e) - 1.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("count", [1, 2, 21])
-def test_nearest_positive_of_equal_similarities_is_log_count(count: int) -> None:
-    anchor, _ = embeddings(16, 2, 1)
-    candidates = anchor[:, None].expand(-1, count, -1)
-    value = nearest_positive_loss(anchor, candidates, distinct_distances(16, 2, count), 0.01)
-    assert value.item() == pytest.approx(math.log(count), abs=1e-10)
-
-
-# --------------------------------------------------------------------------------------------------------- NT-Xent
+# --- NT-Xent
 
 
 @settings(deadline=None, max_examples=60)
@@ -293,7 +251,7 @@ def test_nt_xent_low_precision_is_near(dtype: torch.dtype, temperature: float) -
     assert abs(value.item() - exact) <= 2 * 4 * eps / temperature + 4 * eps * abs(exact) + 4 * eps
 
 
-# ------------------------------------------------------------------------------------------------------- log-ratio
+# --- log-ratio
 
 
 @settings(deadline=None, max_examples=40)
@@ -309,7 +267,8 @@ def test_log_ratio_equals_the_loops(batch: int, count: int, seed: int, masked: b
     expected = oracles.log_ratio(
         anchor.numpy(), candidates.numpy(), distances.numpy(), None if mask is None else mask.numpy()
     )
-    assert value.item() == pytest.approx(expected, rel=1e-3)  # eps clamps of 1e-6 beside distances of 0.01 and more
+    # The clamps of 1e-6 are small beside squared distances of 0.01 and more.
+    assert value.item() == pytest.approx(expected, rel=1e-3)
 
 
 def test_log_ratio_vanishes_when_embeddings_mirror_distances() -> None:

@@ -27,7 +27,7 @@ class Augmentation(ABC):
 
     @abstractmethod
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
-        """Change ``x`` ``(B, 3, T)`` as the numbers ``uniform`` ``(B, draws(T))`` in [0, 1) say; ``x`` stays as it is."""
+        """Change ``x`` ``(B, 3, T)`` as ``uniform`` ``(B, draws(T))`` in [0, 1) says; ``x`` stays as it is."""
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Augment ``x`` ``(B, 3, T)`` with numbers from ``generator``, which lives on the device of ``x``."""
@@ -78,7 +78,8 @@ class Rotation(Augmentation):
         angle = (uniform[:, 3] * 2 - 1)[:, None, None] * pi
         identity = torch.eye(3, dtype=x.dtype, device=x.device)
         cross = torch.linalg.cross(direction[:, None, :].expand(-1, 3, -1), identity.expand(len(x), 3, 3)).mT
-        return (identity + angle.sin() * cross + (1 - angle.cos()) * cross @ cross) @ x
+        rotated: Tensor = (identity + angle.sin() * cross + (1 - angle.cos()) * cross @ cross) @ x
+        return rotated
 
 
 class Negate(Augmentation):
@@ -144,8 +145,8 @@ class SegmentPermutation(Augmentation):
 class TimeWarp(Augmentation):
     """Play the window at a smooth random speed, by linear interpolation; first and last samples stay.
 
-    The speed is a cubic spline through ``knots`` evenly spaced values N(1, sigma^2), kept above a twentieth so that time never runs
-    backwards; its running sum, rescaled to the window, says where each sample is read.
+    The speed is a cubic spline through ``knots`` evenly spaced values N(1, sigma^2), kept above a twentieth so that
+    time never runs backwards; its running sum, rescaled to the window, says where each sample is read.
     """
 
     def __init__(self, knots: int = 6, sigma: float = 0.2) -> None:

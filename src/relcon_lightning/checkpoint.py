@@ -1,8 +1,8 @@
 """What a checkpoint carries beside weights, and how trained parts are read back.
 
-A checkpoint is Lightning's, with one more entry: the format, the plain configuration of the model and the salted hashes of the
-participants it was trained on. It is read with ``weights_only=True`` (no pickled code), and its configuration may name
-classes of this package alone.
+A checkpoint is Lightning's, with one more entry: the format, the plain configuration of the model and the salted
+hashes of the participants it was trained on. It is read with ``weights_only=True`` (no pickled code), and its
+configuration may name classes of this package alone.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ class Provenance(Callback):
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
 
-    def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the entry."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, CandidateDataModule)
@@ -73,7 +71,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path} was not written by relcon-pretrain: it has no entry {KEY!r}.")
     if checkpoint[KEY]["format"] != FORMAT:
         raise ConfigError(
-            f"{path} has checkpoint format {checkpoint[KEY]['format']}, this version reads {FORMAT}: upgrade relcon-lightning."
+            f"{path} has checkpoint format {checkpoint[KEY]['format']}, this version reads {FORMAT}: "
+            "upgrade relcon-lightning."
         )
     return checkpoint
 
@@ -82,7 +81,8 @@ def load_distance(checkpoint: str | Path) -> MotifDistance:
     """The motif distance of a run with ``model=distance`` (or of RelCon, which carries its own), in evaluation mode.
 
     Raises:
-        ConfigError: The checkpoint is missing or has no motif distance, or its weights have another shape than its configuration.
+        ConfigError: The checkpoint is missing or has no motif distance, or its weights have another shape than its
+            configuration.
     """
     content = read_checkpoint(checkpoint)
     method = content[KEY]["config"]["model"]["method"]
@@ -133,7 +133,9 @@ def build(config: dict[str, Any]) -> Any:
     """
     foreign = [target for target in _targets(config) if not target.startswith(_PACKAGE)]
     if foreign:
-        raise ConfigError(f"The checkpoint's configuration names {foreign[0]!r}; only classes of relcon_lightning are built.")
+        raise ConfigError(
+            f"The checkpoint's configuration names {foreign[0]!r}; only classes of relcon_lightning are built."
+        )
     return instantiate(config)
 
 

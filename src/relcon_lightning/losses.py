@@ -1,8 +1,8 @@
 """The contrastive losses: pure functions of tensors.
 
 Losses over ranked candidates take cosine similarities and distances, both ``(B, C)``: row = anchor, column = one of its
-candidates. A boolean mask of the same shape leaves candidates out (an anchor is not its own candidate). All are computed in
-float32 or wider, whatever the input.
+candidates. A boolean mask of the same shape leaves candidates out (an anchor is not its own candidate). All are
+computed in float32 or wider, whatever the input.
 """
 
 from __future__ import annotations
@@ -95,14 +95,12 @@ def nearest_positive(
     return F.cross_entropy(logits, distances.argmin(-1))
 
 
-def log_ratio(
-    similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
-) -> Tensor:
+def log_ratio(similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None) -> Tensor:
     """Log-ratio loss (Kim et al. 2019): ratios of embedding distances follow ratios of the given distances.
 
     Mean over anchors and ordered pairs of candidates of ``(log(D_i / D_j) - log(d_i / d_j))^2`` with D the squared
-    Euclidean distance of unit embeddings, ``2 - 2 s``. With ``u = log D - log d`` a term is ``(u_i - u_j)^2``, so that the
-    mean over pairs is twice the unbiased variance of u. Shapes as in :func:`relative_contrastive`.
+    Euclidean distance of unit embeddings, ``2 - 2 s``. With ``u = log D - log d`` a term is ``(u_i - u_j)^2``, so
+    that the mean over pairs is twice the unbiased variance of u. Shapes as in :func:`relative_contrastive`.
 
     Args:
         similarities: ``(B, C)`` cosines.

@@ -29,7 +29,8 @@ def main(config: DictConfig) -> None:
     trained = origin["config"]
     if config.data.sampling_rate != trained["data"]["sampling_rate"]:
         raise ConfigError(
-            f"The encoder was trained at {trained['data']['sampling_rate']} Hz, data.sampling_rate is {config.data.sampling_rate}."
+            f"The encoder was trained at {trained['data']['sampling_rate']} Hz, "
+            f"data.sampling_rate is {config.data.sampling_rate}."
         )
     store = CohortStore.open(config.data.datamodule.store)
     store.check_rate(config.data.sampling_rate)
@@ -61,11 +62,12 @@ def main(config: DictConfig) -> None:
 
 def _log(config: DictConfig, scores: pd.DataFrame) -> None:
     """Send the mean scores to the loggers as ``eval/<task>/<level>/<metric>/<system>``."""
-    means = scores.groupby(["level", "metric", "system"])["value"].mean()
+    names = scores["level"] + "/" + scores["metric"] + "/" + scores["system"]
+    means = scores["value"].groupby(names).mean()
     try:
         for logger in instantiate(config.logger).values():
             logger.log_hyperparams(plain(config))
-            logger.log_metrics({"/".join(("eval", config.task.name, *key)): value for key, value in means.items()}, step=0)
+            logger.log_metrics({f"eval/{config.task.name}/{name}": value for name, value in means.items()}, step=0)
             logger.save()
     finally:
         wandb.finish()

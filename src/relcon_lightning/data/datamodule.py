@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import lightning as L
 import numpy as np
@@ -30,7 +29,9 @@ class CandidateBatches(Dataset[Batch]):
         self.store, self.sampler, self.rank, self.world_size = store, sampler, rank, world_size
 
     def __getitem__(self, step: int) -> Batch:
-        """``anchor (B, 3, T)``, ``candidates (B, c, 3, T)`` in g, ``participant (B,)``, ``recording`` and ``start (B, 1 + c)``."""
+        """``anchor (B, 3, T)``, ``candidates (B, c, 3, T)`` in g, ``participant (B,)``, ``recording`` and ``start``
+        ``(B, 1 + c)``: rows of the store's recordings and first samples.
+        """
         draw = self.sampler.draw(step, self.rank, self.world_size)
         windows = self.store.gather(draw.recordings.ravel(), draw.starts.ravel(), self.sampler.window)
         signal = torch.from_numpy(windows).view(*draw.recordings.shape, 3, self.sampler.window)
@@ -70,7 +71,8 @@ class CandidateDataModule(L.LightningDataModule):
         participants_per_batch: See :class:`~relcon_lightning.data.sampling.CandidateSampler`.
         ratios: Participants for training, validation and test (the paper: 10, 3, 3).
         split: Ready-made split; overrides ``ratios``.
-        split_seed: Of the division of the participants; apart from ``seed``, so that runs of several seeds share a test set.
+        split_seed: Of the division of the participants; apart from ``seed``, so that runs of several seeds share a
+            test set.
         seed: Of all draws.
         val_batches: Validation batches, the same at every validation.
         num_workers: Processes that read ahead. Batches do not depend on it.
@@ -95,8 +97,12 @@ class CandidateDataModule(L.LightningDataModule):
         self.path = Path(store)
         self.window = round(window_s * sampling_rate)
         self.sampling_rate = sampling_rate
-        self.n_candidates, self.batch_size, self.participants_per_batch = n_candidates, batch_size, participants_per_batch
-        self.ratios, self.split, self.split_seed, self.seed = ratios, split, split_seed, seed
+        self.n_candidates, self.batch_size, self.participants_per_batch = (
+            n_candidates,
+            batch_size,
+            participants_per_batch,
+        )
+        self.ratios, self._given_split, self.split_seed, self.seed = ratios, split, split_seed, seed
         self.val_batches, self.num_workers = val_batches, num_workers
 
     def setup(self, stage: str | None = None) -> None:
@@ -107,9 +113,8 @@ class CandidateDataModule(L.LightningDataModule):
         """
         self.store = CohortStore.open(self.path)
         self.store.check_rate(self.sampling_rate)
-        if self.split is None:
-            ids = self.store.participants["participant_id"].tolist()
-            self.split = ratio_split(ids, tuple(self.ratios), self.split_seed)
+        ids = self.store.participants["participant_id"].tolist()
+        self.split = self._given_split or ratio_split(ids, self.ratios, self.split_seed)
         self.train_sampler = self._sampler(self.split.train, self.seed)
         self.val_sampler = self._sampler(self.split.validation, self.seed + _VALIDATION_SEED)
 
@@ -146,5 +151,3 @@ class CandidateDataModule(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )
-
-

@@ -63,8 +63,8 @@ def summary(store: CohortStore) -> str:
     hours = store.recordings["n_samples"].sum() / store.sampling_rate / 3600
     left_out = f", {len(store.excluded)} recordings left out (see cohort.json)" if store.excluded else ""
     return (
-        f"{len(store.participants)} participants, {len(store.recordings)} recordings, {hours:.2f} h at {store.sampling_rate:g} Hz, "
-        f"{store.segments['label'].nunique()} labels{left_out}."
+        f"{len(store.participants)} participants, {len(store.recordings)} recordings, "
+        f"{hours:.2f} h at {store.sampling_rate:g} Hz, {store.segments['label'].nunique()} labels{left_out}."
     )
 
 

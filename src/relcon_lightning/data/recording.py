@@ -32,7 +32,8 @@ class Recording:
     """An uninterrupted recording: ``signal`` ``(n, 3)`` in g at ``sampling_rate`` Hz.
 
     Raises:
-        DataError: The signal has another shape, the rate is not a positive number, or a segment lies outside the recording.
+        DataError: The signal has another shape, the rate is not a positive number, or a segment lies outside the
+            recording.
     """
 
     recording_id: str
@@ -45,14 +46,17 @@ class Recording:
 
     def __post_init__(self) -> None:
         if self.signal.ndim != 2 or self.signal.shape[1] != 3:
-            raise DataError(f"Recording {self.recording_id}: expected a signal (samples, 3), found {self.signal.shape}.")
+            raise DataError(
+                f"Recording {self.recording_id}: expected a signal (samples, 3), found {self.signal.shape}."
+            )
         if not (np.isfinite(self.sampling_rate) and self.sampling_rate > 0):
             raise DataError(f"Recording {self.recording_id}: expected a rate above 0 Hz, found {self.sampling_rate}.")
         end = len(self.signal) / self.sampling_rate + 1.5 / self.sampling_rate
         for segment in self.segments:
             if not 0 <= segment.start_s < segment.end_s <= end:
                 raise DataError(
-                    f"Recording {self.recording_id}: segment {segment.start_s}-{segment.end_s} s is not inside 0-{end:.2f} s."
+                    f"Recording {self.recording_id}: segment {segment.start_s}-{segment.end_s} s "
+                    f"is not inside 0-{end:.2f} s."
                 )
 
 

@@ -29,13 +29,12 @@ def resample(signal: np.ndarray, source_rate: float, target_rate: float) -> np.n
     return np.asarray(resampled, dtype=np.float32)
 
 
-def regularise(
-    times: np.ndarray, signal: np.ndarray, rate: float, max_gap_s: float
-) -> list[tuple[float, np.ndarray]]:
+def regularise(times: np.ndarray, signal: np.ndarray, rate: float, max_gap_s: float) -> list[tuple[float, np.ndarray]]:
     """Put irregularly stamped samples on a regular grid, in stretches without gaps.
 
-    Samples are sorted by time; of samples with one stamp the first is kept. Stretches are parted where two samples are more than
-    ``max_gap_s`` apart, so that no gap is bridged, and each is interpolated linearly at ``rate``, which should be about its own.
+    Samples are sorted by time; of samples with one stamp the first is kept. Stretches are parted where two samples
+    are more than ``max_gap_s`` apart, so that no gap is bridged, and each is interpolated linearly at ``rate``, which
+    should be about its own.
 
     Args:
         times: ``(n,)`` seconds, in any order.

@@ -1,8 +1,8 @@
 """Which windows make a batch: anchors of random participants, candidates of the same participant at other times.
 
-A draw depends on the seed, the step and the rank alone, never on workers, epochs or what was drawn before. So a run resumed
-at step k draws what it would have drawn, and any number of workers gives the same batches. A draw costs the same
-whatever the size of the cohort.
+A draw depends on the seed, the step and the rank alone, never on workers, epochs or what was drawn before. So a run
+resumed at step k draws what it would have drawn, and any number of workers gives the same batches. A draw costs the
+same whatever the size of the cohort.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Draw:
 class CandidateSampler:
     """Draws anchors and ``c`` candidates each from the recordings of some participants.
 
-    A participant's possible window starts, over all of its recordings, form one line of integers. A candidate is a uniform
-    draw from that line with the starts that overlap its anchor cut out. Anchors of one participant in one batch never overlap
-    each other either, because other anchors of a batch are candidates too.
+    A participant's possible window starts, over all of its recordings, form one line of integers. A candidate is a
+    uniform draw from that line with the starts that overlap its anchor cut out. Anchors of one participant in one
+    batch never overlap each other either, because other anchors of a batch are candidates too.
 
     Args:
         recordings: The store's recordings table (``participant_id``, ``n_samples``).
@@ -47,8 +47,8 @@ class CandidateSampler:
         window: Samples of a window.
         n_candidates: c, candidates an anchor.
         batch_size: Anchors a batch, B.
-        participants_per_batch: Participants in a batch, with ``B / participants_per_batch`` anchors each. None draws each anchor's
-            participant independently.
+        participants_per_batch: Participants in a batch, with ``B / participants_per_batch`` anchors each. None draws
+            each anchor's participant independently.
         seed: Of all draws.
 
     Raises:
@@ -68,12 +68,16 @@ class CandidateSampler:
     ) -> None:
         self.window, self.n_candidates, self.batch_size, self.seed = window, n_candidates, batch_size, seed
         self.participants_per_batch = participants_per_batch
-        rows = np.flatnonzero(recordings["participant_id"].isin(list(participants)) & (recordings["n_samples"] >= window))
+        rows = np.flatnonzero(
+            recordings["participant_id"].isin(list(participants)) & (recordings["n_samples"] >= window)
+        )
         ids = recordings["participant_id"].to_numpy()[rows]
         samples = recordings["n_samples"].to_numpy()[rows]
         needed = max(n_candidates + 1, self._anchors_each())
         codes, names = pd.factorize(ids, sort=True)
         enough = np.bincount(codes, samples // window, len(names)) >= needed
+        if n_candidates:  # an anchor bars up to 2 T - 1 starts; wherever it lies, one must be left
+            enough &= np.bincount(codes, samples - window + 1, len(names)) >= 2 * window
         self._report_excluded(participants, names, enough, needed)
         keep = enough[codes]
         order = np.argsort(codes[keep], kind="stable")
@@ -105,10 +109,13 @@ class CandidateSampler:
         if count is None:
             return
         if self.batch_size % count:
-            raise ConfigError(f"data.batch_size={self.batch_size} cannot be divided over data.participants_per_batch={count}.")
+            raise ConfigError(
+                f"data.batch_size={self.batch_size} cannot be divided over data.participants_per_batch={count}."
+            )
         if count > len(self.participants):
             raise ConfigError(
-                f"data.participants_per_batch={count} but only {len(self.participants)} participants can be drawn; lower it."
+                f"data.participants_per_batch={count} but only {len(self.participants)} participants can be drawn; "
+                "lower it."
             )
 
     def _report_excluded(self, asked: Collection[str], names: np.ndarray, enough: np.ndarray, needed: int) -> None:
@@ -127,7 +134,8 @@ class CandidateSampler:
             return rng.integers(len(self.participants), size=count)
         each = self._anchors_each()
         batches = [
-            rng.choice(len(self.participants), self.participants_per_batch, replace=False) for _ in range(count // self.batch_size)
+            rng.choice(len(self.participants), self.participants_per_batch, replace=False)
+            for _ in range(count // self.batch_size)
         ]
         return np.repeat(np.concatenate(batches), each)
 
@@ -152,7 +160,8 @@ class CandidateSampler:
         slot = rng.choice(total, count, replace=bool(count > total))
         recording = np.searchsorted(np.cumsum(slots), slot, side="right")
         within = slot - (np.cumsum(slots) - slots)[recording]
-        return self._line[first + recording] + offset[recording] + within * self.window
+        places: np.ndarray = self._line[first + recording] + offset[recording] + within * self.window
+        return places
 
     def _candidates(self, rng: np.random.Generator, who: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """``(B, c)`` places on the line, of the anchor's participant, that do not overlap the anchor."""
@@ -162,4 +171,5 @@ class CandidateSampler:
         begin, end = self._line[self._first[who]], self._line[self._last[who]]
         free = (end - begin) - (high - low)
         places = begin[:, None] + rng.integers(0, free[:, None], size=(len(who), self.n_candidates))
-        return np.where(places >= low[:, None], places + (high - low)[:, None], places)
+        apart: np.ndarray = np.where(places >= low[:, None], places + (high - low)[:, None], places)
+        return apart

@@ -34,7 +34,9 @@ class Split:
         for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
             shared = set(getattr(self, first)) & set(getattr(self, second))
             if shared:
-                raise DataError(f"Participants {sorted(shared)} are in both {first} and {second}; each may be in one part only.")
+                raise DataError(
+                    f"Participants {sorted(shared)} are in both {first} and {second}; each may be in one part only."
+                )
         if not self.train or not self.test:
             raise DataError(f"A split needs participants to train and to test on; this one has {self.sizes()}.")
 
@@ -57,15 +59,17 @@ class Split:
 def ratio_split(participants: Collection[str], ratios: Sequence[float] = (10, 3, 3), seed: int = 0) -> Split:
     """Divide participants at random in the ratio train : validation : test.
 
-    Counts are rounded by largest remainder, and every part with a ratio above 0 gets at least one participant. The result
-    depends on the ids and the seed, not on their order.
+    Counts are rounded by largest remainder, and every part with a ratio above 0 gets at least one participant. The
+    result depends on the ids and the seed, not on their order.
 
     Raises:
         ConfigError: Ratios are negative or not three.
         DataError: Fewer participants than parts.
     """
     if len(ratios) != 3 or min(ratios) < 0 or sum(ratios) == 0:
-        raise ConfigError(f"data.ratios={list(ratios)}: expected three numbers, none negative, for train, validation, test.")
+        raise ConfigError(
+            f"data.ratios={list(ratios)}: expected three numbers, none negative, for train, validation, test."
+        )
     ids = sorted(set(participants))
     share = np.asarray(ratios, dtype=float) / sum(ratios) * len(ids)
     counts = np.maximum(np.floor(share).astype(int), share > 0)
@@ -114,6 +118,7 @@ def refuse_leakage(test: Collection[str], hashes: Collection[str], salt: str) ->
     seen = [name for name in test if hash_participants([name], salt)[0] in set(hashes)]
     if seen:
         raise DataError(
-            f"{len(seen)} of {len(test)} test participants were used to pre-train this checkpoint, e.g. {seen[0]}: the result "
-            "would be worthless. Evaluate with the data.split_seed and data.ratios of the pre-training, or on other people."
+            f"{len(seen)} of {len(test)} test participants were used to pre-train this checkpoint, e.g. {seen[0]}: the "
+            "result would be worthless. Evaluate with the data.split_seed and data.ratios of the pre-training, or on "
+            "other people."
         )

@@ -1,7 +1,8 @@
 """The cohort store: a folder of tables and memory-mapped signals that random windows are read from.
 
 ``cohort.json`` (description, sizes and checksums of all other files), ``participants.parquet``, ``recordings.parquet``,
-``segments.parquet`` and ``signals/00000.npy`` ...: each a ``(N, 3)`` float32 array in g that holds recordings one after the other.
+``segments.parquet`` and ``signals/00000.npy`` ...: each a ``(N, 3)`` float32 array in g that holds recordings one
+after the other.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.write import SHARD_SAMPLES, write_store
 from relcon_lightning.errors import DataError
 
+
 class CohortStore:
     """Reads a cohort. Opening reads the tables and checks every file's size, never the signals.
 
@@ -31,7 +33,9 @@ class CohortStore:
         self.info = CohortInfo(**manifest["info"])
         self.excluded: dict[str, str] = manifest["excluded"]
         self._files: dict[str, dict[str, Any]] = manifest["files"]
-        self.participants, self.recordings, self.segments = (pd.read_parquet(path / f"{table}.parquet") for table in TABLES)
+        self.participants, self.recordings, self.segments = (
+            pd.read_parquet(path / f"{table}.parquet") for table in TABLES
+        )
         self._shard = self.recordings["shard"].to_numpy()
         self._offset = self.recordings["offset"].to_numpy()
         self._samples = self.recordings["n_samples"].to_numpy()
@@ -46,20 +50,28 @@ class CohortStore:
         path = Path(path)
         manifest_path = path / MANIFEST
         if not manifest_path.is_file():
-            raise DataError(f"There is no cohort store at {path} (no {MANIFEST}). Write one with relcon-prepare data=NAME.")
+            raise DataError(
+                f"There is no cohort store at {path} (no {MANIFEST}). Write one with relcon-prepare data=NAME."
+            )
         try:
             manifest = json.loads(manifest_path.read_text())
             schema, files = manifest["schema"], manifest["files"]
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{manifest_path} is damaged ({error}); prepare the store again with overwrite=true.") from error
+            raise DataError(
+                f"{manifest_path} is damaged ({error}); prepare the store again with overwrite=true."
+            ) from error
         if schema != SCHEMA:
-            raise DataError(f"{manifest_path} has schema {schema}, this version reads {SCHEMA}; prepare the store again.")
+            raise DataError(
+                f"{manifest_path} has schema {schema}, this version reads {SCHEMA}; prepare the store again."
+            )
         for name, expected in files.items():
             file = path / name
             size = file.stat().st_size if file.is_file() else None
             if size != expected["bytes"]:
                 found = "is missing" if size is None else f"has {size} bytes"
-                raise DataError(f"{file} {found}, expected {expected['bytes']} bytes; prepare the store again with overwrite=true.")
+                raise DataError(
+                    f"{file} {found}, expected {expected['bytes']} bytes; prepare the store again with overwrite=true."
+                )
         return cls(path, manifest)
 
     @classmethod
@@ -83,8 +95,8 @@ class CohortStore:
         """
         if abs(self.sampling_rate - expected) > 1e-6 * expected:
             raise DataError(
-                f"{self.path} holds signals at {self.sampling_rate:g} Hz but {expected:g} Hz are expected: prepare it again with "
-                f"data.sampling_rate={expected:g} overwrite=true, or set data.sampling_rate={self.sampling_rate:g}."
+                f"{self.path} holds signals at {self.sampling_rate:g} Hz but {expected:g} Hz are expected: prepare it "
+                f"again with data.sampling_rate={expected:g} overwrite=true or set data.sampling_rate={self.sampling_rate:g}."
             )
 
     def verify(self) -> None:
@@ -107,7 +119,9 @@ class CohortStore:
             raise DataError(f"{self.path} has no recording {recording_id!r}.")
         row = int(self._rows[recording_id])
         if not 0 <= start <= stop <= self._samples[row]:
-            raise DataError(f"Recording {recording_id} has {self._samples[row]} samples; {start} to {stop} were asked for.")
+            raise DataError(
+                f"Recording {recording_id} has {self._samples[row]} samples; {start} to {stop} were asked for."
+            )
         begin = self._offset[row]
         return np.array(self._signals[self._shard[row]][begin + start : begin + stop])
 

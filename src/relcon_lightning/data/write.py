@@ -30,7 +30,8 @@ def write_store(
     """Write recordings as a cohort store.
 
     All is written to a folder beside ``path`` which takes its place only when complete, so that an interruption
-    leaves what was there before. A recording with NaN or infinite samples is left out, with a warning and an entry in ``cohort.json``.
+    leaves what was there before. A recording with NaN or infinite samples is left out, with a warning and an entry in
+    ``cohort.json``.
 
     Args:
         path: Folder of the store; an existing store is replaced.
@@ -72,17 +73,22 @@ class _Writer:
     def add(self, recording: Recording) -> None:
         name = recording.recording_id
         if name in self.ids:
-            raise DataError(f"Recording id {name} comes twice (participant {recording.participant_id}); ids must be unique.")
+            raise DataError(
+                f"Recording id {name} comes twice (participant {recording.participant_id}); ids must be unique."
+            )
         self.ids.add(name)
         if abs(recording.sampling_rate - self.info.sampling_rate) > 1e-6:
             raise DataError(
-                f"Recording {name} has {recording.sampling_rate:g} Hz, the store {self.info.sampling_rate:g} Hz; resample it first."
+                f"Recording {name} has {recording.sampling_rate:g} Hz, the store {self.info.sampling_rate:g} Hz; "
+                "resample it first."
             )
         signal = np.ascontiguousarray(recording.signal, dtype=np.float32)
         bad = int((~np.isfinite(signal)).any(axis=1).sum())
         if bad or not len(signal):
             self.excluded[name] = f"{bad} samples are not finite" if bad else "empty"
-            log.warning("Left out recording %s of participant %s: %s.", name, recording.participant_id, self.excluded[name])
+            log.warning(
+                "Left out recording %s of participant %s: %s.", name, recording.participant_id, self.excluded[name]
+            )
             return
         if self.offset >= self.shard_samples:
             self.shard, self.offset = self.shard + 1, 0
@@ -110,7 +116,9 @@ class _Writer:
             _to_npy(self._raw(shard))
         recordings = pd.DataFrame(self.rows).sort_values("recording_id", ignore_index=True)
         recordings["start_time"] = recordings["start_time"].astype("float64")
-        segments = pd.DataFrame(self.segments, columns=None if self.segments else ["recording_id", "start_s", "end_s", "label"])
+        segments = pd.DataFrame(
+            self.segments, columns=None if self.segments else ["recording_id", "start_s", "end_s", "label"]
+        )
         hours = recordings.groupby("participant_id")["n_samples"].agg(["size", "sum"]).reset_index()
         participants = hours.rename(columns={"size": "n_recordings", "sum": "n_samples"})
         tables = {"participants": participants, "recordings": recordings, "segments": segments}
@@ -123,7 +131,8 @@ class _Writer:
             "info": asdict(self.info),
             "excluded": self.excluded,
             "files": {
-                str(file.relative_to(self.folder)): {"bytes": file.stat().st_size, "sha256": checksum(file)} for file in files
+                str(file.relative_to(self.folder)): {"bytes": file.stat().st_size, "sha256": checksum(file)}
+                for file in files
             },
         }
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")

@@ -81,7 +81,12 @@ def trained_system(name: str, encoder: nn.Module, probe: Callable[[], Probe]) ->
 
 def random_system(make_encoder: Callable[[int], nn.Module], probe: Callable[[], Probe]) -> System:
     """Floor: the same architecture with fresh weights from each seed."""
-    return System(RANDOM, lambda seed, x: embed_windows(make_encoder(seed), x, description=RANDOM), probe, _parameters(make_encoder(0)))
+    return System(
+        RANDOM,
+        lambda seed, x: embed_windows(make_encoder(seed), x, description=RANDOM),
+        probe,
+        _parameters(make_encoder(0)),
+    )
 
 
 def handcrafted_system(sampling_rate: float) -> System:
@@ -92,8 +97,8 @@ def handcrafted_system(sampling_rate: float) -> System:
 def evaluate(systems: Sequence[System], windows: LabelledWindows, split: Split, seeds: Sequence[int]) -> Evaluation:
     """Fit each system's probe on the training participants and score it on the test participants.
 
-    A seed draws the weights of the random encoder, the trees of the forest and a bootstrap of the training windows, so that the
-    spread over seeds says how much a probe's result owes to its training sample.
+    A seed draws the weights of the random encoder, the trees of the forest and a bootstrap of the training windows,
+    so that the spread over seeds says how much a probe's result owes to its training sample.
 
     Args:
         systems: At least one.
@@ -112,7 +117,8 @@ def evaluate(systems: Sequence[System], windows: LabelledWindows, split: Split, 
     if unseen:
         log.warning("Classes %s are in the test set but not in the training set: they cannot be predicted.", unseen)
     classes = sorted(set(windows.label))
-    scores, predictions, costs = [], {}, []
+    predictions: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
+    scores, costs = [], []
     for system in systems:
         begin = time.perf_counter()
         for seed in seeds:

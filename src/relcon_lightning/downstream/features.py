@@ -1,6 +1,7 @@
 """Hand-crafted features of accelerometer windows: the floor that a learned embedding has to beat.
 
-The usual set of activity recognition (statistics, shape of the spectrum, relation of the axes), for each axis and the norm.
+The usual set of activity recognition (statistics, shape of the spectrum, relation of the axes), for each axis and the
+norm.
 """
 
 from __future__ import annotations
@@ -11,7 +12,20 @@ from scipy.stats import kurtosis, skew
 _BANDS_HZ = ((0.3, 1.0), (1.0, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 15.0))
 _CHANNELS = ("x", "y", "z", "norm")
 _PAIRS = ((0, 1), (0, 2), (1, 2))
-_STATISTICS = ("mean", "std", "min", "q25", "median", "q75", "max", "iqr", "skew", "kurtosis", "mean_square", "crossings")
+_STATISTICS = (
+    "mean",
+    "std",
+    "min",
+    "q25",
+    "median",
+    "q75",
+    "max",
+    "iqr",
+    "skew",
+    "kurtosis",
+    "mean_square",
+    "crossings",
+)
 _SPECTRAL = ("peak_hz", "peak_power", "entropy", *(f"power_{low:g}_{high:g}hz" for low, high in _BANDS_HZ))
 
 
@@ -37,7 +51,19 @@ def handcrafted_features(windows: np.ndarray, sampling_rate: float) -> np.ndarra
     with np.errstate(invalid="ignore", divide="ignore"):
         shape = [np.where(moving, moment(x, axis=-1), 0.0) for moment in (skew, kurtosis)]
     crossings = (np.diff(np.signbit(centred), axis=-1) != 0).mean(-1) * sampling_rate * moving
-    statistics = [mean[..., 0], x.std(-1), x.min(-1), q25, median, q75, x.max(-1), q75 - q25, *shape, (x**2).mean(-1), crossings]
+    statistics = [
+        mean[..., 0],
+        x.std(-1),
+        x.min(-1),
+        q25,
+        median,
+        q75,
+        x.max(-1),
+        q75 - q25,
+        *shape,
+        (x**2).mean(-1),
+        crossings,
+    ]
     return np.concatenate([*statistics, *_spectrum(centred, sampling_rate), _correlations(centred)], axis=1)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torchmetrics.functional import accuracy, auroc, cohen_kappa, f1_score
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassCohenKappa, MulticlassF1Score
 
 CLASSIFICATION = {"f1": "macro F1", "kappa": "Cohen's kappa", "accuracy": "accuracy", "auc": "macro AUC"}
 
@@ -16,8 +16,8 @@ def classification_metrics(
 ) -> dict[str, float]:
     """Macro F1, Cohen's kappa, accuracy and macro one-against-rest AUC.
 
-    A class that is in neither the truth nor the predictions does not count in macro F1, as in scikit-learn; macro AUC is over the
-    classes in the truth, and NaN when there is only one.
+    A class that is in neither the truth nor the predictions does not count in macro F1, as in scikit-learn; macro AUC
+    is over the classes in the truth, and NaN when there is only one.
 
     Args:
         label: ``(N,)`` true classes, all among ``classes``.
@@ -27,15 +27,14 @@ def classification_metrics(
     """
     truth, guess = (torch.from_numpy(np.searchsorted(classes, x)) for x in (label, predicted))
     count = len(classes)
-    kinds = {"task": "multiclass", "num_classes": count}
     present = torch.bincount(truth, minlength=count) > 0
-    f1 = f1_score(guess, truth, average="none", **kinds)
-    auc = auroc(torch.from_numpy(probability).double(), truth, average="none", **kinds)
     counted = present | (torch.bincount(guess, minlength=count) > 0)
+    f1 = MulticlassF1Score(count, average="none")(guess, truth)
+    auc = MulticlassAUROC(count, average="none")(torch.from_numpy(probability).double(), truth)
     return {
         "f1": float(f1[counted].mean()),
-        "kappa": float(cohen_kappa(guess, truth, **kinds)),
-        "accuracy": float(accuracy(guess, truth, average="micro", **kinds)),
+        "kappa": float(MulticlassCohenKappa(count)(guess, truth)),
+        "accuracy": float(MulticlassAccuracy(count, average="micro")(guess, truth)),
         "auc": float(auc[present].mean()) if present.sum() > 1 else float("nan"),
     }
 
@@ -70,8 +69,9 @@ def retrieval_average_precision(
 ) -> tuple[float, float, dict[str, float]]:
     """How well a distance finds the same activity in other people.
 
-    For each anchor the candidates are the windows of *other* participants, and those with its label are relevant. Candidates at one
-    distance count together, as in ``sklearn.metrics.average_precision_score``. Anchors without a relevant candidate are left out.
+    For each anchor the candidates are the windows of *other* participants, and those with its label are relevant.
+    Candidates at one distance count together, as in ``sklearn.metrics.average_precision_score``. Anchors without a
+    relevant candidate are left out.
 
     Args:
         distances: ``(N, N)``, row = anchor.

@@ -1,4 +1,4 @@
-"""Probes on frozen features: scikit-learn, with what METHODS of the tables leave open chosen on validation participants."""
+"""Probes on frozen features: scikit-learn, what is left open is chosen on validation participants."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
     for metric in table if len(table) > 1 else []:
         first, second = mean[metric].nlargest(2).index
         if mean[metric][first] - mean[metric][second] > max(std[metric][first], std[metric][second]):
-            table.loc[first, metric] += " *"
+            table[metric] = table[metric].where(table.index != first, table[metric] + " *")
     return table.rename(columns=CLASSIFICATION)
 
 
@@ -80,7 +80,12 @@ def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object]
 
 def _figures(evaluation: Evaluation) -> dict[str, tuple[str, bytes]]:
     """File name to caption and PNG."""
-    figures = {"f1": ("Macro F1, mean and standard deviation over seeds", plots.score_bars(evaluation.scores, "f1", "macro F1"))}
+    figures = {
+        "f1": (
+            "Macro F1, mean and standard deviation over seeds",
+            plots.score_bars(evaluation.scores, "f1", "macro F1"),
+        )
+    }
     first = evaluation.scores["system"].iloc[0]
     for (system, level), (label, predicted) in evaluation.predictions.items():
         if system == first:
@@ -90,14 +95,20 @@ def _figures(evaluation: Evaluation) -> dict[str, tuple[str, bytes]]:
 
 
 def _markdown(
-    title: str, facts: Mapping[str, object], tables: Mapping[str, pd.DataFrame], figures: Mapping[str, tuple[str, bytes]]
+    title: str,
+    facts: Mapping[str, object],
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, tuple[str, bytes]],
 ) -> str:
     lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
     for heading, table in tables.items():
         lines += [f"## {heading}", ""]
         lines.append("| " + " | ".join(["", *map(str, table.columns)]) + " |")
         lines.append("|---" * (len(table.columns) + 1) + "|")
-        lines += ["| " + " | ".join([str(name), *map(str, row)]) + " |" for name, row in zip(table.index, table.values, strict=True)]
+        lines += [
+            "| " + " | ".join([str(name), *map(str, row)]) + " |"
+            for name, row in zip(table.index, table.values, strict=True)
+        ]
         lines.append("")
     lines += ["`*`: best, and ahead of the second by more than either standard deviation.", ""]
     lines += [f"![{caption}]({name}.png)\n" for name, (caption, _) in figures.items()]

@@ -63,13 +63,17 @@ def labelled_windows(
     if participants is not None:
         segments = segments[segments["participant_id"].isin(list(participants))]
     if segments.empty:
-        raise DataError(f"{store.path} has no labelled segments for these participants; a task needs labels in segments.parquet.")
+        raise DataError(
+            f"{store.path} has no labelled segments for these participants; a task needs labels in segments.parquet."
+        )
     first = np.ceil(segments["start_s"].to_numpy() * store.sampling_rate - 1e-6).astype(np.int64)
     end = np.floor(segments["end_s"].to_numpy() * store.sampling_rate + 1e-6).astype(np.int64)
     last = np.minimum(end, segments["n_samples"].to_numpy())
     counts = np.maximum((last - first - window) // stride + 1, 0)
     if not counts.any():
-        raise DataError(f"No labelled segment of {store.path} is as long as a window of {window / store.sampling_rate:g} s.")
+        raise DataError(
+            f"No labelled segment of {store.path} is as long as a window of {window / store.sampling_rate:g} s."
+        )
     of = np.repeat(np.arange(len(segments)), counts)
     nth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     signal = store.gather(segments["row"].to_numpy()[of], first[of] + nth * stride, window)
@@ -96,7 +100,7 @@ def embed_windows(
     """
     was_training = encoder.training
     encoder = encoder.to(device).eval()
-    batches = torch.from_numpy(signal).split(batch_size)
+    batches = torch.split(torch.from_numpy(signal), batch_size)
     steps = track(batches, description=description, transient=True) if description else batches
     embedded = [encoder(batch.to(device)).float().cpu().numpy() for batch in steps]
     encoder.train(was_training)

@@ -1,4 +1,4 @@
-"""What every self-supervised method shares: an optimizer from the config, randomness fixed by the step, logged losses."""
+"""What every method shares: an optimizer from the config, randomness fixed by the step, logged losses."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Method(L.LightningModule, ABC):
         return self._step(batch, self.global_step, "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss on participants not trained on, with the same random numbers at every validation; logs ``val/loss``."""
+        """The loss on people not trained on, with the same random numbers each time; logs ``val/loss``."""
         return self._step(batch, batch_idx, "val")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -72,7 +72,9 @@ class Method(L.LightningModule, ABC):
 
     def log_values(self, stage: Stage, **values: Any) -> None:
         """Log ``stage/name`` for each value of the batch."""
-        self.log_dict({f"{stage}/{name}": value for name, value in values.items()}, sync_dist=stage == "val", batch_size=1)
+        self.log_dict(
+            {f"{stage}/{name}": value for name, value in values.items()}, sync_dist=stage == "val", batch_size=1
+        )
 
 
 class EmbeddingMethod(Method):

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets.dilated_conv import DilatedConvNet
 from relcon_lightning.nets.sparsemax import sparsemax
 
@@ -28,9 +29,10 @@ def window_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 class MotifDistance(nn.Module):
     """Rebuild an anchor from the motifs of a candidate by sparse cross-attention; the error is the distance.
 
-    ``d(anc, cand) = || rec(anc | cand) - anc ||^2`` (Eq. 1), not symmetric. Anchor and candidate are both normalised with
-    the *candidate's* statistics, so that a difference in magnitude stays a difference (Eq. 4). The reconstruction is
-    brought back with ``y * sigma + mu``, the inverse of the normalisation; Eq. 2 prints ``(y + mu) * sigma``.
+    ``d(anc, cand) = || rec(anc | cand) - anc ||^2`` (Eq. 1), not symmetric. Anchor and candidate are both normalised
+    with the *candidate's* statistics, so that a difference in magnitude stays a difference (Eq. 4). The
+    reconstruction is brought back with ``y * sigma + mu``, the inverse of the normalisation; Eq. 2 prints ``(y + mu)
+    * sigma``.
 
     Args:
         channels: Width of queries, keys and values.
@@ -54,6 +56,10 @@ class MotifDistance(nn.Module):
         chunk: int = 32,
     ) -> None:
         super().__init__()
+        if attention not in _WEIGHTING or statistics not in ("candidate", "own"):
+            raise ConfigError(
+                f"attention={attention!r}, statistics={statistics!r}: expected sparsemax or softmax, candidate or own."
+            )
         self.query = DilatedConvNet(3, channels, kernel_size=kernel_size, blocks=blocks)
         self.key = DilatedConvNet(3, channels, kernel_size=kernel_size, blocks=blocks)
         self.value = DilatedConvNet(3, channels, kernel_size=kernel_size, blocks=blocks)
@@ -74,7 +80,7 @@ class MotifDistance(nn.Module):
         return _squared_error(self(anchor, candidate), anchor)
 
     def attention(self, anchor: Tensor, candidate: Tensor) -> Tensor:
-        """The weights ``(B, T, T)`` over candidate time (last axis) of each anchor time step (Eq. 3), without dropout."""
+        """Weights ``(B, T, T)`` over candidate time (last axis) of each anchor time step (Eq. 3), no dropout."""
         key, _ = self._keys_values(candidate)
         queries = self._queries(anchor, self._anchor_statistics(anchor, window_statistics(candidate)))
         return self.weighting(self._logits(queries, key))
@@ -83,7 +89,7 @@ class MotifDistance(nn.Module):
         """``(B, C)`` distances of anchors ``(B, 3, T)`` to their own candidates ``(B, C, 3, T)``."""
         n_candidates = candidates.shape[1]
         rows = torch.arange(len(anchors), device=anchors.device).repeat_interleave(n_candidates)
-        chunks = zip(rows.split(self.chunk), candidates.flatten(0, 1).split(self.chunk), strict=True)
+        chunks = zip(torch.split(rows, self.chunk), torch.split(candidates.flatten(0, 1), self.chunk), strict=True)
         distances = [self.distance(anchors[row], candidate) for row, candidate in chunks]
         return torch.cat(distances).view(-1, n_candidates)
 
@@ -102,7 +108,7 @@ class MotifDistance(nn.Module):
             torch.arange(len(anchors), device=anchors.device), torch.arange(len(candidates), device=anchors.device)
         )
         distances = []
-        for row, column in (pair.unbind(1) for pair in pairs.split(self.chunk)):
+        for row, column in (pair.unbind(1) for pair in torch.split(pairs, self.chunk)):
             anchor = anchors[row]
             rebuilt = self._reconstruct(anchor, (mean[column], std[column]), key[column], value[column])
             distances.append(_squared_error(rebuilt, anchor))
@@ -125,18 +131,19 @@ class MotifDistance(nn.Module):
 
     @staticmethod
     def _logits(query: Tensor, key: Tensor) -> Tensor:
-        return (query / query.shape[1] ** 0.5).mT @ key
+        logits: Tensor = (query / query.shape[1] ** 0.5).mT @ key
+        return logits
 
-    def _reconstruct(self, anchor: Tensor, candidate_statistics: tuple[Tensor, Tensor], key: Tensor, value: Tensor) -> Tensor:
+    def _reconstruct(
+        self, anchor: Tensor, candidate_statistics: tuple[Tensor, Tensor], key: Tensor, value: Tensor
+    ) -> Tensor:
         mean, std = self._anchor_statistics(anchor, candidate_statistics)
         weights = self.weighting(self._logits(self._queries(anchor, (mean, std)), key))
         weights = F.dropout(weights, self.dropout, self.training)
-        # The linear map commutes with the weighted sum over time, but dropout makes the weights not sum to 1: bias last.
         rebuilt = self.output(weights @ value.mT).mT
-        return (rebuilt - self.shift[:, None]) / self.scale[:, None] * std + mean
+        restored: Tensor = (rebuilt - self.shift[:, None]) / self.scale[:, None] * std + mean
+        return restored
 
 
 def _squared_error(rebuilt: Tensor, anchor: Tensor) -> Tensor:
-    return (rebuilt.float() - anchor).square().sum((-2, -1)) if rebuilt.dtype is torch.bfloat16 else (
-        (rebuilt - anchor).square().sum((-2, -1))
-    )
+    return (rebuilt - anchor).square().sum((-2, -1))

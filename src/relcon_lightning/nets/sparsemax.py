@@ -23,8 +23,8 @@ def sparsemax(logits: Tensor, dim: int = -1) -> Tensor:
     Returns:
         A tensor of the shape and type of ``logits``: non-negative, summing to 1 along ``dim``.
     """
-    result: Tensor = _Sparsemax.apply(logits, dim)
-    return result
+    projected: Tensor = _Sparsemax.apply(logits, dim)  # type: ignore[no-untyped-call]
+    return projected
 
 
 def _threshold(z: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from relcon_lightning.errors import DataError
 
-_reconstruct: Callable[..., Any] = np.ndarray(0).__reduce__()[0]  # the function that rebuilds an array
+_reconstruct: Any = np.ndarray(0).__reduce__()[0]  # the function that rebuilds an array
 _ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
@@ -27,7 +26,9 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
-            raise DataError(f"the pickle asks for {module}.{name}; only numpy arrays, lists, dicts and strings are admitted")
+            raise DataError(
+                f"the pickle asks for {module}.{name}; only numpy arrays, lists, dicts and strings are admitted"
+            )
         return _ADMITTED[module, name]
 
 
@@ -40,7 +41,9 @@ def load_pickled_npy(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
-            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
+                version
+            ]
             shape, _, dtype = read_header(file)
             if shape != () or dtype != np.dtype(object):
                 raise DataError(f"expected one Python object, found an array {dtype}{shape}")

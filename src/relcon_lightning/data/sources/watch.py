@@ -35,8 +35,8 @@ class WatchExercises:
         source="PyPI package seglearn 1.2.5, seglearn/data/watch_dataset.npy",
         licence="BSD-3-Clause",
         citation=(
-            "Burns, Leung, Hardisty, Whyne, Henry, McLachlin (2018). Shoulder physiotherapy exercise recognition: machine "
-            "learning the inertial signals from a smartwatch. Physiological Measurement 39(7)."
+            "Burns, Leung, Hardisty, Whyne, Henry, McLachlin (2018). Shoulder physiotherapy exercise recognition: "
+            "machine learning the inertial signals from a smartwatch. Physiological Measurement 39(7)."
         ),
     )
 

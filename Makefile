@@ -1,0 +1,47 @@
+# Every target makes the environment by itself when it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?= watch
+MODEL ?= relcon
+SEED ?= 0
+ARGS ?=
+RUNS := runs/$(DATA)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup pretrain eval test lint bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: .venv/done ## create .venv with the pinned versions of constraints.txt
+
+.venv/done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+data/$(DATA)/cohort.json: | .venv/done
+	$(BIN)/relcon-prepare data=$(DATA)
+
+pretrain: .venv/done data/$(DATA)/cohort.json ## learn the motif distance, then MODEL (relcon) on DATA (watch)
+	$(BIN)/relcon-pretrain model=distance data=$(DATA) seed=$(SEED) overwrite=true $(ARGS)
+	$(BIN)/relcon-pretrain model=$(MODEL) data=$(DATA) seed=$(SEED) overwrite=true \
+	  model.distance_checkpoint=$(RUNS)/distance/seed$(SEED) $(ARGS)
+
+eval: .venv/done ## judge what `make pretrain` trained, beside two floors
+	@test -f $(RUNS)/$(MODEL)/seed$(SEED)/checkpoints/last.ckpt || $(MAKE) pretrain
+	$(BIN)/relcon-eval checkpoint=$(RUNS)/$(MODEL)/seed$(SEED) data=$(DATA)
+
+test: .venv/done ## run all tests
+	$(BIN)/pytest
+
+lint: .venv/done ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: .venv/done ## time each part beside a plain reference
+	$(BIN)/python -m benchmarks.run
+
+clean: ## remove the environment and caches, not data or runs
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,57 @@
+"""Small cohorts that tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
+
+INFO = CohortInfo("toy", 100.0, "wrist", "made by the tests", "none", "none")
+MakeStore = Callable[..., CohortStore]
+
+
+@pytest.fixture(autouse=True)
+def _few_threads() -> Iterator[None]:
+    """Small tensors are faster, and results the same everywhere, on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def recordings(
+    samples: dict[str, list[int]], rate: float = 100.0, seed: int = 0, labels: tuple[str, ...] = ("walk", "row")
+) -> list[Recording]:
+    """For each participant one recording a length; labels alternate and differ in frequency."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for participant, lengths in samples.items():
+        for i, n in enumerate(lengths):
+            label = labels[i % len(labels)]
+            t = np.arange(n) / rate
+            wave = np.sin(2 * np.pi * (1 + labels.index(label)) * t + rng.uniform(0, 6))
+            signal = np.stack([wave, 0.3 * wave**2, np.ones(n)], 1) + 0.05 * rng.standard_normal((n, 3))
+            segment = Segment(0.0, n / rate, label)
+            made.append(Recording(f"{participant}-{i}", participant, signal.astype(np.float32), rate, (segment,)))
+    return made
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> MakeStore:
+    """Write a store from ``{participant: [samples of each recording]}``."""
+
+    def make(samples: dict[str, list[int]], name: str = "toy", **options: object) -> CohortStore:
+        return CohortStore.write(tmp_path / name, recordings(samples, **options), INFO)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def toy_store(make_store: MakeStore) -> CohortStore:
+    """Eight participants with four recordings of 20 s each."""
+    return make_store({f"p{i}": [2000] * 4 for i in range(8)})

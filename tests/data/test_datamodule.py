@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from relcon_lightning.data import CandidateDataModule
+from relcon_lightning.data.splits import Split
+from relcon_lightning.errors import DataError
+
+
+def module(store, **options):
+    defaults = {"batch_size": 6, "n_candidates": 2, "window_s": 0.5, "ratios": (4, 2, 2)}
+    made = CandidateDataModule(store.path, **{**defaults, **options})
+    made.setup()
+    return made
+
+
+def take(loader, n):
+    batches = iter(loader)
+    return [next(batches) for _ in range(n)]
+
+
+def test_batch_has_the_promised_shapes_and_values(toy_store):
+    batch = take(module(toy_store).train_dataloader(), 1)[0]
+    assert batch["anchor"].shape == (6, 3, 50)
+    assert batch["candidates"].shape == (6, 2, 3, 50)
+    assert batch["anchor"].dtype == torch.float32
+    recording, start = int(batch["recording"][4, 2]), int(batch["start"][4, 2])
+    name = toy_store.recordings["recording_id"][recording]
+    np.testing.assert_array_equal(batch["candidates"][4, 1].T, toy_store.read(name, start, start + 50))
+
+
+def test_training_and_validation_draw_from_their_own_participants(toy_store):
+    data = module(toy_store)
+    owner = toy_store.recordings["participant_id"].to_numpy()
+    for loader, part in ((data.train_dataloader(), data.split.train), (data.val_dataloader(), data.split.validation)):
+        drawn = {p for batch in take(loader, 3) for p in owner[batch["recording"].numpy()].ravel()}
+        assert drawn <= set(part)
+        assert len(drawn) > 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_do_not_depend_on_the_number_of_workers(toy_store, workers):
+    alone = take(module(toy_store, seed=5).train_dataloader(), 7)
+    helped = take(module(toy_store, seed=5, num_workers=workers).train_dataloader(), 7)
+    for a, b in zip(alone, helped, strict=True):
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_validation_batches_are_the_same_each_time(toy_store):
+    data = module(toy_store, val_batches=2)
+    first, second = list(data.val_dataloader()), list(data.val_dataloader())
+    assert len(first) == 2
+    assert all(torch.equal(a["anchor"], b["anchor"]) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first[0]["anchor"], first[1]["anchor"])
+
+
+def test_no_candidates_gives_an_empty_axis(toy_store):
+    batch = take(module(toy_store, n_candidates=0, participants_per_batch=2).train_dataloader(), 1)[0]
+    assert batch["candidates"].shape == (6, 0, 3, 50)
+
+
+def test_a_given_split_is_used(toy_store):
+    split = Split(("p0", "p1"), ("p2",), ("p3",))
+    assert module(toy_store, split=split).split is split
+
+
+def test_a_store_of_another_rate_is_refused_with_the_mend(toy_store):
+    with pytest.raises(DataError, match=r"holds signals at 100 Hz but 50 Hz are expected.*data\.sampling_rate=100"):
+        module(toy_store, sampling_rate=50)
+
+
+def test_a_missing_store_names_the_command(tmp_path):
+    with pytest.raises(DataError, match="relcon-prepare"):
+        CandidateDataModule(tmp_path / "nowhere").setup()
+
+
+def test_more_participants_a_batch_than_validation_has_still_validates(toy_store):
+    data = module(toy_store, participants_per_batch=3, n_candidates=0, ratios=(5, 1, 2))
+    batch = take(data.val_dataloader(), 1)[0]
+    assert batch["participant"].unique().numel() == 1

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from relcon_lightning.data.sampling import CandidateSampler
+from relcon_lightning.errors import ConfigError, DataError
+
+T = 50
+
+
+def table(samples: dict[str, list[int]]) -> pd.DataFrame:
+    rows = [(f"{p}-{i}", p, n) for p, lengths in samples.items() for i, n in enumerate(lengths)]
+    return pd.DataFrame(rows, columns=["recording_id", "participant_id", "n_samples"])
+
+
+def sampler(samples: dict[str, list[int]], **options: object) -> CandidateSampler:
+    defaults = {"window": T, "n_candidates": 3, "batch_size": 8}
+    return CandidateSampler(table(samples), list(samples), **{**defaults, **options})  # type: ignore[arg-type]
+
+
+COHORTS = st.dictionaries(
+    st.sampled_from([f"p{i}" for i in range(6)]),
+    st.lists(st.integers(1, 400), min_size=1, max_size=5),
+    min_size=1,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(COHORTS, st.integers(0, 3), st.integers(0, 10_000), st.integers(0, 5))
+def test_every_window_lies_in_a_recording_of_its_participant(cohort, candidates, seed, step):
+    try:
+        s = sampler(cohort, n_candidates=candidates, seed=seed)
+    except DataError:
+        long = [[n for n in lengths if n >= T] for lengths in cohort.values()]
+        windows, starts = (
+            [sum(f(n) for n in lengths) for lengths in long] for f in (lambda n: n // T, lambda n: n - T + 1)
+        )
+        assert all(w < candidates + 1 or (candidates and s < 2 * T) for w, s in zip(windows, starts, strict=True))
+        return
+    draw, rows = s.draw(step), table(cohort)
+    assert draw.recordings.shape == draw.starts.shape == (8, 1 + candidates)
+    owner = rows["participant_id"].to_numpy()[draw.recordings]
+    assert (owner == np.array(s.participants)[draw.participants][:, None]).all()
+    assert (draw.starts >= 0).all()
+    assert (draw.starts + T <= rows["n_samples"].to_numpy()[draw.recordings]).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(COHORTS, st.integers(0, 10_000))
+def test_no_candidate_overlaps_its_anchor(cohort, seed):
+    try:
+        s = sampler(cohort, seed=seed, n_candidates=20)
+    except DataError:
+        return
+    draw = s.draw(0)
+    same = draw.recordings[:, 1:] == draw.recordings[:, :1]
+    assert (np.abs(draw.starts[:, 1:] - draw.starts[:, :1])[same] >= T).all()
+
+
+def test_candidates_are_uniform_over_all_allowed_starts():
+    s = sampler({"p": [120, 90]}, n_candidates=1, batch_size=500)
+    seen: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for step in range(400):
+        d = s.draw(step)
+        for r, x in zip(d.recordings, d.starts, strict=True):
+            seen.setdefault((int(r[0]), int(x[0])), []).append((int(r[1]), int(x[1])))
+    anchor, drawn = max(seen.items(), key=lambda item: len(item[1]))
+    allowed = [(0, i) for i in range(71)] + [(1, i) for i in range(41)]
+    allowed = [c for c in allowed if c[0] != anchor[0] or abs(c[1] - anchor[1]) >= T]
+    counts = [drawn.count(c) for c in allowed]
+    assert sum(counts) == len(drawn)
+    assert chisquare(counts).pvalue > 1e-4
+
+
+def test_anchors_of_one_participant_do_not_overlap_when_there_is_room():
+    s = sampler({f"p{i}": [400, 330, 70] for i in range(4)}, n_candidates=0, batch_size=20, participants_per_batch=2)
+    for step in range(50):
+        d = s.draw(step)
+        assert len(np.unique(d.participants)) == 2
+        assert (np.bincount(d.participants)[np.unique(d.participants)] == 10).all()
+        for r in np.unique(d.recordings):
+            starts = np.sort(d.starts[d.recordings == r])
+            assert (np.diff(starts) >= T).all()
+
+
+def test_anchors_come_at_every_offset():
+    s = sampler({"p": [1000]}, n_candidates=0, batch_size=10, participants_per_batch=1)
+    offsets = np.concatenate([s.draw(step).starts.ravel() % T for step in range(300)])
+    assert set(offsets) == set(range(T))
+
+
+def test_draw_depends_on_seed_step_and_rank_alone():
+    cohort = {f"p{i}": [500, 300] for i in range(5)}
+    a, b = sampler(cohort, seed=3), sampler(cohort, seed=3)
+    b.draw(0), b.draw(9)
+    np.testing.assert_array_equal(a.draw(7).starts, b.draw(7).starts)
+    assert not np.array_equal(a.draw(7).starts, a.draw(8).starts)
+    assert not np.array_equal(a.draw(7).starts, sampler(cohort, seed=4).draw(7).starts)
+
+
+@pytest.mark.parametrize("per_batch", [None, 2])
+def test_ranks_share_one_global_batch_without_overlap(per_batch):
+    cohort = {f"p{i}": [700, 300] for i in range(6)}
+    half = sampler(cohort, batch_size=4, participants_per_batch=per_batch)
+    ranks = [half.draw(5, rank, 2) for rank in range(2)]
+    if per_batch is None:
+        whole = sampler(cohort, batch_size=8).draw(5)
+        np.testing.assert_array_equal(np.concatenate([r.starts for r in ranks]), whole.starts)
+    pairs = [set(zip(r.recordings[:, 0], r.starts[:, 0], strict=True)) for r in ranks]
+    assert not pairs[0] & pairs[1]
+
+
+def test_participants_with_too_few_windows_are_left_out_and_counted(caplog):
+    with caplog.at_level(logging.WARNING):
+        s = sampler({"rich": [500], "poor": [T * 3, T - 1], "short": [T - 1]}, n_candidates=3)
+    assert s.participants == ["rich"]
+    assert "Left out 2 of 3 participants" in caplog.text
+    assert "poor" in caplog.text
+    assert "short" in caplog.text
+
+
+def test_nobody_left_is_an_error_that_says_how_to_mend():
+    with pytest.raises(DataError, match=r"fewer than 4 windows of 50 samples.*lower data\.n_candidates"):
+        sampler({"a": [T * 3]})
+
+
+def test_impossible_batches_are_refused():
+    cohort = {f"p{i}": [5000] for i in range(3)}
+    with pytest.raises(ConfigError, match="cannot be divided"):
+        sampler(cohort, participants_per_batch=3)
+    with pytest.raises(ConfigError, match="only 3 participants"):
+        sampler(cohort, participants_per_batch=4)
+
+
+def test_a_draw_costs_the_same_in_a_large_cohort():
+    """No quantity of a draw grows with the cohort: the arrays it touches have the size of the batch."""
+    big = sampler({f"p{i}": [500] for i in range(3000)})
+    d = big.draw(0)
+    assert d.starts.size == 8 * 4
+    assert len(np.unique(d.participants)) > 1
