@@ -96,7 +96,8 @@ class CohortStore:
         if abs(self.sampling_rate - expected) > 1e-6 * expected:
             raise DataError(
                 f"{self.path} holds signals at {self.sampling_rate:g} Hz but {expected:g} Hz are expected: prepare it "
-                f"again with data.sampling_rate={expected:g} overwrite=true or set data.sampling_rate={self.sampling_rate:g}."
+                f"again with data.sampling_rate={expected:g} overwrite=true, "
+                f"or set data.sampling_rate={self.sampling_rate:g}."
             )
 
     def verify(self) -> None:

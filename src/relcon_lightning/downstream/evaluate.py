@@ -48,12 +48,14 @@ class System:
         features: From a seed and windows to ``(N, F)``.
         probe: Makes a fresh probe.
         parameters: Of the encoder.
+        seeded: Whether the features depend on the seed; those that do not are computed once.
     """
 
     name: str
     features: Callable[[int, np.ndarray], np.ndarray]
     probe: Callable[[], Probe]
     parameters: int = 0
+    seeded: bool = False
 
 
 @dataclass
@@ -81,12 +83,11 @@ def trained_system(name: str, encoder: nn.Module, probe: Callable[[], Probe]) ->
 
 def random_system(make_encoder: Callable[[int], nn.Module], probe: Callable[[], Probe]) -> System:
     """Floor: the same architecture with fresh weights from each seed."""
-    return System(
-        RANDOM,
-        lambda seed, x: embed_windows(make_encoder(seed), x, description=RANDOM),
-        probe,
-        _parameters(make_encoder(0)),
-    )
+
+    def features(seed: int, signal: np.ndarray) -> np.ndarray:
+        return embed_windows(make_encoder(seed), signal, description=RANDOM)
+
+    return System(RANDOM, features, probe, _parameters(make_encoder(0)), seeded=True)
 
 
 def handcrafted_system(sampling_rate: float) -> System:
@@ -122,7 +123,9 @@ def evaluate(systems: Sequence[System], windows: LabelledWindows, split: Split, 
     for system in systems:
         begin = time.perf_counter()
         for seed in seeds:
-            probability = _predict(system, parts, seed, classes)
+            if seed == seeds[0] or system.seeded:
+                features = {name: system.features(seed, part.signal) for name, part in parts.items()}
+            probability = _predict(system.probe(), features, parts, seed, classes)
             for level, truth, guess, chance in _levels(parts["test"], probability, classes):
                 metrics = classification_metrics(truth, guess, chance, classes)
                 scores += [(system.name, level, metric, seed, value) for metric, value in metrics.items()]
@@ -137,12 +140,13 @@ def evaluate(systems: Sequence[System], windows: LabelledWindows, split: Split, 
     )
 
 
-def _predict(system: System, parts: dict[str, LabelledWindows], seed: int, classes: Sequence[str]) -> np.ndarray:
+def _predict(
+    probe: Probe, x: dict[str, np.ndarray], parts: dict[str, LabelledWindows], seed: int, classes: Sequence[str]
+) -> np.ndarray:
     """``(N, C)`` probabilities of the test windows, over all classes of the task."""
-    x = {name: system.features(seed, part.signal) for name, part in parts.items()}
     label = {name: part.label for name, part in parts.items()}
     rows = np.random.default_rng(seed).integers(len(label["train"]), size=len(label["train"]))
-    probe = system.probe().fit(x["train"][rows], label["train"][rows], x["validation"], label["validation"], seed)
+    probe = probe.fit(x["train"][rows], label["train"][rows], x["validation"], label["validation"], seed)
     probability = np.zeros((len(x["test"]), len(classes)))
     probability[:, np.searchsorted(classes, probe.classes)] = probe.predict_proba(x["test"])
     return probability

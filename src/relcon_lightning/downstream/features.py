@@ -6,6 +6,8 @@ norm.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy.stats import kurtosis, skew
 
@@ -48,7 +50,8 @@ def handcrafted_features(windows: np.ndarray, sampling_rate: float) -> np.ndarra
     centred = x - mean
     q25, median, q75 = np.percentile(x, [25, 50, 75], axis=-1)
     moving = centred.std(-1) > 1e-8  # shape moments of a constant are noise
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # scipy warns of the constants that are masked here
         shape = [np.where(moving, moment(x, axis=-1), 0.0) for moment in (skew, kurtosis)]
     crossings = (np.diff(np.signbit(centred), axis=-1) != 0).mean(-1) * sampling_rate * moving
     statistics = [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -29,7 +31,9 @@ class LinearProbe:
         self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0
     ) -> LinearProbe:
         """Fit one model a strength on ``(N, F)`` and keep the one with the best macro F1 on the validation windows."""
-        fitted = {c: self._model(c).fit(x, label) for c in self.inverse_strengths}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # without regularisation the optimum can be at infinity
+            fitted = {c: self._model(c).fit(x, label) for c in self.inverse_strengths}
         scores = {c: f1_score(label_val, m.predict(x_val), average="macro") for c, m in fitted.items()}
         self.chosen = max(scores, key=lambda c: (scores[c], -c))
         self.classes: list[str] = [str(name) for name in fitted[self.chosen].classes_]

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import pickle
+from importlib.metadata import distribution
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relcon_lightning.data.prepare import prepare
+from relcon_lightning.data.sources import watch
+from relcon_lightning.data.sources.restricted_pickle import load_pickled_npy
+from relcon_lightning.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return prepare(watch.WatchExercises(), tmp_path_factory.mktemp("data") / "watch")
+
+
+@pytest.fixture(scope="module")
+def original():
+    file = distribution("seglearn").locate_file("seglearn/data/watch_dataset.npy")
+    return np.load(str(file), allow_pickle=True, encoding="latin1").item()
+
+
+def test_the_published_facts_hold(store):
+    assert len(store.participants) == 10
+    assert len(store.recordings) == 140
+    assert (store.participants["n_recordings"] == 14).all()
+    assert sorted(store.segments["label"].unique()) == ["ABD", "ER", "FEL", "IR", "PEN", "ROW", "TRAP"]
+    assert store.sampling_rate == 100
+    assert store.recordings["n_samples"].sum() / 100 / 60 == pytest.approx(81.37, abs=0.01)
+    assert store.excluded == {}
+    assert store.info.position == "wrist"
+    assert "Burns" in store.info.citation
+
+
+def test_values_labels_and_people_are_those_of_the_file(store, original):
+    for i in (0, 17, 139):
+        label = original["y_labels"][original["y"][i]]
+        name = f"watch-{original['subject'][i]:02d}-side{int(original['side'][i])}-{label}"
+        read = store.read(name, 0, 2 * len(original["X"][i]))
+        # At twice the rate every other sample is an original one, but for the filter.
+        error = np.abs(read[::2] - original["X"][i][:, :3])
+        assert np.median(error) < 0.01
+        assert store.segments.set_index("recording_id")["label"][name] == label
+
+
+def test_the_package_is_not_imported(store):
+    import sys
+
+    assert "seglearn" not in sys.modules
+
+
+def test_an_existing_store_is_kept_unless_asked(tmp_path, store):
+    source = watch.WatchExercises()
+    first = prepare(source, tmp_path / "watch")
+    stamp = (first.path / "cohort.json").stat().st_mtime_ns
+    prepare(source, tmp_path / "watch")
+    assert (first.path / "cohort.json").stat().st_mtime_ns == stamp
+    prepare(source, tmp_path / "watch", overwrite=True)
+    assert (first.path / "cohort.json").stat().st_mtime_ns != stamp
+    with pytest.raises(DataError, match="50 Hz are expected"):
+        prepare(source, tmp_path / "watch", sampling_rate=50)
+
+
+def test_another_file_is_refused_by_its_checksum(tmp_path):
+    (tmp_path / "watch_dataset.npy").write_bytes(b"something else")
+    with pytest.raises(DataError, match=r"watch_dataset\.npy is not the published file.*pip install"):
+        watch.WatchExercises(tmp_path)
+    with pytest.raises(DataError, match=r"is missing.*pip install"):
+        watch.WatchExercises(tmp_path / "empty")
+
+
+class _Harm:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+def npy(path: Path, content: object, version=(1, 0)) -> Path:
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        pickle.dump(content, file, protocol=2)
+    return path
+
+
+def test_a_malicious_pickle_is_refused_before_it_runs(tmp_path):
+    target = tmp_path / "pwned"
+    with pytest.raises(DataError, match=r"asks for .*only numpy arrays"):
+        load_pickled_npy(npy(tmp_path / "evil.npy", {"X": [_Harm(target)]}))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("name", ["os.system", "builtins.eval", "numpy.load", "numpy.core.multiarray.scalar"])
+def test_nothing_but_arrays_can_be_named(tmp_path, name):
+    module, _, function = name.rpartition(".")
+    path = tmp_path / "evil.npy"
+    npy(path, None)
+    path.write_bytes(path.read_bytes()[:-4] + f"c{module}\n{function}\n.".encode())
+    with pytest.raises(DataError):
+        load_pickled_npy(path)
+
+
+def test_admitted_content_is_read(tmp_path):
+    content = {"X": [np.arange(6.0).reshape(2, 3)], "names": ["a", "b"], "y": np.array([1, 2])}
+    read = load_pickled_npy(npy(tmp_path / "fine.npy", content))
+    np.testing.assert_array_equal(read["X"][0], content["X"][0])
+    assert read["names"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"not numpy at all"])
+def test_damaged_files_are_named(tmp_path, content):
+    (tmp_path / "bad.npy").write_bytes(content)
+    with pytest.raises(DataError, match=r"bad\.npy"):
+        load_pickled_npy(tmp_path / "bad.npy")
+
+
+def test_plain_arrays_are_not_what_is_expected(tmp_path):
+    np.save(tmp_path / "plain.npy", np.zeros(3))
+    with pytest.raises(DataError, match="one Python object"):
+        load_pickled_npy(tmp_path / "plain.npy")

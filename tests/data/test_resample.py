@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relcon_lightning.data.resample import check_unit, median_rate, regularise, resample
+from relcon_lightning.errors import DataError
+
+RATES = st.sampled_from([20.0, 25.0, 30.0, 50.0, 100.0, 200.0])
+
+
+def sine(frequency: float, rate: float, seconds: float = 10) -> np.ndarray:
+    t = np.arange(round(seconds * rate)) / rate
+    return np.stack([np.sin(2 * np.pi * frequency * t), np.cos(2 * np.pi * frequency * t), np.ones_like(t)], 1)
+
+
+@settings(deadline=None)
+@given(RATES, st.sampled_from([50.0, 100.0]))
+def test_slow_movement_is_kept(source, target):
+    frequency = 0.2 * min(source, target)
+    result, expected = resample(sine(frequency, source), source, target), sine(frequency, target)
+    assert result.dtype == np.float32
+    assert abs(len(result) - len(expected)) <= 1
+    inner = slice(round(target), round(9 * target))  # the filter is as long as ten samples of the slower rate
+    np.testing.assert_allclose(result[inner], expected[inner], atol=0.01)
+
+
+def test_what_the_new_rate_cannot_hold_is_removed_and_not_folded_back():
+    result = resample(sine(40, 100)[:, :2].repeat(2, 1)[:, :3], 100, 50)  # 40 Hz would turn up at 10 Hz
+    assert np.abs(result[50:-50]).max() < 0.02
+
+
+@given(RATES, RATES, st.floats(-2, 2))
+def test_gravity_does_not_ring_at_the_ends(source, target, level):
+    np.testing.assert_allclose(resample(np.full((60, 3), level), source, target), level, atol=2e-3)
+
+
+def test_equal_rates_change_nothing():
+    x = np.random.default_rng(0).standard_normal((10, 3)).astype(np.float32)
+    np.testing.assert_array_equal(resample(x, 50, 50), x)
+
+
+def test_irregular_stamps_are_sorted_and_put_on_a_grid():
+    rng = np.random.default_rng(0)
+    times = np.sort(rng.uniform(0, 10, 600))
+    signal = np.stack([times, 2 * times, -times], 1)
+    order = rng.permutation(600)
+    times, signal = np.append(times[order], times[0]), np.append(signal[order], [[99, 99, 99]], axis=0)
+    [(start, regular)] = regularise(times, signal, rate=50, max_gap_s=1)
+    np.testing.assert_allclose(regular[:, 0], start + np.arange(len(regular)) / 50, atol=1e-9)
+    np.testing.assert_allclose(regular[:, 1], 2 * regular[:, 0])
+
+
+def test_a_gap_parts_a_recording_and_is_not_bridged():
+    times = np.concatenate([np.arange(0, 2, 0.02), np.arange(5, 6, 0.02), [9.0]])
+    parts = regularise(times, np.stack([times] * 3, 1), rate=50, max_gap_s=0.5)
+    assert [round(start, 2) for start, _ in parts] == [0.0, 5.0]
+    assert [len(part) for _, part in parts] == [100, 50]
+    assert max(part[:, 0].max() for _, part in parts) < 6
+
+
+def test_median_rate_ignores_jitter_gaps_and_repeated_stamps():
+    times = np.concatenate([np.arange(0, 10, 0.05), [3.0, 50.0]])
+    assert median_rate(times) == pytest.approx(20)
+
+
+def test_metres_per_second_squared_declared_as_g_are_refused():
+    still = np.tile([0.0, 0.0, 9.81], (100, 1))
+    check_unit(still / 9.81, "somewhere")
+    with pytest.raises(DataError, match=r"arm\.csv: median norm 9\.81.*divide by 9\.80665"):
+        check_unit(still, "arm.csv")
+    with pytest.raises(DataError, match="Convert it to g"):
+        check_unit(still * 100, "arm.csv")

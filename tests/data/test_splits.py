@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relcon_lightning.data.splits import Split, hash_participants, k_fold, leave_one_out, ratio_split, refuse_leakage
+from relcon_lightning.errors import ConfigError, DataError
+
+IDS = st.sets(st.text("abcdef0123456789", min_size=1, max_size=6), min_size=3, max_size=40)
+RATIOS = st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20))
+
+
+@given(IDS, RATIOS, st.integers(0, 99))
+def test_ratio_split_divides_everybody_once(ids, ratios, seed):
+    split = ratio_split(ids, ratios, seed)
+    parts = split.train + split.validation + split.test
+    assert sorted(parts) == sorted(ids)
+    for count, ratio in zip(split.sizes().values(), ratios, strict=True):
+        share = ratio / sum(ratios) * len(ids)
+        assert count >= 1
+        assert count == 1 or abs(count - share) <= 2
+
+
+@given(IDS, st.integers(0, 99), st.randoms())
+def test_ratio_split_depends_on_ids_and_seed_alone(ids, seed, random):
+    shuffled = list(ids)
+    random.shuffle(shuffled)
+    assert ratio_split(shuffled, seed=seed) == ratio_split(sorted(ids), seed=seed)
+
+
+def test_the_papers_ratio():
+    split = ratio_split([f"p{i}" for i in range(160)], (10, 3, 3))
+    assert split.sizes() == {"train": 100, "validation": 30, "test": 30}
+    assert split != ratio_split([f"p{i}" for i in range(160)], (10, 3, 3), seed=1)
+
+
+@given(IDS.filter(lambda ids: len(ids) >= 5), st.integers(3, 5), st.integers(0, 9))
+def test_k_fold_tests_everybody_once(ids, k, seed):
+    folds = list(k_fold(ids, k, seed))
+    assert sorted(p for fold in folds for p in fold.test) == sorted(ids)
+    assert all(sorted(f.train + f.validation + f.test) == sorted(ids) for f in folds)
+
+
+def test_leave_one_out_tests_one_at_a_time():
+    folds = list(leave_one_out(["a", "b", "c", "d"]))
+    assert sorted(f.test for f in folds) == [("a",), ("b",), ("c",), ("d",)]
+
+
+def test_a_shared_participant_is_refused_and_named():
+    with pytest.raises(DataError, match=r"\['anna'\] are in both train and test"):
+        Split(("anna", "ben"), ("cleo",), ("anna",))
+
+
+@pytest.mark.parametrize("parts", [((), ("a",), ("b",)), (("a",), ("b",), ())])
+def test_empty_training_or_test_is_refused(parts):
+    with pytest.raises(DataError, match="to train and to test"):
+        Split(*parts)
+
+
+@pytest.mark.parametrize("ratios", [(1, 2), (1, -1, 1), (0, 0, 0)])
+def test_bad_ratios_are_refused(ratios):
+    with pytest.raises(ConfigError, match=r"data\.ratios"):
+        ratio_split(["a", "b", "c"], ratios)
+
+
+def test_too_few_participants_are_refused():
+    with pytest.raises(DataError, match="2 participants cannot be divided into 3"):
+        ratio_split(["a", "b"])
+    with pytest.raises(ConfigError, match="k=9"):
+        list(k_fold(["a", "b", "c"], 9))
+
+
+def test_a_saved_split_is_loaded_again(tmp_path):
+    split = ratio_split([f"p{i}" for i in range(9)])
+    split.save(tmp_path / "new" / "split.json")
+    assert Split.load(tmp_path / "new" / "split.json") == split
+
+
+@given(IDS, st.text(max_size=5))
+def test_a_test_participant_that_was_trained_on_stops_the_evaluation(ids, salt):
+    ids = sorted(ids)
+    hashes = hash_participants(ids[:2], salt)
+    assert not any(name in "".join(hashes) for name in ids if len(name) > 4)
+    refuse_leakage(ids[2:], hashes, salt)
+    with pytest.raises(DataError, match=r"1 of .* were used to pre-train"):
+        refuse_leakage([ids[0], "somebody else entirely"], hashes, salt)
+
+
+def test_the_salt_matters():
+    assert hash_participants(["a"], "x") != hash_participants(["a"], "y")

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import logging
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from sklearn.metrics import f1_score
+
+from relcon_lightning.data.splits import Split
+from relcon_lightning.downstream import LinearProbe, RandomForestProbe, evaluate, print_report, write_report
+from relcon_lightning.downstream.evaluate import System, handcrafted_system
+from relcon_lightning.downstream.report import score_table
+from relcon_lightning.downstream.windows import LabelledWindows
+from relcon_lightning.errors import DataError
+
+SPLIT = Split(("a", "b"), ("c",), ("d",))
+
+
+def windows(seed: int = 0, labels: tuple[str, ...] = ("row", "walk")) -> LabelledWindows:
+    """Four people, ten windows a label, told apart by the level of the first axis."""
+    rng = np.random.default_rng(seed)
+    people = np.repeat(list("abcd"), 10 * len(labels))
+    label = np.tile(np.repeat(labels, 10), 4)
+    signal = rng.standard_normal((len(label), 3, 32)).astype(np.float32)
+    signal[:, 0] += np.searchsorted(labels, label)[:, None]
+    return LabelledWindows(signal, label, people, np.char.add(people, label))
+
+
+def level(name: str, noise: float = 0.0) -> System:
+    def features(seed: int, x: np.ndarray) -> np.ndarray:
+        return x.mean(-1) + noise * np.random.default_rng(seed).standard_normal((len(x), 3))
+
+    return System(name, features, LinearProbe, 12, seeded=noise > 0)
+
+
+def test_every_system_is_scored_at_both_levels_for_every_seed():
+    result = evaluate([level("good"), level("noise", 50.0), handcrafted_system(50.0)], windows(), SPLIT, [0, 1])
+    assert len(result.scores) == 3 * 2 * 4 * 2
+    f1 = result.scores[result.scores["metric"] == "f1"].groupby(["system", "level"])["value"].mean()
+    assert f1["good", "recording"] == 1
+    assert f1["good", "window"] > 0.9 > f1["noise", "window"]
+    assert result.sizes.loc["test"].to_dict() == {"participants": 1, "recordings": 2, "windows": 20}
+
+
+def test_the_score_is_the_one_of_the_test_participants():
+    result = evaluate([level("x", 0.5)], windows(), SPLIT, [3])
+    label, predicted = result.predictions["x", "window"]
+    assert len(label) == 20
+    value = result.scores.query("metric == 'f1' and level == 'window'")["value"].item()
+    assert value == pytest.approx(f1_score(label, predicted, average="macro"))
+
+
+def test_test_data_has_no_part_in_fitting():
+    """Other test windows, same probe: the prediction of a window that stays is the same."""
+    first = windows()
+    changed = windows()
+    changed.signal[-10:] *= -7
+    results = [evaluate([level("x")], w, SPLIT, [0]).predictions["x", "window"][1][:10] for w in (first, changed)]
+    np.testing.assert_array_equal(*results)
+
+
+def test_the_regularisation_is_chosen_on_the_validation_people():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((40, 30)), np.repeat(["a", "b"], 20)
+    x[:, 0] += np.where(y == "a", 1.5, -1.5)
+    x_val, y_val = rng.standard_normal((400, 30)), np.repeat(["a", "b"], 200)
+    x_val[:, 0] += np.where(y_val == "a", 1.5, -1.5)
+    probe = LinearProbe().fit(x, y, x_val, y_val)
+    scores = {
+        c: f1_score(y_val, LinearProbe([c]).fit(x, y, x_val, y_val)._best.predict(x_val), average="macro")
+        for c in probe.inverse_strengths
+    }
+    assert scores[probe.chosen] == max(scores.values()) > min(scores.values())
+
+
+def test_a_forest_is_seeded():
+    w = windows()
+    x = w.signal.mean(-1)
+    a, b, c = (RandomForestProbe(20).fit(x, w.label, x, w.label, seed).predict_proba(x) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_classes_that_were_never_trained_on_are_reported_not_a_crash(caplog):
+    w = windows()
+    w.label[-5:] = "swim"
+    with caplog.at_level(logging.WARNING):
+        result = evaluate([level("x")], w, SPLIT, [0])
+    assert "'swim'" in caplog.text
+    assert result.classes == ["row", "swim", "walk"]
+    assert "swim" not in result.predictions["x", "window"][1]
+
+
+def test_a_part_without_windows_is_named():
+    with pytest.raises(DataError, match=r"validation participants \('zoe',\)"):
+        evaluate([level("x")], windows(), Split(("a",), ("zoe",), ("d",)), [0])
+
+
+@pytest.fixture(scope="module")
+def result():
+    return evaluate([level("<script>good"), level("noise", 50.0)], windows(), SPLIT, [0, 1, 2])
+
+
+def test_only_a_difference_outside_the_noise_gets_a_star():
+    rows = [("a", "window", "f1", s, v) for s, v in enumerate((0.80, 0.82))]
+    rows += [("b", "window", "f1", s, v) for s, v in enumerate((0.70, 0.72))]
+    table = score_table(pd.DataFrame(rows, columns=["system", "level", "metric", "seed", "value"]), "window")
+    assert table["macro F1"].tolist() == ["0.810 ± 0.010 *", "0.710 ± 0.010"]
+    close = [(s, lv, m, seed, v + 0.095 * (s == "b")) for s, lv, m, seed, v in rows]
+    table = score_table(pd.DataFrame(close, columns=["system", "level", "metric", "seed", "value"]), "window")
+    assert not table["macro F1"].str.contains(r"\*").any()
+
+
+class _Pieces(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for key, value in attrs if key in ("src", "href")]
+
+
+def test_the_report_is_complete_self_contained_and_escaped(result, tmp_path):
+    page = write_report(result, "Toy task", {"Checkpoint": "<b>x"}, tmp_path / "out")
+    html, markdown = page.read_text(), page.with_suffix(".md").read_text()
+    pieces = _Pieces()
+    pieces.feed(html)
+    assert pieces.tags.count("table") == 4
+    assert pieces.tags.count("img") == 3
+    assert "script" not in pieces.tags
+    assert "b" not in pieces.tags
+    assert all(link.startswith("data:image/png;base64,") for link in pieces.links)
+    for text in ("noise", "macro F1", "Cohen&#39;s kappa", "± "):
+        assert text in html
+    for level_name in ("window", "recording"):
+        cells = score_table(result.scores, level_name).loc["noise"]
+        assert "| noise | " + " | ".join(cells) + " |" in markdown
+    for name in ("f1.png", "confusion_window.png", "confusion_recording.png"):
+        assert (page.parent / name).read_bytes().startswith(b"\x89PNG")
+        assert f"({name})" in markdown
+    pd.testing.assert_frame_equal(pd.read_parquet(page.parent / "scores.parquet"), result.scores)
+
+
+def test_the_terminal_shows_every_system_and_metric(result):
+    console = Console(record=True, width=120)
+    print_report(result, "Toy task", console)
+    text = console.export_text()
+    for expected in ("noise", "macro F1", "macro AUC", "Window level", "Recording level"):
+        assert expected in text

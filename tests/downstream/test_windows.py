@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
+from relcon_lightning.downstream import embed_windows, labelled_windows
+from relcon_lightning.errors import DataError
+
+INFO = CohortInfo("toy", 50.0, "wrist", "made by the tests", "none", "none")
+
+
+def write(path, segments, n=1000, participant="p"):
+    t = np.arange(n, dtype=np.float32)
+    return CohortStore.write(path, [Recording("r", participant, np.stack([t, t, t], 1), 50.0, segments)], INFO)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.tuples(st.floats(0, 15), st.floats(0.5, 5)), min_size=1, max_size=4),
+    st.integers(10, 60),
+    st.integers(5, 70),
+)
+def test_windows_lie_inside_one_segment_and_none_is_missed(tmp_path_factory, spans, window, stride):
+    segments = tuple(Segment(start, min(start + length, 20.0), f"l{i}") for i, (start, length) in enumerate(spans))
+    store = write(tmp_path_factory.mktemp("x") / "toy", segments)
+    expected = []
+    for s in segments:
+        position = int(np.ceil(s.start_s * 50 - 1e-6))
+        while position + window <= s.end_s * 50 + 1e-6:
+            expected.append((s.label, position))
+            position += stride
+    if not expected:
+        with pytest.raises(DataError, match="as long as a window"):
+            labelled_windows(store, window, stride)
+        return
+    found = labelled_windows(store, window, stride)
+    assert found.signal.shape == (len(expected), 3, window)
+    assert sorted(zip(found.label, found.signal[:, 0, 0].astype(int), strict=True)) == sorted(expected)
+
+
+def test_only_the_participants_asked_for(toy_store):
+    found = labelled_windows(toy_store, 100, 100, participants=["p1", "p3"])
+    assert set(found.participant) == {"p1", "p3"}
+    assert set(found.of(["p3"]).participant) == {"p3"}
+
+
+def test_a_cohort_without_labels_says_so(tmp_path):
+    with pytest.raises(DataError, match="no labelled segments"):
+        labelled_windows(write(tmp_path / "toy", ()), 10, 10)
+
+
+class Mean(nn.Module):
+    dim = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.drop(x.mean(-1))
+
+
+def test_embedding_is_in_evaluation_mode_and_leaves_the_encoder_as_it_was():
+    x = np.random.default_rng(0).standard_normal((7, 3, 20)).astype(np.float32)
+    encoder = Mean().train()
+    embedded = embed_windows(encoder, x, batch_size=3)
+    np.testing.assert_allclose(embedded, x.mean(-1), rtol=1e-5, atol=1e-7)
+    assert embedded.dtype == np.float32
+    assert encoder.training

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import lightning as L
+import pytest
+import torch
+from torch import nn
+
+from relcon_lightning.augment import Negate
+from relcon_lightning.data import CandidateDataModule
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.losses import nearest_positive, relative_contrastive
+from relcon_lightning.methods import DistanceLearning, RelCon
+from relcon_lightning.nets import MotifDistance, ResNet1d
+
+
+def encoder() -> ResNet1d:
+    return ResNet1d((8, 16), (1, 1), (3, 3))
+
+
+def distance() -> MotifDistance:
+    return MotifDistance(channels=16, kernel_size=7)
+
+
+def batch(n: int = 6, c: int = 3, time: int = 64) -> dict[str, torch.Tensor]:
+    g = torch.Generator().manual_seed(0)
+    return {"anchor": torch.randn(n, 3, time, generator=g), "candidates": torch.randn(n, c, 3, time, generator=g)}
+
+
+def loss(method, content, stage="train"):
+    return method.loss(content, torch.Generator().manual_seed(1), stage)
+
+
+def test_distance_learning_minimises_the_mean_error_of_rebuilding_from_the_augmented_anchor():
+    method = DistanceLearning(distance(), augmentation=Negate()).eval()
+    content = batch()
+    expected = ((method.distance(content["anchor"], -content["anchor"]) - content["anchor"]) ** 2).sum((1, 2)).mean()
+    torch.testing.assert_close(loss(method, content), expected)
+
+
+def test_relcon_is_the_loss_over_both_kinds_of_candidates():
+    """Written out one anchor and one candidate at a time, from METHODS section 2."""
+    torch.manual_seed(0)
+    method = RelCon(encoder(), distance(), temperature=0.5).eval()
+    content = batch()
+    with torch.no_grad():
+        z = nn.functional.normalize(method.encoder(content["anchor"]), dim=1).double()
+        total = 0.0
+        for i in range(6):
+            others = [content["anchor"][j] for j in range(6) if j != i] + list(content["candidates"][i])
+            d = [method.distance.distance(content["anchor"][i : i + 1], o[None]).item() for o in others]
+            s = [(z[i] @ nn.functional.normalize(method.encoder(o[None]), dim=1)[0].double()) / 0.5 for o in others]
+            for dp, sp in zip(d, s, strict=True):
+                farther = [sn.exp() for dn, sn in zip(d, s, strict=True) if dn > dp]
+                total += float(-sp + torch.log(sp.exp() + sum(farther)))
+    assert loss(method, content).item() == pytest.approx(total / 6, rel=1e-5)
+
+
+def test_the_frozen_distance_ranks_without_dropout_gradient_or_update():
+    """Trap: a distance put back in training mode drops attention weights and changes the ranking."""
+    method = RelCon(encoder(), distance())
+    method.train()
+    assert method.training
+    assert method.encoder.training
+    assert not any(module.training for module in method.distance.modules())
+    loss(method, batch()).backward()
+    assert all(p.grad is None for p in method.distance.parameters())
+    assert all(p.grad is not None for p in method.encoder.parameters())
+    optimised = {id(p) for group in method.configure_optimizers().param_groups for p in group["params"]}
+    assert optimised == {id(p) for p in method.encoder.parameters()}
+
+
+def test_within_user_off_replaces_the_candidates_by_an_augmented_anchor():
+    torch.manual_seed(0)
+    method = RelCon(encoder(), distance(), within_user=False, augmentation=Negate()).eval()
+    content = batch()
+    expected = RelCon(method.encoder, method.distance).eval()
+    shown = {"anchor": content["anchor"], "candidates": -content["anchor"][:, None]}
+    torch.testing.assert_close(loss(method, content), loss(expected, shown))
+    torch.testing.assert_close(loss(method, content), loss(method, batch(c=0)))
+
+
+def test_batch_candidates_off_uses_the_participants_own_alone():
+    torch.manual_seed(0)
+    method = RelCon(encoder(), distance(), batch_candidates=False).eval()
+    content = batch()
+    z = method.encoder(content["anchor"])
+    zc = method.encoder(content["candidates"].flatten(0, 1)).view(6, 3, -1)
+    s = torch.cosine_similarity(z[:, None], zc, dim=-1)
+    torch.testing.assert_close(
+        loss(method, content),
+        relative_contrastive(s, method.distance.pairwise(content["anchor"], content["candidates"])),
+    )
+
+
+def test_other_losses_can_take_the_place():
+    torch.manual_seed(0)
+    method = RelCon(encoder(), distance(), loss=nearest_positive).eval()
+    assert loss(method, batch()) < loss(RelCon(method.encoder, method.distance).eval(), batch())
+
+
+def test_no_candidates_at_all_is_an_error():
+    with pytest.raises(ConfigError, match=r"data\.n_candidates"):
+        loss(RelCon(encoder(), distance(), batch_candidates=False), batch(c=0))
+
+
+def trainer(path, steps, **options):
+    return L.Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        max_epochs=-1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=path,
+        **{"limit_val_batches": 0, "enable_checkpointing": False, **options},
+    )
+
+
+def data(store, **options):
+    return CandidateDataModule(store.path, **{"window_s": 0.64, "batch_size": 8, "n_candidates": 2, **options})
+
+
+def trained(store, path, steps=3, method=None, ckpt=None, **options):
+    torch.manual_seed(0)
+    method = method or RelCon(encoder(), distance(), seed=7)
+    trainer(path, steps, **options).fit(method, data(store), ckpt_path=ckpt, weights_only=True)
+    return method
+
+
+def test_training_lowers_the_loss_of_both_methods(toy_store, tmp_path):
+    for method in (DistanceLearning(distance()), RelCon(encoder(), distance(), temperature=0.1)):
+        content = batch(c=2)
+        before = loss(method.eval(), content).item()
+        module = data(toy_store)
+        module.setup()
+        content = next(iter(module.train_dataloader()))
+        before = loss(method.eval(), content).item()
+        trained(toy_store, tmp_path, steps=25, method=method.train())
+        assert loss(method.eval(), content).item() < before
+
+
+def test_one_seed_gives_one_result(toy_store, tmp_path):
+    a, b = (trained(toy_store, tmp_path) for _ in range(2))
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(toy_store, tmp_path):
+    def learner():
+        torch.manual_seed(0)
+        return DistanceLearning(distance(), seed=3)
+
+    whole = trained(toy_store, tmp_path, steps=6, method=learner())
+    first = trainer(tmp_path, 3, enable_checkpointing=True)
+    first.fit(learner(), data(toy_store))
+    first.save_checkpoint(tmp_path / "at3.ckpt")
+    resumed = trained(toy_store, tmp_path, steps=6, method=learner(), ckpt=tmp_path / "at3.ckpt")
+    assert all(torch.equal(x, y) for x, y in zip(whole.parameters(), resumed.parameters(), strict=True))
