@@ -2,7 +2,7 @@
 
 A checkpoint is Lightning's, with one more entry: the format, the plain configuration of the model and the salted
 hashes of the participants it was trained on. It is read with ``weights_only=True`` (no pickled code), and its
-configuration may name classes of this package alone.
+configuration may name the nets of this package alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
+from relcon_lightning import nets
 from relcon_lightning.data.datamodule import CandidateDataModule
 from relcon_lightning.data.splits import hash_participants
 from relcon_lightning.errors import ConfigError
@@ -25,7 +26,7 @@ from relcon_lightning.nets import MotifDistance
 
 KEY = "relcon_lightning"
 FORMAT = 1
-_PACKAGE = "relcon_lightning."
+_BUILDABLE = {f"relcon_lightning.nets.{name}" for name in nets.__all__}
 
 
 class Provenance(Callback):
@@ -65,7 +66,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"There is no checkpoint at {path}. Train one with relcon-pretrain, or correct the path.")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise ConfigError(f"{path} is not a checkpoint that can be read safely: {error}") from error
     if not isinstance(checkpoint, dict) or KEY not in checkpoint:
         raise ConfigError(f"{path} was not written by relcon-pretrain: it has no entry {KEY!r}.")
@@ -126,16 +127,14 @@ def fresh_encoder(path: str | Path, seed: int) -> nn.Module:
 
 
 def build(config: dict[str, Any]) -> Any:
-    """Instantiate a configuration found in a checkpoint, which may name this package's classes alone.
+    """Instantiate a configuration found in a checkpoint, which may name the nets of this package alone.
 
     Raises:
         ConfigError: It names anything else.
     """
-    foreign = [target for target in _targets(config) if not target.startswith(_PACKAGE)]
+    foreign = [target for target in _targets(config) if target not in _BUILDABLE]
     if foreign:
-        raise ConfigError(
-            f"The checkpoint's configuration names {foreign[0]!r}; only classes of relcon_lightning are built."
-        )
+        raise ConfigError(f"The checkpoint's configuration names {foreign[0]!r}; only relcon_lightning.nets are built.")
     return instantiate(config)
 
 

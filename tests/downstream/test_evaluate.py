@@ -99,6 +99,13 @@ def test_a_part_without_windows_is_named():
         evaluate([level("x")], windows(), Split(("a",), ("zoe",), ("d",)), [0])
 
 
+def test_training_on_one_class_is_refused_and_named():
+    w = windows()
+    w.label[np.isin(w.participant, SPLIT.train)] = "row"
+    with pytest.raises(DataError, match=r"\('a', 'b'\) have windows of \['row'\] only"):
+        evaluate([level("x")], w, SPLIT, [0])
+
+
 @pytest.fixture(scope="module")
 def result():
     return evaluate([level("<script>good"), level("noise", 50.0)], windows(), SPLIT, [0, 1, 2])
@@ -111,6 +118,12 @@ def test_only_a_difference_outside_the_noise_gets_a_star():
     assert table["macro F1"].tolist() == ["0.810 ± 0.010 *", "0.710 ± 0.010"]
     close = [(s, lv, m, seed, v + 0.095 * (s == "b")) for s, lv, m, seed, v in rows]
     table = score_table(pd.DataFrame(close, columns=["system", "level", "metric", "seed", "value"]), "window")
+    assert not table["macro F1"].str.contains(r"\*").any()
+
+
+def test_one_seed_earns_no_star():
+    rows = [("a", "window", "f1", 0, 0.9), ("b", "window", "f1", 0, 0.1)]
+    table = score_table(pd.DataFrame(rows, columns=["system", "level", "metric", "seed", "value"]), "window")
     assert not table["macro F1"].str.contains(r"\*").any()
 
 

@@ -86,3 +86,35 @@ def test_the_anchors_own_windows_are_never_candidates():
     distances = np.array([[0.0, 1.0, 5.0], [1.0, 0.0, 5.0], [5.0, 5.0, 0.0]])
     mean, chance, _ = retrieval_average_precision(distances, np.array(["x", "x", "x"]), np.array([0, 0, 1]))
     assert mean == chance == 1
+
+
+def test_an_infinitely_far_candidate_is_still_before_the_anchors_own_windows():
+    distances = np.full((5, 5), np.inf)
+    distances[:2, 3] = 1.0  # nearest, and of the other label
+    label, person = np.array(["x", "x", "x", "y", "x"]), np.array([0, 0, 0, 1, 1])
+    mean, chance, by_label = retrieval_average_precision(distances[[0, 1, 3, 3, 3]], label, person)
+    expected = [
+        sk.average_precision_score(label[person != person[i]] == label[i], -np.minimum(row, 9)[person != person[i]])
+        for i, row in enumerate(distances[[0, 1, 3, 3, 3]])
+        if (label[person != person[i]] == label[i]).any()
+    ]
+    assert mean == pytest.approx(np.mean(expected))
+    assert by_label["x"] == mean
+    assert chance == pytest.approx((3 * 1 / 2 + 3 / 3) / 4)
+
+
+def test_distances_that_are_no_numbers_give_no_score():
+    label, person = np.array(["x", "x", "y", "x"]), np.array([0, 1, 1, 0])
+    distances = np.ones((4, 4))
+    distances[0, 2] = np.nan
+    assert np.isnan(retrieval_average_precision(distances, label, person)[0])
+    unused = np.ones((4, 4))
+    unused[0, 3] = np.nan  # the anchor's own person: never a candidate
+    assert retrieval_average_precision(unused, label, person)[0] > 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_retrieval_without_a_relevant_candidate_is_unknown():
+    mean, chance, by_label = retrieval_average_precision(np.zeros((2, 2)), np.array(["x", "y"]), np.array([0, 1]))
+    assert np.isnan([mean, chance]).all()
+    assert by_label == {}

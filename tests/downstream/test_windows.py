@@ -72,3 +72,26 @@ def test_embedding_is_in_evaluation_mode_and_leaves_the_encoder_as_it_was():
     np.testing.assert_allclose(embedded, x.mean(-1), rtol=1e-5, atol=1e-7)
     assert embedded.dtype == np.float32
     assert encoder.training
+
+
+class Frozen(Mean):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.isnan().any():
+            raise RuntimeError("as asked")
+        return super().forward(x)
+
+
+def test_a_frozen_part_stays_frozen_and_an_error_leaves_the_encoder_in_training():
+    encoder = Frozen().train()
+    encoder.norm.eval()
+    embed_windows(encoder, np.ones((2, 3, 20), np.float32))
+    assert not encoder.norm.training
+    with pytest.raises(RuntimeError, match="as asked"):
+        embed_windows(encoder, np.full((2, 3, 20), np.nan, np.float32))
+    assert encoder.training
+    assert encoder.drop.training
+    assert not encoder.norm.training

@@ -279,6 +279,7 @@ def test_gradients_reach_every_parameter() -> None:
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.abs().max() > 0, name
+    assert len(list(module.parameters())) == len(module.state_dict())  # the three nets share none
 
 
 def test_gradient_is_the_derivative() -> None:

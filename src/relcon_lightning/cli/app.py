@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -33,6 +34,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
     def decorate(function: Callable[[DictConfig], None]) -> Callable[[], None]:
         @wraps(function)
         def run(config: DictConfig) -> None:
+            quiet()
             try:
                 function(config)
             except (ConfigError, DataError) as error:
@@ -49,6 +51,21 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
         return app
 
     return decorate
+
+
+def quiet() -> None:
+    """Keep the libraries' own news off the terminal; their warnings that concern a user stay."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        "`isinstance(treespec, LeafSpec)` is deprecated",  # inside Lightning
+        ".*does not have many workers",  # a batch is one read of a memory-mapped file
+        "Using padding='same' with even kernel lengths",  # the layout of the encoder
+        "Found .* module\\(s\\) in eval mode",  # RelCon's frozen distance
+        "The number of training batches .* is smaller than the logging interval",
+        "You're resuming from a checkpoint that ended before the epoch ended",  # batches depend on the step alone
+    ):
+        warnings.filterwarnings("ignore", message)
 
 
 def _stop(error: Exception) -> None:

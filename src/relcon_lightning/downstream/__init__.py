@@ -1,7 +1,7 @@
 """Judging frozen embeddings: labelled windows, probes, floors, metrics and the report."""
 
 from relcon_lightning.downstream.evaluate import Evaluation, System, evaluate
-from relcon_lightning.downstream.probes import LinearProbe, RandomForestProbe
+from relcon_lightning.downstream.probes import LinearProbe, LinearRegressionProbe, RandomForestProbe
 from relcon_lightning.downstream.report import print_report, write_report
 from relcon_lightning.downstream.windows import LabelledWindows, embed_windows, labelled_windows
 
@@ -9,6 +9,7 @@ __all__ = [
     "Evaluation",
     "LabelledWindows",
     "LinearProbe",
+    "LinearRegressionProbe",
     "RandomForestProbe",
     "System",
     "embed_windows",

@@ -108,15 +108,9 @@ def evaluate(systems: Sequence[System], windows: LabelledWindows, split: Split, 
         seeds: One repetition each.
 
     Raises:
-        DataError: A part of the split has no labelled windows.
+        DataError: A part of the split has no labelled windows, or training has one class only.
     """
-    parts = {name: windows.of(getattr(split, name)) for name in ("train", "validation", "test")}
-    for name, part in parts.items():
-        if not len(part):
-            raise DataError(f"No labelled windows for the {name} participants {getattr(split, name)}.")
-    unseen = sorted(set(parts["test"].label) - set(parts["train"].label))
-    if unseen:
-        log.warning("Classes %s are in the test set but not in the training set: they cannot be predicted.", unseen)
+    parts = _parts(windows, split)
     classes = sorted(set(windows.label))
     predictions: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
     scores, costs = [], []
@@ -138,6 +132,24 @@ def evaluate(systems: Sequence[System], windows: LabelledWindows, split: Split, 
         pd.DataFrame({name: _count(part) for name, part in parts.items()}).T,
         classes,
     )
+
+
+def _parts(windows: LabelledWindows, split: Split) -> dict[str, LabelledWindows]:
+    """The windows of train, validation and test, once it is sure that a probe can be fitted and judged on them."""
+    parts = {name: windows.of(getattr(split, name)) for name in ("train", "validation", "test")}
+    for name, part in parts.items():
+        if not len(part):
+            raise DataError(f"No labelled windows for the {name} participants {getattr(split, name)}.")
+    trained = set(parts["train"].label.tolist())
+    if len(trained) < 2:
+        raise DataError(
+            f"The training participants {split.train} have windows of {sorted(trained)} only; "
+            "a probe needs two classes: give another split, or label more of their recordings."
+        )
+    unseen = sorted(set(parts["test"].label.tolist()) - trained)
+    if unseen:
+        log.warning("Classes %s are in the test set but not in the training set: they cannot be predicted.", unseen)
+    return parts
 
 
 def _predict(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassCohenKappa, MulticlassF1Score
 
@@ -64,6 +65,34 @@ def by_recording(
     return first, np.asarray(classes)[(votes + 0.5 * mean).argmax(1)], mean
 
 
+def regression_metrics(target: np.ndarray, predicted: np.ndarray, participant: np.ndarray) -> dict[str, float]:
+    """The paper's Table 1: errors of each participant's average, not of single windows.
+
+    Targets and predictions are averaged over the windows of a participant first; the mean and the population standard
+    deviation of the squared and the absolute errors, and Pearson's r, are then over participants.
+
+    Args:
+        target: ``(N,)``.
+        predicted: ``(N,)``.
+        participant: ``(N,)`` ids.
+
+    Returns:
+        ``mse``, ``sdse``, ``mae``, ``sdae`` and ``r``, which is NaN where all participants have one value.
+    """
+    means = pd.DataFrame({"target": target, "predicted": predicted}).groupby(participant).mean()
+    error = (means["predicted"] - means["target"]).to_numpy()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = float(means["target"].corr(means["predicted"]))
+    squared, absolute = error**2, np.abs(error)
+    return {
+        "mse": float(squared.mean()),
+        "sdse": float(squared.std()),
+        "mae": float(absolute.mean()),
+        "sdae": float(absolute.std()),
+        "r": r,
+    }
+
+
 def retrieval_average_precision(
     distances: np.ndarray, label: np.ndarray, participant: np.ndarray
 ) -> tuple[float, float, dict[str, float]]:
@@ -71,7 +100,7 @@ def retrieval_average_precision(
 
     For each anchor the candidates are the windows of *other* participants, and those with its label are relevant.
     Candidates at one distance count together, as in ``sklearn.metrics.average_precision_score``. Anchors without a
-    relevant candidate are left out.
+    relevant candidate are left out; one with a distance that is not a number makes the mean NaN, never a score.
 
     Args:
         distances: ``(N, N)``, row = anchor.
@@ -83,18 +112,20 @@ def retrieval_average_precision(
     """
     candidate = participant[:, None] != participant[None]
     relevant = candidate & (label[:, None] == label[None])
-    order = np.where(candidate, distances, np.inf).argsort(axis=1, kind="stable")
-    ranked = np.take_along_axis(np.where(candidate, distances, np.inf), order, axis=1)
-    hit = np.take_along_axis(relevant, order, axis=1)
+    known = relevant.any(1)
+    if not known.any():
+        return float("nan"), float("nan"), {}
+    order = np.lexsort((distances, ~candidate), axis=-1)  # candidates first, even infinitely far ones
+    ranked, among, hit = (np.take_along_axis(table, order, axis=1) for table in (distances, candidate, relevant))
     # A run of ties is judged at its end: the counts there hold for all of its members.
     last = np.ones_like(hit)
-    last[:, :-1] = ranked[:, 1:] > ranked[:, :-1]
+    last[:, :-1] = (ranked[:, 1:] > ranked[:, :-1]) | (among[:, 1:] != among[:, :-1])
     index = np.where(last, np.arange(hit.shape[1]), hit.shape[1])
     end = np.minimum.accumulate(index[:, ::-1], axis=1)[:, ::-1]
     precision = np.take_along_axis(hit.cumsum(1), end, axis=1) / (end + 1)
     with np.errstate(invalid="ignore"):
         average = (precision * hit).sum(1) / hit.sum(1)
-    known = hit.any(1)
+    average[(np.isnan(distances) & candidate).any(1)] = np.nan
     by_label = {str(name): float(average[known & (label == name)].mean()) for name in np.unique(label[known])}
     chance = (relevant.sum(1) / np.maximum(candidate.sum(1), 1))[known].mean()
     return float(average[known].mean()), float(chance), by_label

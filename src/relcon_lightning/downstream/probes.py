@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -46,6 +46,24 @@ class LinearProbe:
 
     def _model(self, c: float) -> Pipeline:
         return make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=self.max_iter))
+
+
+class LinearRegressionProbe:
+    """Least squares on standardised features, for numeric targets (paper, Table 1).
+
+    Nothing is chosen, so the validation participants and the seed are not used.
+    """
+
+    def fit(
+        self, x: np.ndarray, target: np.ndarray, x_val: np.ndarray, target_val: np.ndarray, seed: int = 0
+    ) -> LinearRegressionProbe:
+        """Fit on ``(N, F)`` and targets ``(N,)``."""
+        self._model = make_pipeline(StandardScaler(), LinearRegression()).fit(x, target)
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """``(N,)`` predicted targets."""
+        return np.asarray(self._model.predict(x))
 
 
 class RandomForestProbe:

@@ -22,12 +22,14 @@ LEVELS = {"window": "Window level", "recording": "Recording level (most frequent
 def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
     """Rows systems, columns metrics, cells ``mean ± std`` over seeds; a star where the best is clear of the noise.
 
-    A star says that the mean is the best and exceeds the second by more than either standard deviation.
+    A star says that the mean is the best and exceeds the second by more than either standard deviation. A single seed
+    says nothing of the noise, so it earns no star.
     """
     chosen = scores[scores["level"] == level].groupby(["system", "metric"], sort=False)["value"]
     mean, std = chosen.mean().unstack(sort=False), chosen.std(ddof=0).unstack(sort=False)
     table = mean.map("{:.3f}".format) + " ± " + std.map("{:.3f}".format)
-    for metric in table if len(table) > 1 else []:
+    comparable = len(table) > 1 and scores["seed"].nunique() > 1
+    for metric in table if comparable else []:
         first, second = mean[metric].nlargest(2).index
         if mean[metric][first] - mean[metric][second] > max(std[metric][first], std[metric][second]):
             table[metric] = table[metric].where(table.index != first, table[metric] + " *")
@@ -69,12 +71,13 @@ def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object]
     tables["Cost"] = evaluation.costs.set_index("system").round(2)
     tables["Data"] = evaluation.sizes
     evaluation.scores.to_parquet(folder / "scores.parquet", index=False)
-    (folder / "report.md").write_text(_markdown(title, facts, tables, figures))
+    (folder / "report.md").write_text(_markdown(title, facts, tables, figures), encoding="utf-8")
     template = jinja2.Environment(autoescape=True).from_string(
-        files("relcon_lightning.downstream").joinpath("report.html.j2").read_text()
+        files("relcon_lightning.downstream").joinpath("report.html.j2").read_text("utf-8")
     )
     images = {caption: base64.b64encode(png).decode() for caption, png in figures.values()}
-    (folder / "report.html").write_text(template.render(title=title, facts=facts, tables=tables, images=images))
+    page = template.render(title=title, facts=facts, tables=tables, images=images)
+    (folder / "report.html").write_text(page, encoding="utf-8")
     return folder / "report.html"
 
 

@@ -92,16 +92,18 @@ def embed_windows(
     """``(N, dim)`` float32 embeddings of windows ``(N, 3, T)``, in evaluation mode.
 
     Args:
-        encoder: ``(B, 3, T)`` to ``(B, dim)``; its training flag is put back.
+        encoder: ``(B, 3, T)`` to ``(B, dim)``; the training flag of each of its modules is put back.
         signal: In g.
         batch_size: Windows at once.
         device: To compute on.
         description: Of the progress bar; none if None.
     """
-    was_training = encoder.training
+    training = {module: module.training for module in encoder.modules()}
     encoder = encoder.to(device).eval()
     batches = torch.split(torch.from_numpy(signal), batch_size)
     steps = track(batches, description=description, transient=True) if description else batches
-    embedded = [encoder(batch.to(device)).float().cpu().numpy() for batch in steps]
-    encoder.train(was_training)
-    return np.concatenate(embedded)
+    try:
+        return np.concatenate([encoder(batch.to(device)).float().cpu().numpy() for batch in steps])
+    finally:
+        for module, flag in training.items():
+            module.training = flag

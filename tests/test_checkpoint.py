@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+
+from relcon_lightning.checkpoint import (
+    FORMAT,
+    KEY,
+    build,
+    fresh_encoder,
+    load_distance,
+    load_encoder,
+    provenance,
+    read_checkpoint,
+)
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.nets import MotifDistance, ResNet1d
+
+DISTANCE = {"_target_": "relcon_lightning.nets.MotifDistance", "channels": 16, "kernel_size": 7}
+ENCODER = {
+    "_target_": "relcon_lightning.nets.ResNet1d",
+    "widths": [8, 16],
+    "depths": [1, 1],
+    "kernel_sizes": [3, 3],
+}
+
+
+def write(path: Path, method: dict, weights: dict, **entry: object) -> Path:
+    config = {"model": {"name": "toy", "method": method}}
+    content = {"format": FORMAT, "version": "0", "config": config, "participants": {"salt": "s", "hashes": []}}
+    torch.save({"state_dict": weights, KEY: {**content, **entry}}, path)
+    return path
+
+
+@pytest.fixture
+def nets():
+    torch.manual_seed(0)
+    return MotifDistance(16, 7), ResNet1d((8, 16), (1, 1), (3, 3))
+
+
+@pytest.fixture
+def checkpoint(tmp_path, nets):
+    weights = {f"distance.{k}": v for k, v in nets[0].state_dict().items()}
+    weights |= {f"encoder.{k}": v for k, v in nets[1].state_dict().items()}
+    return write(tmp_path / "both.ckpt", {"distance": DISTANCE, "encoder": ENCODER}, weights)
+
+
+def test_parts_come_back_with_their_weights_in_evaluation_mode(checkpoint, nets):
+    x = torch.randn(2, 3, 64)
+    distance, encoder = load_distance(checkpoint), load_encoder(checkpoint)
+    assert not distance.training
+    assert not encoder.training
+    torch.testing.assert_close(distance.distance(x, x.flip(0)), nets[0].eval().distance(x, x.flip(0)))
+    torch.testing.assert_close(encoder(x), nets[1].eval()(x))
+
+
+def test_the_folder_of_a_run_stands_for_its_last_checkpoint(checkpoint):
+    folder = checkpoint.parent / "run" / "checkpoints"
+    folder.mkdir(parents=True)
+    checkpoint.rename(folder / "last.ckpt")
+    assert provenance(folder.parent)["format"] == FORMAT
+
+
+def test_a_fresh_encoder_has_the_shape_but_not_the_weights_and_is_seeded(checkpoint, nets):
+    state = torch.random.get_rng_state()
+    a, b, c = (fresh_encoder(checkpoint, seed).state_dict() for seed in (0, 0, 1))
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert a.keys() == nets[1].state_dict().keys()
+    name = "blocks.0.conv1.weight"
+    assert torch.equal(a[name], b[name])
+    assert not torch.equal(a[name], c[name])
+
+
+def test_what_is_missing_is_named(tmp_path, nets):
+    only_encoder = write(tmp_path / "e.ckpt", {"encoder": ENCODER}, {})
+    only_distance = write(tmp_path / "d.ckpt", {"distance": DISTANCE}, {})
+    with pytest.raises(ConfigError, match=r"no motif distance but model=toy.*model\.distance_checkpoint"):
+        load_distance(only_encoder)
+    with pytest.raises(ConfigError, match="no encoder"):
+        load_encoder(only_distance)
+    with pytest.raises(ConfigError, match=r"no checkpoint at .*nowhere\.ckpt"):
+        load_encoder(tmp_path / "nowhere.ckpt")
+
+
+def test_weights_of_another_shape_are_refused(tmp_path, nets):
+    weights = {f"distance.{k}": v for k, v in MotifDistance(8, 7).state_dict().items()}
+    path = write(tmp_path / "d.ckpt", {"distance": DISTANCE}, weights)
+    with pytest.raises(ConfigError, match=r"(?s)do not fit its configuration.*size mismatch"):
+        load_distance(path)
+
+
+def test_foreign_newer_and_truncated_files_are_refused(tmp_path, checkpoint):
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    with pytest.raises(ConfigError, match="not written by relcon-pretrain"):
+        read_checkpoint(tmp_path / "foreign.ckpt")
+    newer = write(tmp_path / "newer.ckpt", {}, {}, format=FORMAT + 1)
+    with pytest.raises(ConfigError, match="upgrade relcon-lightning"):
+        read_checkpoint(newer)
+    for cut in (0, 100, -200):
+        broken = tmp_path / "broken.ckpt"
+        broken.write_bytes(checkpoint.read_bytes()[:cut])
+        with pytest.raises(ConfigError, match=r"broken\.ckpt is not a checkpoint"):
+            read_checkpoint(broken)
+
+
+class _Harm:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    target = tmp_path / "pwned"
+    torch.save({"state_dict": {}, "harm": _Harm(target)}, tmp_path / "evil.ckpt")
+    with pytest.raises(ConfigError, match="not a checkpoint that can be read safely"):
+        read_checkpoint(tmp_path / "evil.ckpt")
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("where", ["top", "nested", "list"])
+def test_a_configuration_may_build_this_packages_classes_alone(where):
+    evil = {"_target_": "os.system", "command": "true"}
+    config = copy.deepcopy(ENCODER)
+    config |= {"top": evil, "nested": {"widths": {"a": evil}}, "list": {"widths": [evil]}}[where]
+    with pytest.raises(ConfigError, match=r"names 'os\.system'"):
+        build(config)
+    # A module of ours imports others: their functions must not be reachable through it.
+    for target in ("relcon_lightning_evil.run", "relcon_lightning.data.write.shutil.rmtree"):
+        with pytest.raises(ConfigError, match=target):
+            build({"_target_": target, "path": "/tmp/x"})
+    assert build(ENCODER).dim == 16

@@ -1,0 +1,113 @@
+"""The configuration that ships: every choice composes, and the paper's run is the paper's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_method, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from relcon_lightning.cli.app import config_folder
+from relcon_lightning.data import CandidateDataModule
+from relcon_lightning.methods import DistanceLearning
+from relcon_lightning.nets import MotifDistance
+
+CONF = Path(config_folder())
+GROUPS = {
+    group: sorted(p.stem for p in (CONF / group).glob("*.yaml"))
+    for group in ("data", "encoder", "logger", "loss", "model", "trainer")
+}
+PARTS = {"base", "candidates"}  # parts of other choices, not choices
+
+
+def composed(*overrides: str, name: str = "pretrain") -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(name, list(overrides), return_hydra_config=False)
+
+
+def targets(config: object) -> list[str]:
+    if isinstance(config, dict):
+        own = [v for k, v in config.items() if k == "_target_"]
+        return own + [t for v in config.values() for t in targets(v)]
+    return [t for v in config for t in targets(v)] if isinstance(config, list) else []
+
+
+@pytest.mark.parametrize(
+    "override", [f"{group}={name}" for group, names in GROUPS.items() for name in names if name not in PARTS]
+)
+def test_every_choice_composes_and_names_things_that_exist(override):
+    config = composed(override, "+model.distance_checkpoint=x" if override == "model=distance" else "seed=0")
+    plain = OmegaConf.to_container(config, resolve=False)
+    named = targets(plain)
+    assert named
+    for target in named:
+        assert callable(get_method(target))
+
+
+def test_the_papers_run_is_what_ddp_8xa100_composes_to():
+    config = composed("trainer=ddp_8xa100", "model=relcon", "model.distance_checkpoint=d.ckpt")
+    assert config.trainer.devices == 8
+    assert config.trainer.strategy == "ddp"
+    assert config.trainer.accelerator == "gpu"
+    assert config.trainer.precision == "bf16-mixed"
+    assert config.trainer.max_steps == 100_000
+    assert config.trainer.use_distributed_sampler is False
+    assert config.data.datamodule.batch_size == 64
+    assert config.data.datamodule.n_candidates == 20
+    assert config.data.datamodule.participants_per_batch is None
+    assert config.data.datamodule.window_s * config.data.datamodule.sampling_rate == 256
+    assert config.model.method.temperature == 1
+    assert config.model.method.encoder._target_ == "relcon_lightning.nets.resnet34_1d"
+    windows = 8 * config.data.batch_size * (1 + config.data.n_candidates) * config.trainer.max_steps
+    assert windows == 1_075_200_000
+
+
+def test_the_cpu_run_differs_in_the_values_it_lists_and_in_nothing_else():
+    def flat(config, prefix=""):
+        for key, value in config.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", value
+
+    def values(trainer):
+        config = composed(f"trainer={trainer}", "model.distance_checkpoint=d.ckpt")
+        return dict(flat(OmegaConf.to_container(config, resolve=True)))
+
+    cpu, gpu = values("cpu"), values("gpu")
+    differing = {key for key in cpu if cpu[key] != gpu.get(key)} | (gpu.keys() - cpu.keys())
+    listed = OmegaConf.load(CONF / "trainer" / "cpu.yaml")
+    names = {
+        key.split(".")[-1]
+        for key, _ in flat({k: v for k, v in OmegaConf.to_container(listed).items() if k != "defaults"})
+    }
+    unexpected = {
+        key
+        for key in differing
+        if key.split(".")[-1] not in names | {"precision", "every_n_train_steps"} and "encoder" not in key
+    }
+    assert unexpected == set()
+
+
+def test_the_methods_are_built_with_the_papers_defaults(toy_store):
+    config = composed("trainer=gpu", "model=distance", f"data.root={toy_store.path.parent}", "data.name=toy")
+    method, data = instantiate(config.model.method), instantiate(config.data.datamodule)
+    assert isinstance(method, DistanceLearning)
+    assert isinstance(data, CandidateDataModule)
+    default = MotifDistance()
+    assert {k: v.shape for k, v in method.distance.state_dict().items()} == {
+        k: v.shape for k, v in default.state_dict().items()
+    }
+    assert method.distance.dropout == default.dropout == 0.1
+    assert data.window == 256
+    [group] = method.configure_optimizers().param_groups
+    assert group["lr"] == 1e-3
+
+
+@pytest.mark.parametrize("entry", ["prepare", "eval"])
+def test_the_other_commands_compose(entry):
+    overrides = ["checkpoint=x"] if entry == "eval" else []
+    config = composed(*overrides, name=entry)
+    OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
