@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 
 from relcon_lightning.data.splits import Split
 from relcon_lightning.downstream import LinearProbe, RandomForestProbe, evaluate, print_report, write_report
-from relcon_lightning.downstream.evaluate import System, handcrafted_system
+from relcon_lightning.downstream.evaluate import Evaluation, System, handcrafted_system
 from relcon_lightning.downstream.report import score_table
 from relcon_lightning.downstream.windows import LabelledWindows
 from relcon_lightning.errors import DataError
@@ -60,6 +60,31 @@ def test_test_data_has_no_part_in_fitting():
     changed.signal[-10:] *= -7
     results = [evaluate([level("x")], w, SPLIT, [0]).predictions["x", "window"][1][:10] for w in (first, changed)]
     np.testing.assert_array_equal(*results)
+
+
+class Witness(LinearProbe):
+    """Writes down what it is fitted with."""
+
+    seen: tuple[np.ndarray, ...] = ()
+
+    def fit(self, x, label, x_val, label_val, seed=0):
+        Witness.seen = (x, label, x_val, label_val)
+        return super().fit(x, label, x_val, label_val, seed)
+
+
+def test_a_probe_is_handed_training_and_validation_people_alone():
+    """The participant is written into the features, so that each row says whose it is."""
+    w = windows()
+    w.signal[:, 2] = np.searchsorted(list("abcd"), w.participant)[:, None]
+    evaluate([System("x", lambda _, x: x.mean(-1), Witness)], w, SPLIT, [0])
+    x, label, x_val, label_val = Witness.seen
+    assert set(x[:, 2]) == {0.0, 1.0}
+    assert set(x_val[:, 2]) == {2.0}
+    people = np.isin(w.participant, SPLIT.validation)
+    np.testing.assert_array_equal(x_val, w.signal[people].mean(-1))
+    np.testing.assert_array_equal(label_val, w.label[people])
+    rows = {tuple(row): name for row, name in zip(w.signal.mean(-1), w.label, strict=True)}
+    assert [rows[tuple(row)] for row in x] == label.tolist()
 
 
 def test_the_regularisation_is_chosen_on_the_validation_people():
@@ -165,3 +190,22 @@ def test_the_terminal_shows_every_system_and_metric(result):
     text = console.export_text()
     for expected in ("noise", "macro F1", "macro AUC", "Window level", "Recording level"):
         assert expected in text
+
+
+def test_an_ordinary_terminal_cuts_no_number_short():
+    metrics = ("f1", "kappa", "accuracy", "auc")
+    names = ("relcon", "random encoder", "hand-crafted features + forest")
+    rows = [
+        (n, lv, m, s, 0.9 - 0.2 * i + 0.01 * s)
+        for i, n in enumerate(names)
+        for lv in ("window", "recording")
+        for m in metrics
+        for s in (0, 1)
+    ]
+    scores = pd.DataFrame(rows, columns=["system", "level", "metric", "seed", "value"])
+    console = Console(record=True, width=80)
+    print_report(Evaluation(scores, {}, pd.DataFrame(), pd.DataFrame()), "Toy task", console)
+    text = console.export_text()
+    assert "…" not in text
+    assert text.count("0.905 ± 0.005 *") == 8
+    assert text.count("Cohen's kappa") == 2

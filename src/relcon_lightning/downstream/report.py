@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -40,9 +41,9 @@ def print_report(evaluation: Evaluation, title: str, console: Console | None = N
     """Draw the tables on the terminal."""
     console = console or Console()
     for level, heading in LEVELS.items():
-        table = Table(title=f"{title}: {heading}", title_justify="left")
+        table = Table(title=f"{title}: {heading}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
         scores = score_table(evaluation.scores, level)
-        table.add_column("system", no_wrap=True)
+        table.add_column("system")  # this one gives way on a narrow terminal: a number cut short is no number
         for name in scores.columns:
             table.add_column(str(name), justify="right", no_wrap=True)
         for system, row in scores.iterrows():

@@ -31,6 +31,8 @@ class RelCon(EmbeddingMethod):
             anchor stands in for them.
         batch_candidates: The other anchors of the batch are candidates too.
         augmentation: Makes that copy.
+        view: If given, what is embedded are augmented windows while distances are those of the windows as recorded.
+            Not in the paper; a cohort of a few people is otherwise learnt by heart.
         **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
     """
 
@@ -43,6 +45,7 @@ class RelCon(EmbeddingMethod):
         within_user: bool = True,
         batch_candidates: bool = True,
         augmentation: Augmentation | None = None,
+        view: Augmentation | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, **kwargs)
@@ -50,6 +53,7 @@ class RelCon(EmbeddingMethod):
         self.ranking_loss, self.temperature = loss, temperature
         self.within_user, self.batch_candidates = within_user, batch_candidates
         self.augmentation = augmentation or RandomAugmentations()
+        self.view = view
 
     def train(self, mode: bool = True) -> RelCon:
         """As usual, but the distance stays in evaluation mode: dropout would change the ranking."""
@@ -63,7 +67,7 @@ class RelCon(EmbeddingMethod):
         if not self.within_user:
             candidates = self.augmentation(anchor, generator)[:, None]
         n_anchors, n_candidates = candidates.shape[:2]
-        z_anchor, z_candidates = self._embed(anchor, candidates)
+        z_anchor, z_candidates = self._embed(anchor, candidates, generator)
         blocks = []
         if n_candidates:
             everyone = torch.ones(n_anchors, n_candidates, dtype=torch.bool, device=anchor.device)
@@ -78,9 +82,10 @@ class RelCon(EmbeddingMethod):
         similarities, distances, mask = (torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True))
         return self.ranking_loss(similarities, distances, self.temperature, mask)
 
-    def _embed(self, anchor: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+    def _embed(self, anchor: Tensor, candidates: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """``(B, E)`` and ``(B, c, E)`` embeddings, in one pass of the encoder."""
-        z = self.encoder(torch.cat([anchor, candidates.flatten(0, 1)]))
+        windows = torch.cat([anchor, candidates.flatten(0, 1)])
+        z = self.encoder(windows if self.view is None else self.view(windows, generator))
         return z[: len(anchor)], z[len(anchor) :].unflatten(0, candidates.shape[:2])
 
     @staticmethod
