@@ -23,8 +23,9 @@ PARTS = {"base", "candidates"}  # parts of other choices, not choices
 
 
 def composed(*overrides: str, name: str = "pretrain") -> DictConfig:
+    here = [] if name == "prepare" else ["run_dir=here"]  # Hydra knows it when a command runs
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(name, list(overrides), return_hydra_config=False)
+        return compose(name, [*here, *overrides])
 
 
 def targets(config: object) -> list[str]:

@@ -58,7 +58,7 @@ def quiet() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
-        "`isinstance(treespec, LeafSpec)` is deprecated",  # inside Lightning
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # inside Lightning
         ".*does not have many workers",  # a batch is one read of a memory-mapped file
         "Using padding='same' with even kernel lengths",  # the layout of the encoder
         "Found .* module\\(s\\) in eval mode",  # RelCon's frozen distance

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from os.path import relpath
 from pathlib import Path
 
 import pandas as pd
@@ -45,7 +46,7 @@ def main(config: DictConfig) -> None:
     ]
     result = evaluate(systems, labelled_windows(store, window, stride), split, list(config.seeds))
     print_report(result, config.task.title)
-    folder = Path(config.report_dir)
+    folder = Path(relpath(config.run_dir))
     split.save(folder / "split.json")
     facts = {
         "Checkpoint": config.checkpoint,

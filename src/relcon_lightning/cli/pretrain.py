@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from os.path import relpath
 from pathlib import Path
 
 import lightning as L
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Train, and say where the checkpoint and the logs are."""
     settings = plain(config)
-    folder = Path(config.run_dir)
+    folder = Path(relpath(config.run_dir))
     _refuse_to_overwrite(folder, config.overwrite, config.resume)
     _refuse_parallel_sweep(config)
     L.seed_everything(config.seed, workers=True, verbose=False)
