@@ -21,6 +21,7 @@ from relcon_lightning.augment import (
     SegmentPermutation,
     TimeFlip,
 )
+from relcon_lightning.errors import ConfigError
 
 SEEDED_P = 1e-3  # draws come from fixed seeds: a test below this p-value fails always or never
 
@@ -104,3 +105,9 @@ def test_composition_keeps_each_window_to_itself() -> None:
 def test_composed_parameters_differ_between_windows() -> None:
     out = RandomAugmentations([Scale(), Rotation()], n=2)(windows(1).expand(16, 3, 256), generator())
     assert len({row.numpy().tobytes() for row in out}) == 16
+
+
+@pytest.mark.parametrize("n", [0, 9])
+def test_an_impossible_number_of_augmentations_is_refused(n: int) -> None:
+    with pytest.raises(ConfigError, match=f"n={n} different augmentations out of 8"):
+        RandomAugmentations(n=n)

@@ -17,6 +17,8 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from relcon_lightning.errors import ConfigError
+
 
 class Augmentation(ABC):
     """A random change of windows ``(B, 3, T)`` in g, with parameters of its own for every window."""
@@ -175,6 +177,10 @@ class RandomAugmentations(Augmentation):
 
     def __init__(self, augmentations: Sequence[Augmentation] | None = None, n: int = 2) -> None:
         self.augmentations = default_augmentations() if augmentations is None else list(augmentations)
+        if not 1 <= n <= len(self.augmentations):
+            raise ConfigError(
+                f"n={n} different augmentations out of {len(self.augmentations)}: expected 1 to that many."
+            )
         self.n = n
 
     def draws(self, time: int) -> int:

@@ -115,8 +115,11 @@ class CandidateDataModule(L.LightningDataModule):
         self.store.check_rate(self.sampling_rate)
         ids = self.store.participants["participant_id"].tolist()
         self.split = self._given_split or ratio_split(ids, self.ratios, self.split_seed)
-        self.train_sampler = self._sampler(self.split.train, self.seed)
-        self.val_sampler = self._sampler(self.split.validation, self.seed + _VALIDATION_SEED)
+        per_batch = self.participants_per_batch
+        self.train_sampler = self._sampler(self.split.train, self.seed, per_batch)
+        if per_batch is not None:  # fewer people are held out than a training batch mixes: a smaller batch will do
+            per_batch = min(per_batch, len(self.split.validation))
+        self.val_sampler = self._sampler(self.split.validation, self.seed + _VALIDATION_SEED, per_batch)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Steps ``trainer.global_step`` to ``trainer.max_steps`` (one endless epoch to Lightning)."""
@@ -129,15 +132,15 @@ class CandidateDataModule(L.LightningDataModule):
         """The same ``val_batches`` batches each time."""
         return self._loader(self.val_sampler, Steps(0, self.val_batches))
 
-    def _sampler(self, participants: tuple[str, ...], seed: int) -> CandidateSampler:
-        each = self.participants_per_batch
+    def _sampler(self, participants: tuple[str, ...], seed: int, per_batch: int | None) -> CandidateSampler:
+        each = self.batch_size // self.participants_per_batch if self.participants_per_batch else 1
         return CandidateSampler(
             self.store.recordings,
             participants,
             self.window,
             self.n_candidates,
-            self.batch_size if each is None else self.batch_size // each * min(each, len(participants)),
-            None if each is None else min(each, len(participants)),
+            self.batch_size if per_batch in (None, self.participants_per_batch) else each * per_batch,
+            per_batch,
             seed,
         )
 
