@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relcon_lightning.data.splits import Split, hash_participants, k_fold, leave_one_out, ratio_split, refuse_leakage
+from relcon_lightning.data.splits import (
+    Split,
+    hash_participants,
+    k_fold,
+    leave_one_out,
+    ratio_split,
+    refuse_leakage,
+    unseen_participants,
+)
 from relcon_lightning.errors import ConfigError, DataError
 
 IDS = st.sets(st.text("abcdef0123456789", min_size=1, max_size=6), min_size=3, max_size=40)
@@ -85,6 +93,12 @@ def test_a_test_participant_that_was_trained_on_stops_the_evaluation(ids, salt):
     refuse_leakage(ids[2:], hashes, salt)
     with pytest.raises(DataError, match=r"1 of .* were used to pre-train"):
         refuse_leakage([ids[0], "somebody else entirely"], hashes, salt)
+
+
+@given(IDS, st.text(max_size=5))
+def test_unseen_participants_are_all_others(ids, salt):
+    trained = sorted(ids)[::2]
+    assert unseen_participants(ids, hash_participants(trained, salt), salt) == sorted(ids - set(trained))
 
 
 def test_the_salt_matters():

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import f1_score
 
-from relcon_lightning.data.splits import Split
+from relcon_lightning.data.splits import Split, leave_one_out
 from relcon_lightning.downstream import LinearProbe, RandomForestProbe, evaluate, print_report, write_report
 from relcon_lightning.downstream.evaluate import Evaluation, System, handcrafted_system
 from relcon_lightning.downstream.report import score_table
@@ -37,7 +37,7 @@ def level(name: str, noise: float = 0.0) -> System:
 
 
 def test_every_system_is_scored_at_both_levels_for_every_seed():
-    result = evaluate([level("good"), level("noise", 50.0), handcrafted_system(50.0)], windows(), SPLIT, [0, 1])
+    result = evaluate([level("good"), level("noise", 50.0), handcrafted_system(50.0)], windows(), [SPLIT], [0, 1])
     assert len(result.scores) == 3 * 2 * 4 * 2
     f1 = result.scores[result.scores["metric"] == "f1"].groupby(["system", "level"])["value"].mean()
     assert f1["good", "recording"] == 1
@@ -46,11 +46,26 @@ def test_every_system_is_scored_at_both_levels_for_every_seed():
 
 
 def test_the_score_is_the_one_of_the_test_participants():
-    result = evaluate([level("x", 0.5)], windows(), SPLIT, [3])
+    result = evaluate([level("x", 0.5)], windows(), [SPLIT], [3])
     label, predicted = result.predictions["x", "window"]
     assert len(label) == 20
     value = result.scores.query("metric == 'f1' and level == 'window'")["value"].item()
     assert value == pytest.approx(f1_score(label, predicted, average="macro"))
+
+
+def test_folds_are_predicted_by_their_own_probes_and_scored_together():
+    w = windows()
+    folds = list(leave_one_out("abcd"))
+    together = evaluate([level("x", 0.5)], w, folds, [1])
+    alone = [evaluate([level("x", 0.5)], w, [fold], [1]).predictions["x", "window"] for fold in folds]
+    label, predicted = together.predictions["x", "window"]
+    # Noise is drawn for all windows at once, so that a fold alone sees the same features.
+    np.testing.assert_array_equal(label, np.concatenate([one[0] for one in alone]))
+    np.testing.assert_array_equal(predicted, np.concatenate([one[1] for one in alone]))
+    assert together.sizes.loc["test"].to_dict() == {"participants": 4, "recordings": 8, "windows": 80}
+    assert together.sizes.loc["train", "participants"] == 2
+    with pytest.raises(DataError, match="tested once"):
+        evaluate([level("x")], w, [SPLIT, SPLIT], [0])
 
 
 def test_test_data_has_no_part_in_fitting():
@@ -58,7 +73,7 @@ def test_test_data_has_no_part_in_fitting():
     first = windows()
     changed = windows()
     changed.signal[-10:] *= -7
-    results = [evaluate([level("x")], w, SPLIT, [0]).predictions["x", "window"][1][:10] for w in (first, changed)]
+    results = [evaluate([level("x")], w, [SPLIT], [0]).predictions["x", "window"][1][:10] for w in (first, changed)]
     np.testing.assert_array_equal(*results)
 
 
@@ -76,7 +91,7 @@ def test_a_probe_is_handed_training_and_validation_people_alone():
     """The participant is written into the features, so that each row says whose it is."""
     w = windows()
     w.signal[:, 2] = np.searchsorted(list("abcd"), w.participant)[:, None]
-    evaluate([System("x", lambda _, x: x.mean(-1), Witness)], w, SPLIT, [0])
+    evaluate([System("x", lambda _, x: x.mean(-1), Witness)], w, [SPLIT], [0])
     x, label, x_val, label_val = Witness.seen
     assert set(x[:, 2]) == {0.0, 1.0}
     assert set(x_val[:, 2]) == {2.0}
@@ -113,7 +128,7 @@ def test_classes_that_were_never_trained_on_are_reported_not_a_crash(caplog):
     w = windows()
     w.label[-5:] = "swim"
     with caplog.at_level(logging.WARNING):
-        result = evaluate([level("x")], w, SPLIT, [0])
+        result = evaluate([level("x")], w, [SPLIT], [0])
     assert "'swim'" in caplog.text
     assert result.classes == ["row", "swim", "walk"]
     assert "swim" not in result.predictions["x", "window"][1]
@@ -121,19 +136,19 @@ def test_classes_that_were_never_trained_on_are_reported_not_a_crash(caplog):
 
 def test_a_part_without_windows_is_named():
     with pytest.raises(DataError, match=r"validation participants \('zoe',\)"):
-        evaluate([level("x")], windows(), Split(("a",), ("zoe",), ("d",)), [0])
+        evaluate([level("x")], windows(), [Split(("a",), ("zoe",), ("d",))], [0])
 
 
 def test_training_on_one_class_is_refused_and_named():
     w = windows()
     w.label[np.isin(w.participant, SPLIT.train)] = "row"
     with pytest.raises(DataError, match=r"\('a', 'b'\) have windows of \['row'\] only"):
-        evaluate([level("x")], w, SPLIT, [0])
+        evaluate([level("x")], w, [SPLIT], [0])
 
 
 @pytest.fixture(scope="module")
 def result():
-    return evaluate([level("<script>good"), level("noise", 50.0)], windows(), SPLIT, [0, 1, 2])
+    return evaluate([level("<script>good"), level("noise", 50.0)], windows(), [SPLIT], [0, 1, 2])
 
 
 def test_only_a_difference_outside_the_noise_gets_a_star():

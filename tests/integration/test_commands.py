@@ -57,12 +57,12 @@ def test_pretraining_leaves_checkpoint_logs_split_and_configuration(folder):
         for name in ("train/loss", "val/loss", "val/average_precision", "val/average_precision_chance", "lr-Adam"):
             assert metrics[name].notna().any(), name
         split = json.loads((made / "split.json").read_text())
-        assert {name: len(ids) for name, ids in split.items()} == {"train": 5, "validation": 2, "test": 3}
+        assert {name: len(ids) for name, ids in split.items()} == {"train": 4, "validation": 2, "test": 4}
         assert (made / ".hydra" / "config.yaml").exists()
         content = torch.load(made / "checkpoints" / "last.ckpt", weights_only=True)
         assert content["global_step"] == 2
         hashes = content["relcon_lightning"]["participants"]["hashes"]
-        assert len(hashes) == 7
+        assert len(hashes) == 6
         assert not any(name in str(hashes) for name in split["train"])
 
 
@@ -116,9 +116,13 @@ def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
 
 
 def test_evaluation_on_participants_of_the_pretraining_stops(folder):
-    output = run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "data.split_seed=1", code=2)
-    assert re.search(r"of 3 test participants were used to pre-train", output)
+    split = json.loads((folder / "runs/watch/relcon/seed0/split.json").read_text())
+    asked = ",".join([*split["test"], split["train"][0]])
+    output = run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", f"task.participants=[{asked}]", code=2)
+    assert re.search(r"1 of 5 participants were used to pre-train", output)
     assert "Traceback" not in output
+    report = (folder / "reports/watch/exercise/report.md").read_text()
+    assert f"- Participants: {', '.join(split['test'])}:" in report
 
 
 def test_a_sweep_gives_a_folder_a_job(folder):

@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from os.path import relpath
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import wandb
@@ -14,7 +15,7 @@ from omegaconf import DictConfig
 
 from relcon_lightning.checkpoint import fresh_encoder, load_encoder, provenance
 from relcon_lightning.cli.app import command, plain
-from relcon_lightning.data.splits import ratio_split, refuse_leakage
+from relcon_lightning.data.splits import refuse_leakage, unseen_participants
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.downstream import evaluate, labelled_windows, print_report, write_report
 from relcon_lightning.downstream.evaluate import handcrafted_system, random_system, trained_system
@@ -35,8 +36,8 @@ def main(config: DictConfig) -> None:
         )
     store = CohortStore.open(config.data.datamodule.store)
     store.check_rate(config.data.sampling_rate)
-    split = ratio_split(store.participants["participant_id"].tolist(), config.data.ratios, config.data.split_seed)
-    refuse_leakage(split.test, **origin["participants"])
+    participants = _unseen(config.task.participants, store, origin["participants"])
+    splits = list(instantiate(config.task.folds)(participants))
     window, stride = (round(seconds * store.sampling_rate) for seconds in (config.task.window_s, config.task.stride_s))
     probe = partial(instantiate, config.probe)
     systems = [
@@ -44,21 +45,39 @@ def main(config: DictConfig) -> None:
         random_system(partial(fresh_encoder, config.checkpoint), probe),
         handcrafted_system(store.sampling_rate),
     ]
-    result = evaluate(systems, labelled_windows(store, window, stride), split, list(config.seeds))
+    result = evaluate(systems, labelled_windows(store, window, stride, participants), splits, list(config.seeds))
     print_report(result, config.task.title)
     folder = Path(relpath(config.run_dir))
-    split.save(folder / "split.json")
+    for i, split in enumerate(splits):
+        split.save(folder / "splits" / f"{i}.json")
     facts = {
         "Checkpoint": config.checkpoint,
         "Trained": f"{trained['trainer']['max_steps']} steps on {trained['data']['name']}, seed {trained['seed']}",
         "Version": origin["version"],
         "Data": f"{store.info.name}: {store.info.citation}",
         "Probe": f"{config.probe['_target_'].rsplit('.', 1)[-1]}, {len(config.seeds)} seeds: {list(config.seeds)}",
-        "Test participants": ", ".join(split.test),
+        "Participants": f"{', '.join(participants)}: none of them was pre-trained on",
+        "Folds": f"{len(splits)}; in each, a probe is fitted on some of them and tested on others",
     }
     page = write_report(result, config.task.title, facts, folder)
     _log(config, result.scores)
     log.info("Report: %s and %s", page, page.with_suffix(".md"))
+
+
+def _unseen(asked: list[str] | None, store: CohortStore, trained_on: dict[str, Any]) -> list[str]:
+    """The participants to evaluate on: those asked for, or all that the encoder was not trained on."""
+    if asked is not None:
+        refuse_leakage(asked, **trained_on)
+        return list(asked)
+    everybody = store.participants["participant_id"].tolist()
+    unseen = unseen_participants(everybody, **trained_on)
+    if len(unseen) < len(everybody):
+        log.info(
+            "%d of %d participants are left out: they were pre-trained on.",
+            len(everybody) - len(unseen),
+            len(everybody),
+        )
+    return unseen
 
 
 def _log(config: DictConfig, scores: pd.DataFrame) -> None:

@@ -109,16 +109,24 @@ def hash_participants(participants: Collection[str], salt: str) -> list[str]:
     return sorted(hashlib.sha256(f"{salt}\0{name}".encode()).hexdigest() for name in participants)
 
 
-def refuse_leakage(test: Collection[str], hashes: Collection[str], salt: str) -> None:
-    """Stop when a test participant is among the hashed ones that a model was trained on.
+def unseen_participants(participants: Collection[str], hashes: Collection[str], salt: str) -> list[str]:
+    """Those, sorted, who are not among the hashed ones that a model was trained on."""
+    seen = set(hashes)
+    return sorted(name for name in participants if hash_participants([name], salt)[0] not in seen)
+
+
+def refuse_leakage(participants: Collection[str], hashes: Collection[str], salt: str) -> None:
+    """Stop when a participant of an evaluation is among the hashed ones that a model was trained on.
+
+    That holds for the people a probe is fitted on too: an encoder fits those it was trained on better than others, so
+    that a probe fitted on them is fitted on another distribution than it meets.
 
     Raises:
         DataError: With the count and the way out.
     """
-    seen = [name for name in test if hash_participants([name], salt)[0] in set(hashes)]
+    seen = sorted(set(participants) - set(unseen_participants(participants, hashes, salt)))
     if seen:
         raise DataError(
-            f"{len(seen)} of {len(test)} test participants were used to pre-train this checkpoint, e.g. {seen[0]}: the "
-            "result would be worthless. Evaluate with the data.split_seed and data.ratios of the pre-training, or on "
-            "other people."
+            f"{len(seen)} of {len(participants)} participants were used to pre-train this checkpoint, e.g. {seen[0]}: "
+            "the result would be worthless. Evaluate on other people; task.participants=null takes all that are left."
         )

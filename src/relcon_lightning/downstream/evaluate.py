@@ -66,7 +66,8 @@ class Evaluation:
         scores: Long table with columns system, level, metric, seed, value.
         predictions: For each (system, level) the truth and the prediction of the first seed, for confusion matrices.
         costs: For each system seconds and parameters.
-        sizes: Participants, windows and recordings of each part.
+        sizes: Participants, recordings and windows of training and validation (mean over folds) and of all that is
+            tested.
     """
 
     scores: pd.DataFrame
@@ -95,32 +96,38 @@ def handcrafted_system(sampling_rate: float) -> System:
     return System(HANDCRAFTED, lambda _, x: handcrafted_features(x, sampling_rate), RandomForestProbe)
 
 
-def evaluate(systems: Sequence[System], windows: LabelledWindows, split: Split, seeds: Sequence[int]) -> Evaluation:
-    """Fit each system's probe on the training participants and score it on the test participants.
+def evaluate(
+    systems: Sequence[System], windows: LabelledWindows, splits: Sequence[Split], seeds: Sequence[int]
+) -> Evaluation:
+    """Fit each system's probe on training participants and score it on test participants.
 
-    A seed draws the weights of the random encoder, the trees of the forest and a bootstrap of the training windows,
-    so that the spread over seeds says how much a probe's result owes to its training sample.
+    With several splits (folds) the predictions for all test participants are scored together. A seed draws the
+    weights of the random encoder, the trees of the forest and a bootstrap of the training windows, so that the spread
+    over seeds says how much a probe's result owes to its training sample.
 
     Args:
         systems: At least one.
-        windows: Of all participants of the split.
-        split: By participant.
+        windows: Of all participants of the splits.
+        splits: By participant; nobody is tested twice.
         seeds: One repetition each.
 
     Raises:
-        DataError: A part of the split has no labelled windows, or training has one class only.
+        DataError: A part of a split has no labelled windows, training has one class only, or somebody is tested twice.
     """
-    parts = _parts(windows, split)
-    classes = sorted(set(windows.label))
+    folds = [_rows(windows, split) for split in splits]
+    tested = np.concatenate([fold["test"] for fold in folds])
+    if len(np.unique(tested)) < len(tested):
+        raise DataError("A participant is in the test set of two splits; scored together, each may be tested once.")
+    test, classes = windows.take(tested), sorted(set(windows.label.tolist()))
     predictions: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
     scores, costs = [], []
     for system in systems:
         begin = time.perf_counter()
         for seed in seeds:
             if seed == seeds[0] or system.seeded:
-                features = {name: system.features(seed, part.signal) for name, part in parts.items()}
-            probability = _predict(system.probe(), features, parts, seed, classes)
-            for level, truth, guess, chance in _levels(parts["test"], probability, classes):
+                features = system.features(seed, windows.signal)
+            folded = [_predict(system.probe(), features, windows.label, rows, seed, classes) for rows in folds]
+            for level, truth, guess, chance in _levels(test, np.concatenate(folded), classes):
                 metrics = classification_metrics(truth, guess, chance, classes)
                 scores += [(system.name, level, metric, seed, value) for metric, value in metrics.items()]
                 predictions.setdefault((system.name, level), (truth, guess))
@@ -129,38 +136,38 @@ def evaluate(systems: Sequence[System], windows: LabelledWindows, split: Split, 
         pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
         predictions,
         pd.DataFrame(costs, columns=["system", "parameters", "seconds"]),
-        pd.DataFrame({name: _count(part) for name, part in parts.items()}).T,
+        _sizes(windows, folds),
         classes,
     )
 
 
-def _parts(windows: LabelledWindows, split: Split) -> dict[str, LabelledWindows]:
-    """The windows of train, validation and test, once it is sure that a probe can be fitted and judged on them."""
-    parts = {name: windows.of(getattr(split, name)) for name in ("train", "validation", "test")}
-    for name, part in parts.items():
-        if not len(part):
-            raise DataError(f"No labelled windows for the {name} participants {getattr(split, name)}.")
-    trained = set(parts["train"].label.tolist())
+def _rows(windows: LabelledWindows, split: Split) -> dict[str, np.ndarray]:
+    """Rows of the windows of each part, once it is sure that a probe can be fitted and judged on them."""
+    parts = ("train", "validation", "test")
+    rows = {part: np.flatnonzero(np.isin(windows.participant, getattr(split, part))) for part in parts}
+    for part in parts:
+        if not len(rows[part]):
+            raise DataError(f"No labelled windows for the {part} participants {getattr(split, part)}.")
+    trained = set(windows.label[rows["train"]].tolist())
     if len(trained) < 2:
         raise DataError(
             f"The training participants {split.train} have windows of {sorted(trained)} only; "
             "a probe needs two classes: give another split, or label more of their recordings."
         )
-    unseen = sorted(set(parts["test"].label.tolist()) - trained)
+    unseen = sorted(set(windows.label[rows["test"]].tolist()) - trained)
     if unseen:
         log.warning("Classes %s are in the test set but not in the training set: they cannot be predicted.", unseen)
-    return parts
+    return rows
 
 
 def _predict(
-    probe: Probe, x: dict[str, np.ndarray], parts: dict[str, LabelledWindows], seed: int, classes: Sequence[str]
+    probe: Probe, x: np.ndarray, label: np.ndarray, rows: dict[str, np.ndarray], seed: int, classes: Sequence[str]
 ) -> np.ndarray:
-    """``(N, C)`` probabilities of the test windows, over all classes of the task."""
-    label = {name: part.label for name, part in parts.items()}
-    rows = np.random.default_rng(seed).integers(len(label["train"]), size=len(label["train"]))
-    probe = probe.fit(x["train"][rows], label["train"][rows], x["validation"], label["validation"], seed)
-    probability = np.zeros((len(x["test"]), len(classes)))
-    probability[:, np.searchsorted(classes, probe.classes)] = probe.predict_proba(x["test"])
+    """``(N, C)`` probabilities of a fold's test windows, over all classes of the task."""
+    train = np.random.default_rng(seed).choice(rows["train"], len(rows["train"]))
+    probe = probe.fit(x[train], label[train], x[rows["validation"]], label[rows["validation"]], seed)
+    probability = np.zeros((len(rows["test"]), len(classes)))
+    probability[:, np.searchsorted(classes, probe.classes)] = probe.predict_proba(x[rows["test"]])
     return probability
 
 
@@ -176,12 +183,14 @@ def _levels(
     yield "recording", test.label[first], voted, mean
 
 
-def _count(part: LabelledWindows) -> dict[str, int]:
-    return {
-        "participants": len(np.unique(part.participant)),
-        "recordings": len(np.unique(part.recording)),
-        "windows": len(part),
-    }
+def _sizes(windows: LabelledWindows, folds: Sequence[dict[str, np.ndarray]]) -> pd.DataFrame:
+    """Participants, recordings and windows of training and validation (mean over folds) and of all that is tested."""
+    counts = {}
+    for part in ("train", "validation", "test"):
+        of = [windows.take(fold[part]) for fold in folds]
+        totals = np.array([[len(np.unique(w.participant)), len(np.unique(w.recording)), len(w)] for w in of])
+        counts[part] = totals.sum(0) if part == "test" else totals.mean(0).round().astype(int)
+    return pd.DataFrame(counts, index=["participants", "recordings", "windows"]).T
 
 
 def _parameters(encoder: nn.Module) -> int:
