@@ -9,6 +9,7 @@ from torch import nn
 
 from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
 from relcon_lightning.downstream import embed_windows, labelled_windows
+from relcon_lightning.downstream.windows import estimate_normalisation
 from relcon_lightning.errors import DataError
 
 INFO = CohortInfo("toy", 50.0, "wrist", "made by the tests", "none", "none")
@@ -95,3 +96,15 @@ def test_a_frozen_part_stays_frozen_and_an_error_leaves_the_encoder_in_training(
     assert encoder.training
     assert encoder.drop.training
     assert not encoder.norm.training
+
+
+def test_normalisation_is_estimated_over_all_windows_and_weights_stay():
+    x = np.random.default_rng(0).normal(3, 2, (600, 3, 8)).astype(np.float32)
+    encoder = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5)).eval()
+    estimate_normalisation(encoder, x, batch_size=100)
+    norm = encoder[0]
+    np.testing.assert_allclose(norm.running_mean, x.mean((0, 2)), rtol=1e-4)
+    np.testing.assert_allclose(norm.running_var, x.var((0, 2)), rtol=1e-2)
+    assert torch.equal(norm.weight, torch.ones(3))
+    assert not any(module.training for module in encoder.modules())
+    assert norm.momentum == 0.1

@@ -105,12 +105,12 @@ def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
     output = run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0")
     report = folder / "reports" / "watch" / "exercise"
     markdown = (report / "report.md").read_text()
-    for text in ("relcon", "random encoder", "hand-crafted features + forest"):
+    for text in ("relcon", "random encoder", "random encoder, normalised", "hand-crafted features + forest"):
         assert text in output
         assert markdown.count(f"| {text} |") == 3  # window, recording, cost
     assert "report.html" in output
     scores = pd.read_parquet(report / "scores.parquet")
-    assert len(scores) == 3 * 2 * 4 * 3
+    assert len(scores) == 4 * 2 * 4 * 3
     metrics = pd.read_csv(report / "csv" / "metrics.csv")
     assert "eval/exercise/recording/f1/relcon" in metrics
 

@@ -18,7 +18,12 @@ from relcon_lightning.cli.app import command, plain
 from relcon_lightning.data.splits import refuse_leakage, unseen_participants
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.downstream import evaluate, labelled_windows, print_report, write_report
-from relcon_lightning.downstream.evaluate import handcrafted_system, random_system, trained_system
+from relcon_lightning.downstream.evaluate import (
+    handcrafted_system,
+    normalised_random_system,
+    random_system,
+    trained_system,
+)
 from relcon_lightning.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -43,6 +48,7 @@ def main(config: DictConfig) -> None:
     systems = [
         trained_system(trained["model"]["name"], load_encoder(config.checkpoint), probe),
         random_system(partial(fresh_encoder, config.checkpoint), probe),
+        normalised_random_system(partial(fresh_encoder, config.checkpoint), probe),
         handcrafted_system(store.sampling_rate),
     ]
     result = evaluate(systems, labelled_windows(store, window, stride, participants), splits, list(config.seeds))

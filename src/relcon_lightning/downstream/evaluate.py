@@ -16,12 +16,13 @@ from relcon_lightning.data.splits import Split
 from relcon_lightning.downstream.features import handcrafted_features
 from relcon_lightning.downstream.metrics import by_recording, classification_metrics
 from relcon_lightning.downstream.probes import RandomForestProbe
-from relcon_lightning.downstream.windows import LabelledWindows, embed_windows
+from relcon_lightning.downstream.windows import LabelledWindows, embed_windows, estimate_normalisation
 from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
 RANDOM = "random encoder"
+NORMALISED = "random encoder, normalised"
 HANDCRAFTED = "hand-crafted features + forest"
 
 
@@ -89,6 +90,21 @@ def random_system(make_encoder: Callable[[int], nn.Module], probe: Callable[[], 
         return embed_windows(make_encoder(seed), signal, description=RANDOM)
 
     return System(RANDOM, features, probe, _parameters(make_encoder(0)), seeded=True)
+
+
+def normalised_random_system(make_encoder: Callable[[int], nn.Module], probe: Callable[[], Probe]) -> System:
+    """Stricter floor: random weights, but batch normalisation with the statistics of the task's windows.
+
+    Training sets these statistics besides learning weights, and they alone improve a random encoder; what is better
+    than this floor is owed to the weights.
+    """
+
+    def features(seed: int, signal: np.ndarray) -> np.ndarray:
+        encoder = make_encoder(seed)
+        estimate_normalisation(encoder, signal)
+        return embed_windows(encoder, signal, description=NORMALISED)
+
+    return System(NORMALISED, features, probe, _parameters(make_encoder(0)), seeded=True)
 
 
 def handcrafted_system(sampling_rate: float) -> System:

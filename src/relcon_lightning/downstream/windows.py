@@ -107,3 +107,22 @@ def embed_windows(
     finally:
         for module, flag in training.items():
             module.training = flag
+
+
+@torch.no_grad()
+def estimate_normalisation(encoder: nn.Module, signal: np.ndarray, batch_size: int = 256) -> None:
+    """Set the running statistics of an encoder's batch normalisations to those of windows ``(N, 3, T)``."""
+    norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm1d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+    training = {module: module.training for module in encoder.modules()}
+    encoder.train()
+    order = np.random.default_rng(0).permutation(len(signal))  # a batch of one recording would not be typical
+    for rows in np.array_split(order, -(-len(order) // batch_size)):
+        encoder(torch.from_numpy(signal[rows]))
+    for module, flag in training.items():
+        module.training = flag
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
