@@ -105,7 +105,7 @@ def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
     output = run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0")
     report = folder / "reports" / "watch" / "exercise"
     markdown = (report / "report.md").read_text()
-    for text in ("relcon", "random encoder", "random encoder, normalised", "hand-crafted features + forest"):
+    for text in ("relcon", "random encoder", "random, normalised", "hand-crafted + forest"):
         assert text in output
         assert markdown.count(f"| {text} |") == 3  # window, recording, cost
     assert "report.html" in output

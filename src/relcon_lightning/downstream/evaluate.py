@@ -22,8 +22,8 @@ from relcon_lightning.errors import DataError
 log = logging.getLogger(__name__)
 
 RANDOM = "random encoder"
-NORMALISED = "random encoder, normalised"
-HANDCRAFTED = "hand-crafted features + forest"
+NORMALISED = "random, normalised"
+HANDCRAFTED = "hand-crafted + forest"
 
 
 class Probe(Protocol):

@@ -12,6 +12,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 
 class LinearProbe:
@@ -31,7 +32,8 @@ class LinearProbe:
         self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0
     ) -> LinearProbe:
         """Fit one model a strength on ``(N, F)`` and keep the one with the best macro F1 on the validation windows."""
-        with warnings.catch_warnings():
+        # The matrices are small: more threads only wait for each other.
+        with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)  # without regularisation the optimum can be at infinity
             fitted = {c: self._model(c).fit(x, label) for c in self.inverse_strengths}
         scores = {c: f1_score(label_val, m.predict(x_val), average="macro") for c, m in fitted.items()}

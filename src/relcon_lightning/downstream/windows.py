@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ def embed_windows(
     training = {module: module.training for module in encoder.modules()}
     encoder = encoder.to(device).eval()
     batches = torch.split(torch.from_numpy(signal), batch_size)
-    steps = track(batches, description=description, transient=True) if description else batches
+    steps = track(batches, description or "", transient=True, disable=description is None or not sys.stdout.isatty())
     try:
         return np.concatenate([encoder(batch.to(device)).float().cpu().numpy() for batch in steps])
     finally:
