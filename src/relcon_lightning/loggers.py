@@ -19,4 +19,6 @@ def wandb_logger(save_dir: str | Path, **kwargs: Any) -> WandbLogger:
     """
     Path(save_dir).mkdir(parents=True, exist_ok=True)
     mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
-    return WandbLogger(save_dir=str(save_dir), mode=mode, settings=wandb.Settings(silent=True), **kwargs)
+    logger = WandbLogger(save_dir=str(save_dir), mode=mode, settings=wandb.Settings(silent=True), **kwargs)
+    logger._wandb_init.pop("anonymous", None)  # Lightning passes it on and W&B warns that it has no effect
+    return logger

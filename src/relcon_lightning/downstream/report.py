@@ -69,7 +69,7 @@ def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object]
     for name, (_, png) in figures.items():
         (folder / f"{name}.png").write_bytes(png)
     tables = {heading: score_table(evaluation.scores, level) for level, heading in LEVELS.items()}
-    tables["Cost"] = evaluation.costs.set_index("system").round(2)
+    tables["Cost"] = evaluation.costs.set_index("system").map(lambda x: f"{x:,}" if isinstance(x, int) else f"{x:.1f}")
     tables["Data"] = evaluation.sizes
     evaluation.scores.to_parquet(folder / "scores.parquet", index=False)
     (folder / "report.md").write_text(_markdown(title, facts, tables, figures), encoding="utf-8")
