@@ -42,6 +42,51 @@ def test_equal_rates_change_nothing():
     np.testing.assert_array_equal(resample(x, 50, 50), x)
 
 
+@pytest.mark.parametrize("source", [99.95, 100.03, 50.01, 33.333])
+def test_a_rate_beside_a_round_one_does_not_drift(source):
+    """The last second of five hours is where it belongs, to one sample."""
+    n = round(5 * 3600 * source)
+    signal = np.zeros((n, 3))
+    signal[-100:] = 1
+    result = resample(signal, source, 100.0)
+    step = np.flatnonzero(result[:, 0] > 0.5)[0]
+    assert step / 100 == pytest.approx((n - 100.5) / source, abs=1.01 / min(source, 100))
+
+
+def test_rates_without_a_simple_ratio_are_refused_where_they_would_drift():
+    signal = np.zeros((10**6, 3))
+    assert len(resample(signal[:1000], 100.0001, 100.0)) == 1000
+    with pytest.raises(DataError, match=r"from 100\.0001 to 100\.0 Hz without drift.*regularise"):
+        resample(signal, 100.0001, 100.0)
+
+
+@pytest.mark.parametrize("rate", [0.0, -50.0, np.nan, np.inf])
+def test_impossible_rates_are_refused(rate):
+    with pytest.raises(DataError, match="rates must be above 0"):
+        resample(np.zeros((10, 3)), rate, 100.0)
+
+
+@given(RATES, RATES, st.integers(0, 300))
+def test_length_follows_the_rate(source, target, n):
+    result = resample(np.ones((n, 3)), source, target)
+    assert result.shape == (int(np.ceil(n * target / source)), 3)
+
+
+def test_missing_values_and_stamps_are_gaps():
+    times = np.arange(0, 6, 0.02)
+    signal = np.stack([times] * 3, 1)
+    signal[100:200, 1] = np.nan  # 2 s to 4 s
+    times[250] = np.nan  # one lost stamp is not a gap
+    parts = regularise(times, signal, rate=50, max_gap_s=0.5)
+    assert [(round(start, 2), len(part)) for start, part in parts] == [(0.0, 100), (4.0, 100)]
+    assert all(np.isfinite(part).all() for _, part in parts)
+
+
+def test_one_stamp_has_no_rate():
+    with pytest.raises(DataError, match="two different time stamps"):
+        median_rate(np.array([3.0, 3.0]))
+
+
 def test_irregular_stamps_are_sorted_and_put_on_a_grid():
     rng = np.random.default_rng(0)
     times = np.sort(rng.uniform(0, 10, 600))
@@ -71,5 +116,7 @@ def test_metres_per_second_squared_declared_as_g_are_refused():
     check_unit(still / 9.81, "somewhere")
     with pytest.raises(DataError, match=r"arm\.csv: median norm 9\.81.*divide by 9\.80665"):
         check_unit(still, "arm.csv")
+    with pytest.raises(DataError, match="Has gravity been removed"):
+        check_unit(still / 100, "arm.csv")
     with pytest.raises(DataError, match="Convert it to g"):
         check_unit(still * 100, "arm.csv")

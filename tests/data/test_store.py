@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,9 @@ def test_gather_is_many_reads_across_shards_and_survives_pickling(tmp_path):
     assert store.recordings["shard"].nunique() > 2
     rng = np.random.default_rng(0)
     rows, starts = rng.integers(0, 6, 50), rng.integers(0, 150, 50)
-    store.gather(rows, starts, 40)  # opens the files, which must not be pickled
+    unopened = len(pickle.dumps(store))
+    store.gather(rows, starts, 40)  # opens the files
+    assert len(pickle.dumps(store)) == unopened  # else every worker is sent the whole cohort
     for reader in (store, pickle.loads(pickle.dumps(store))):
         windows = reader.gather(rows, starts, 40)
         assert windows.shape == (50, 3, 40)
@@ -76,6 +79,22 @@ def test_gathering_outside_of_a_recording_never_reads_its_neighbour(tmp_path):
     store = CohortStore.write(tmp_path / "toy", [recording("a"), recording("b")], INFO)
     with pytest.raises(DataError, match="Recording a: 50 samples from 260"):
         store.gather(np.array([0]), np.array([260]), 50)
+
+
+@pytest.mark.parametrize("row", [-1, 2])
+def test_gathering_an_unknown_row_is_refused(tmp_path, row):
+    store = CohortStore.write(tmp_path / "toy", [recording("a"), recording("b")], INFO)
+    with pytest.raises(DataError, match=f"2 recordings, no row {row}"):
+        store.gather(np.array([0, row]), np.array([0, 0]), 50)
+
+
+def test_tables_are_sorted_by_id(tmp_path):
+    laps = (Segment(1.5, 2.0, "second"), Segment(0.0, 0.5, "first"))
+    rows = [replace(recording(name), segments=laps) for name in ("b", "a")]
+    store = CohortStore.write(tmp_path / "toy", rows, INFO)
+    assert store.recordings["recording_id"].tolist() == ["a", "b"]
+    assert store.segments["recording_id"].tolist() == ["a", "a", "b", "b"]
+    assert store.segments["label"].tolist() == ["first", "second"] * 2
 
 
 def test_unknown_recordings_and_missing_stores_are_named(tmp_path):
@@ -109,6 +128,45 @@ def test_a_changed_sample_is_found_by_verify(tmp_path):
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"signals/00000\.npy was changed"):
         CohortStore.open(store.path).verify()
+
+
+def test_a_table_damaged_at_its_length_is_named(tmp_path):
+    store = CohortStore.write(tmp_path / "toy", [recording("a")], INFO)
+    file = store.path / "recordings.parquet"
+    file.write_bytes(bytes(file.stat().st_size))
+    with pytest.raises(DataError, match=r"recordings\.parquet is damaged.*prepare the store again"):
+        CohortStore.open(store.path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("info",), None),
+        (("info", "colour"), "red"),
+        (("info", "sampling_rate"), "fast"),
+        (("info", "sampling_rate"), -100.0),
+        (("excluded",), None),
+        (("unit",), "m/s^2"),
+        (("files",), []),
+        (("files", "signals/00000.npy"), None),
+        (("files", "signals/00000.npy", "bytes"), None),
+    ],
+)
+def test_an_edited_manifest_is_refused(tmp_path, keys, value):
+    """``None`` removes the key."""
+    store = CohortStore.write(tmp_path / "toy", [recording("a")], INFO)
+    manifest = json.loads((store.path / "cohort.json").read_text())
+    *parents, last = keys
+    place = manifest
+    for key in parents:
+        place = place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    (store.path / "cohort.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError):
+        CohortStore.open(store.path)
 
 
 @pytest.mark.parametrize("content", ["{", '{"schema": 1}', "[1]", '{"schema": 99, "files": {}}'])
@@ -169,8 +227,40 @@ def test_a_full_disk_leaves_the_old_store(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_write_left_is_cleared_by_the_next(tmp_path):
-    (tmp_path / ".toy.abc.partial" / "signals").mkdir(parents=True)
+    (tmp_path / ".toy.abcdefgh.partial" / "signals").mkdir(parents=True)
+    (tmp_path / ".toy.abcdefgh.old").mkdir()
+    (tmp_path / ".toy.v2.abcdefgh.partial").mkdir()  # of a store named toy.v2, perhaps being written
+    CohortStore.write(tmp_path / "toy", [recording("old")], INFO)
     CohortStore.write(tmp_path / "toy", [recording("new")], INFO)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".toy.v2.abcdefgh.partial", "toy"]
+
+
+def _moved_aside(path: Path) -> None:
+    """What a kill between the two renames leaves."""
+    path.rename(path.with_name(".toy.abcdefgh.old"))
+
+
+def test_a_store_set_aside_by_a_killed_write_is_put_back_by_the_next(tmp_path):
+    _moved_aside(CohortStore.write(tmp_path / "toy", [recording("old")], INFO).path)
+    with pytest.raises(DataError, match="No usable recording"):
+        CohortStore.write(tmp_path / "toy", [], INFO)
+    assert CohortStore.open(tmp_path / "toy").recordings["recording_id"].tolist() == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
+
+
+def test_a_failing_rename_leaves_the_old_store(tmp_path, monkeypatch):
+    CohortStore.write(tmp_path / "toy", [recording("old")], INFO)
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if self.suffix == ".partial":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        CohortStore.write(tmp_path / "toy", [recording("new")], INFO)
+    assert CohortStore.open(tmp_path / "toy").recordings["recording_id"].tolist() == ["old"]
     assert [p.name for p in tmp_path.iterdir()] == ["toy"]
 
 
@@ -197,6 +287,9 @@ def test_manifest_says_where_the_data_is_from(tmp_path):
         ({"sampling_rate": 0.0}, "rate above 0"),
         ({"segments": (Segment(1.0, 9.0, "x"),)}, "not inside"),
         ({"segments": (Segment(1.0, 1.0, "x"),)}, "not inside"),
+        ({"segments": (Segment(np.nan, 1.0, "x"),)}, "not inside"),
+        ({"attributes": {"offset": 30.0}}, "offset is a column of the store"),
+        ({"segments": (Segment(0.0, 1.0, "x", {"end_s": 9.0}),)}, "end_s is a column of the store"),
     ],
 )
 def test_impossible_recordings_are_refused(change, message):

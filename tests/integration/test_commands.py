@@ -101,6 +101,19 @@ def test_the_checkpoints_path_and_the_logs_path_are_the_last_lines(folder):
     assert "runs/watch/distance/again/csv/metrics.csv" in lines[-1]
 
 
+def test_overwriting_a_run_replaces_its_checkpoint(folder):
+    arguments = ["model=distance", "name=twice", *TINY]
+    checkpoints = folder / "runs" / "watch" / "distance" / "twice" / "checkpoints"
+    weights = []
+    for seed in (0, 1):
+        run(folder, "relcon-pretrain", *arguments, f"seed={seed}", "overwrite=true")
+        assert {p.name for p in checkpoints.iterdir()} == {"2.ckpt", "last.ckpt"}
+        content = torch.load(checkpoints / "last.ckpt", weights_only=True)
+        assert content["relcon_lightning"]["config"]["seed"] == seed
+        weights.append(content["state_dict"]["distance.output.weight"])
+    assert not torch.equal(*weights)
+
+
 def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
     output = run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0")
     report = folder / "reports" / "watch" / "exercise"

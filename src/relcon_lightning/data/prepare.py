@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from rich.progress import track
+from rich.progress import Progress, TimeElapsedColumn
 
 from relcon_lightning.data.manifest import MANIFEST
 from relcon_lightning.data.recording import CohortInfo, Recording
@@ -51,9 +51,10 @@ def prepare(source: Source, path: str | Path, sampling_rate: float = 100.0, over
         store.check_rate(sampling_rate)
         log.info("Store %s is there already.", path)
         return store
-    recordings = track(source.recordings(), description=f"Preparing {source.info.name}")
-    resampled = (_at_rate(recording, sampling_rate) for recording in recordings)
-    store = CohortStore.write(path, resampled, replace(source.info, sampling_rate=sampling_rate))
+    # The display belongs to this block, not to the generator: an error would leave its threads running.
+    with Progress("{task.description}", "{task.completed} recordings", TimeElapsedColumn()) as display:
+        recordings = _resampled(source, sampling_rate, display)
+        store = CohortStore.write(path, recordings, replace(source.info, sampling_rate=sampling_rate))
     log.info("Store %s: %s", path, summary(store))
     return store
 
@@ -68,6 +69,17 @@ def summary(store: CohortStore) -> str:
     )
 
 
+def _resampled(source: Source, rate: float, display: Progress) -> Iterator[Recording]:
+    task = display.add_task(f"Preparing {source.info.name}", total=None)
+    for recording in source.recordings():
+        yield _at_rate(recording, rate)
+        display.advance(task)
+
+
 def _at_rate(recording: Recording, rate: float) -> Recording:
     check_unit(recording.signal, f"Recording {recording.recording_id} of participant {recording.participant_id}")
-    return replace(recording, signal=resample(recording.signal, recording.sampling_rate, rate), sampling_rate=rate)
+    signal = resample(recording.signal, recording.sampling_rate, rate)
+    # A recording allows its last label a sample more than it has, which may be many samples at the new rate.
+    end = len(signal) / rate
+    segments = tuple(replace(segment, end_s=min(segment.end_s, end)) for segment in recording.segments)
+    return replace(recording, signal=signal, sampling_rate=rate, segments=segments)

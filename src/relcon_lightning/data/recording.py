@@ -9,6 +9,10 @@ import numpy as np
 
 from relcon_lightning.errors import DataError
 
+# Columns of the store's tables; attributes and targets become columns beside them.
+_RECORDING_COLUMNS = {"recording_id", "participant_id", "n_samples", "start_time", "shard", "offset"}
+_SEGMENT_COLUMNS = {"recording_id", "start_s", "end_s", "label"}
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -32,8 +36,8 @@ class Recording:
     """An uninterrupted recording: ``signal`` ``(n, 3)`` in g at ``sampling_rate`` Hz.
 
     Raises:
-        DataError: The signal has another shape, the rate is not a positive number, or a segment lies outside the
-            recording.
+        DataError: The signal has another shape, the rate is not a positive number, a segment lies outside the
+            recording, or an attribute or target has the name of a column of the store.
     """
 
     recording_id: str
@@ -58,6 +62,13 @@ class Recording:
                     f"Recording {self.recording_id}: segment {segment.start_s}-{segment.end_s} s "
                     f"is not inside 0-{end:.2f} s."
                 )
+        taken = _RECORDING_COLUMNS & set(self.attributes)
+        taken |= _SEGMENT_COLUMNS & {target for segment in self.segments for target in segment.targets}
+        if taken:
+            raise DataError(
+                f"Recording {self.recording_id}: {', '.join(sorted(taken))} is a column of the store; "
+                "give the attribute or target another name."
+            )
 
 
 @dataclass(frozen=True)
@@ -79,3 +90,7 @@ class CohortInfo:
     source: str
     licence: str
     citation: str
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.sampling_rate) and self.sampling_rate > 0):
+            raise DataError(f"Cohort {self.name}: expected a rate above 0 Hz, found {self.sampling_rate}.")

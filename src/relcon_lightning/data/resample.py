@@ -9,6 +9,7 @@ from scipy.signal import resample_poly
 
 from relcon_lightning.errors import DataError
 
+_RATIO_LIMITS = (10**3, 10**4, 10**5)  # of the larger term; the filter has 20 taps for each
 _REST_NORM_G = (0.5, 3.0)  # median norms seen: 1 at rest, up to 2.5 in vigorous exercise; 9.8 when the unit is m/s^2
 
 
@@ -21,12 +22,34 @@ def resample(signal: np.ndarray, source_rate: float, target_rate: float) -> np.n
         signal: ``(n, 3)``.
         source_rate: Hz.
         target_rate: Hz.
+
+    Raises:
+        DataError: A rate is not a positive number, or no ratio of small integers is close enough.
     """
-    ratio = Fraction(target_rate / source_rate).limit_denominator(1000)
-    if ratio == 1:
+    ratio = _ratio(source_rate, target_rate, len(signal))
+    if ratio == 1 or not len(signal):
         return np.asarray(signal, dtype=np.float32)
     resampled = resample_poly(signal.astype(np.float64), ratio.numerator, ratio.denominator, axis=0, padtype="edge")
     return np.asarray(resampled, dtype=np.float32)
+
+
+def _ratio(source_rate: float, target_rate: float, n_samples: int) -> Fraction:
+    """The simplest ratio of the rates by which the end of the recording is off by half a sample at most.
+
+    A fixed limit would take 100.03 Hz for 100 Hz and move the labels of a day by 26 s.
+    """
+    if not all(np.isfinite(rate) and rate > 0 for rate in (source_rate, target_rate)):
+        raise DataError(f"Cannot resample from {source_rate} to {target_rate} Hz: rates must be above 0.")
+    upsampling = Fraction(float(target_rate)) / Fraction(float(source_rate))
+    exact = min(upsampling, 1 / upsampling)
+    for limit in _RATIO_LIMITS:
+        ratio = exact.limit_denominator(limit)
+        if ratio and abs(ratio / exact - 1) * n_samples <= 0.5:
+            return ratio if upsampling < 1 else 1 / ratio
+    raise DataError(
+        f"No simple ratio resamples {n_samples} samples from {source_rate} to {target_rate} Hz without drift; put the "
+        "recording on a grid of a rounder rate first (regularise)."
+    )
 
 
 def regularise(times: np.ndarray, signal: np.ndarray, rate: float, max_gap_s: float) -> list[tuple[float, np.ndarray]]:
@@ -34,7 +57,7 @@ def regularise(times: np.ndarray, signal: np.ndarray, rate: float, max_gap_s: fl
 
     Samples are sorted by time; of samples with one stamp the first is kept. Stretches are parted where two samples
     are more than ``max_gap_s`` apart, so that no gap is bridged, and each is interpolated linearly at ``rate``, which
-    should be about its own.
+    should be about its own. A sample with a value or stamp that is not finite counts as missing.
 
     Args:
         times: ``(n,)`` seconds, in any order.
@@ -45,8 +68,9 @@ def regularise(times: np.ndarray, signal: np.ndarray, rate: float, max_gap_s: fl
     Returns:
         Start time and ``(m, 3)`` signal of each stretch of two samples or more.
     """
-    times, first = np.unique(times, return_index=True)
-    signal = np.asarray(signal, dtype=np.float64)[first]
+    present = np.isfinite(times) & np.isfinite(signal).all(axis=1)
+    times, first = np.unique(times[present], return_index=True)
+    signal = np.asarray(signal, dtype=np.float64)[present][first]
     stretches = []
     edges = np.flatnonzero(np.diff(times) > max_gap_s) + 1
     for stamp, values in zip(np.split(times, edges), np.split(signal, edges), strict=True):
@@ -57,8 +81,15 @@ def regularise(times: np.ndarray, signal: np.ndarray, rate: float, max_gap_s: fl
 
 
 def median_rate(times: np.ndarray) -> float:
-    """Hz, from the median step of the distinct stamps ``(n,)`` in seconds."""
-    return float(1 / np.median(np.diff(np.unique(times))))
+    """Hz, from the median step of the distinct stamps ``(n,)`` in seconds.
+
+    Raises:
+        DataError: Fewer than two distinct stamps.
+    """
+    steps = np.diff(np.unique(times[np.isfinite(times)]))
+    if not len(steps):
+        raise DataError(f"A rate needs two different time stamps; there are {len(times)} stamps, none of them apart.")
+    return float(1 / np.median(steps))
 
 
 def check_unit(signal: np.ndarray, where: str) -> None:
@@ -70,5 +101,7 @@ def check_unit(signal: np.ndarray, where: str) -> None:
     norm = float(np.nanmedian(np.linalg.norm(signal, axis=1))) if np.isfinite(signal).any() else 1.0
     low, high = _REST_NORM_G
     if not low <= norm <= high:
-        hint = "It looks like m/s^2: divide by 9.80665." if 5 < norm < 30 else "Convert it to g."
+        hint = "Has gravity been removed? It is needed." if norm < low else "Convert it to g."
+        if 5 < norm < 30:
+            hint = "It looks like m/s^2: divide by 9.80665."
         raise DataError(f"{where}: median norm {norm:.3g}, expected {low} to {high} of a signal in g. {hint}")

@@ -33,19 +33,25 @@ class CohortStore:
         self.info = CohortInfo(**manifest["info"])
         self.excluded: dict[str, str] = manifest["excluded"]
         self._files: dict[str, dict[str, Any]] = manifest["files"]
-        self.participants, self.recordings, self.segments = (
-            pd.read_parquet(path / f"{table}.parquet") for table in TABLES
-        )
+        self.participants, self.recordings, segments = (_read_table(path / f"{table}.parquet") for table in TABLES)
+        self.segments = segments.sort_values(["recording_id", "start_s"], kind="stable", ignore_index=True)
         self._shard = self.recordings["shard"].to_numpy()
         self._offset = self.recordings["offset"].to_numpy()
         self._samples = self.recordings["n_samples"].to_numpy()
+        self._shard_names = sorted(name for name in self._files if name.startswith("signals/"))
+        if len(self._shard_names) != self._shard.max() + 1:
+            raise DataError(
+                f"{path / MANIFEST} lists {len(self._shard_names)} signal files, the recordings are in "
+                f"{self._shard.max() + 1}; prepare the store again with overwrite=true."
+            )
 
     @classmethod
     def open(cls, path: str | Path) -> CohortStore:
         """Open the store in folder ``path``.
 
         Raises:
-            DataError: No store there, one of another version, or a file of it is missing or truncated; names the file.
+            DataError: No store there, one of another version, or a file of it is missing, truncated or damaged; names
+                the file.
         """
         path = Path(path)
         manifest_path = path / MANIFEST
@@ -55,24 +61,14 @@ class CohortStore:
             )
         try:
             manifest = json.loads(manifest_path.read_text())
-            schema, files = manifest["schema"], manifest["files"]
-        except (ValueError, KeyError, TypeError) as error:
+            _check_manifest(path, manifest)
+            return cls(path, manifest)
+        except DataError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{manifest_path} is damaged ({error}); prepare the store again with overwrite=true."
             ) from error
-        if schema != SCHEMA:
-            raise DataError(
-                f"{manifest_path} has schema {schema}, this version reads {SCHEMA}; prepare the store again."
-            )
-        for name, expected in files.items():
-            file = path / name
-            size = file.stat().st_size if file.is_file() else None
-            if size != expected["bytes"]:
-                found = "is missing" if size is None else f"has {size} bytes"
-                raise DataError(
-                    f"{file} {found}, expected {expected['bytes']} bytes; prepare the store again with overwrite=true."
-                )
-        return cls(path, manifest)
 
     @classmethod
     def write(
@@ -135,8 +131,11 @@ class CohortStore:
             length: Samples of each window.
 
         Raises:
-            DataError: A window reaches outside of its recording.
+            DataError: No such row, or a window reaches outside of its recording.
         """
+        unknown = (recording_rows < 0) | (recording_rows >= len(self._samples))
+        if unknown.any():
+            raise DataError(f"{self.path} has {len(self._samples)} recordings, no row {recording_rows[unknown][0]}.")
         outside = (starts < 0) | (starts + length > self._samples[recording_rows])
         if outside.any():
             worst = int(np.flatnonzero(outside)[0])
@@ -157,7 +156,32 @@ class CohortStore:
 
     @cached_property
     def _signals(self) -> list[np.ndarray]:
-        return [np.load(self.path / name, mmap_mode="r") for name in sorted(self._files) if name.startswith("signals/")]
+        return [np.load(self.path / name, mmap_mode="r") for name in self._shard_names]
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_signals"}
+
+
+def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    if manifest["schema"] != SCHEMA:
+        raise DataError(
+            f"{path / MANIFEST} has schema {manifest['schema']}, this version reads {SCHEMA}; prepare the store again "
+            "with overwrite=true."
+        )
+    if manifest["unit"] != "g":
+        raise DataError(f"{path / MANIFEST} has unit {manifest['unit']}, expected g; convert the signals first.")
+    for name, expected in manifest["files"].items():
+        file = path / name
+        size = file.stat().st_size if file.is_file() else None
+        if size != expected["bytes"]:
+            found = "is missing" if size is None else f"has {size} bytes"
+            raise DataError(
+                f"{file} {found}, expected {expected['bytes']} bytes; prepare the store again with overwrite=true."
+            )
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (ValueError, OSError) as error:  # what pyarrow raises for a damaged file
+        raise DataError(f"{path} is damaged ({error}); prepare the store again with overwrite=true.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import logging
 import os
@@ -46,8 +47,7 @@ def write_store(
     if path.exists() and not (path / MANIFEST).exists() and (not path.is_dir() or any(path.iterdir())):
         raise DataError(f"{path} exists and is not a cohort store; it is not overwritten. Choose another data.root.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*.partial"):  # of a write that was killed
-        shutil.rmtree(leftover)
+    _clear_leftovers(path)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     partial.chmod(0o755)  # mkdtemp keeps others out
     try:
@@ -147,12 +147,29 @@ def _to_npy(raw: Path) -> None:
     raw.unlink()
 
 
+def _clear_leftovers(path: Path) -> None:
+    """Remove what killed writes left; a store that was set aside and not yet replaced is put back."""
+    stem = f".{glob.escape(path.name)}.????????"  # as mkdtemp names them, so that store "a" spares those of "a.b"
+    for old in path.parent.glob(f"{stem}.old"):
+        if path.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(path)
+    for partial in path.parent.glob(f"{stem}.partial"):
+        shutil.rmtree(partial)
+
+
 def _replace(path: Path, partial: Path) -> None:
-    """Put the finished folder in the place of the old one, which goes last."""
+    """Put the finished folder in the place of the old one, which goes last and comes back when that fails."""
     old = partial.with_suffix(".old")
     if path.exists():
         path.rename(old)
-    partial.rename(path)
+    try:
+        partial.rename(path)
+    except BaseException:
+        if old.exists():
+            old.rename(path)
+        raise
     _fsync(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 

@@ -47,6 +47,18 @@ def test_values_labels_and_people_are_those_of_the_file(store, original):
         assert store.segments.set_index("recording_id")["label"][name] == label
 
 
+def test_recordings_are_the_file_row_by_row(original):
+    recordings = list(watch.WatchExercises().recordings())
+    assert len({recording.recording_id for recording in recordings}) == 140
+    rows = zip(recordings, original["X"], original["side"], strict=True)
+    for recording, signal, side in rows:
+        np.testing.assert_array_equal(recording.signal, signal[:, :3])
+        assert recording.sampling_rate == 50
+        assert recording.attributes == {"side": f"side{side:.0f}"}
+        [segment] = recording.segments
+        assert (segment.start_s, segment.end_s) == (0, len(signal) / 50)
+
+
 def test_the_package_is_not_imported(store):
     import sys
 
@@ -103,6 +115,17 @@ def test_nothing_but_arrays_can_be_named(tmp_path, name):
     path.write_bytes(path.read_bytes()[:-4] + f"c{module}\n{function}\n.".encode())
     with pytest.raises(DataError):
         load_pickled_npy(path)
+
+
+def structured() -> np.ndarray:
+    return np.zeros(2, dtype=[("a", "f8")])
+
+
+@pytest.mark.parametrize("inner", [np.array([None, "x"], dtype=object), np.array(None, dtype=object), structured()])
+@pytest.mark.parametrize("wrap", [lambda a: {"X": [a]}, lambda a: (1, [a])])
+def test_arrays_of_objects_inside_are_refused(tmp_path, inner, wrap):
+    with pytest.raises(DataError, match=r"evil\.npy: the pickle holds an array"):
+        load_pickled_npy(npy(tmp_path / "evil.npy", wrap(inner)))
 
 
 def test_admitted_content_is_read(tmp_path):

@@ -36,7 +36,8 @@ def load_pickled_npy(path: Path) -> Any:
     """The one Python object in an ``.npy`` file of dtype object, nothing in it run.
 
     Raises:
-        DataError: Not such a file, damaged, or it asks for anything but arrays, lists, dicts and strings.
+        DataError: Not such a file, damaged, or it asks for anything but lists, dicts, strings and arrays of numbers
+            or text.
     """
     try:
         with path.open("rb") as file:
@@ -47,9 +48,24 @@ def load_pickled_npy(path: Path) -> Any:
             shape, _, dtype = read_header(file)
             if shape != () or dtype != np.dtype(object):
                 raise DataError(f"expected one Python object, found an array {dtype}{shape}")
-            holder = _ArraysOnly(file, encoding="latin1").load()
+            content = _ArraysOnly(file, encoding="latin1").load()
+        if isinstance(content, np.ndarray) and content.dtype == np.dtype(object) and content.shape == ():
+            content = content.item()  # numpy wraps the object once
+        _refuse_objects(content)
     except DataError as error:
         raise DataError(f"{path}: {error}.") from error
     except Exception as error:  # a damaged pickle can fail in any way
         raise DataError(f"{path} is not a readable .npy file: {error}") from error
-    return holder.item() if isinstance(holder, np.ndarray) else holder
+    return content
+
+
+def _refuse_objects(content: Any) -> None:
+    """Refuse arrays other than of plain numbers or text: the description of a structured one can point anywhere."""
+    if isinstance(content, np.ndarray) and (content.dtype.kind not in "biufcSU" or content.dtype.fields is not None):
+        raise DataError(f"the pickle holds an array of {content.dtype}; only numbers and text are admitted")
+    if isinstance(content, dict):
+        content = content.values()
+    elif not isinstance(content, list | tuple):
+        return
+    for value in content:
+        _refuse_objects(value)

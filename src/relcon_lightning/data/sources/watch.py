@@ -13,7 +13,7 @@ from relcon_lightning.errors import DataError
 
 _FILE = "seglearn/data/watch_dataset.npy"
 _SHA256 = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
-_MEND = "pip install --no-deps seglearn==1.2.5"
+_MEND = "pip install --no-deps --force-reinstall seglearn==1.2.5"
 
 
 class WatchExercises:

@@ -1,0 +1,54 @@
+"""What the README shows is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from relcon_lightning import load_encoder, nets
+from relcon_lightning.cli.app import config_folder
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.splitlines() if line]
+
+
+@pytest.mark.parametrize("line", [c for c in COMMANDS if "relcon-" in c or "relcon_lightning.cli" in c])
+def test_every_command_composes(line):
+    words = line.split("#")[0].split()
+    entry = "eval" if words[0] == "relcon-eval" else "pretrain"
+    overrides = [w for w in words if re.match(r"^[\w./]+=", w)]
+    first = [re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in overrides]
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        compose(entry, ["run_dir=here", *first])
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {line.split()[1] for line in COMMANDS if line.startswith("make ")}
+    assert targets == {"pretrain", "eval"}
+    for target in targets:
+        assert f"\n{target}: " in makefile
+
+
+@pytest.mark.parametrize("name", ["resnet34", "resnet18", "small"])
+def test_parameter_counts_are_stated_as_they_are(name):
+    make = {"resnet34": nets.resnet34_1d, "resnet18": nets.resnet18_1d, "small": nets.small_resnet_1d}[name]
+    assert f"{sum(p.numel() for p in make().parameters()):,}" in README
+
+
+def test_choices_are_those_of_the_configuration():
+    parts = {"base", "candidates"}
+    for group in ("model", "data", "encoder", "loss", "trainer", "logger"):
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{group}`"))
+        shown = set(re.findall(r"`(\w+)`", row.split("|")[2]))
+        assert shown == {p.stem for p in (ROOT / "conf" / group).glob("*.yaml")} - parts
+
+
+def test_links_lead_somewhere():
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
+    assert callable(load_encoder)
