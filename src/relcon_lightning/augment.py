@@ -124,10 +124,10 @@ class AxisShuffle(Augmentation):
 
 
 class SegmentPermutation(Augmentation):
-    """Cut the window at ``cuts`` different random points and shuffle the ``cuts + 1`` pieces."""
+    """Cut the window at ``cuts`` random points and shuffle the ``cuts + 1`` pieces of ``shortest`` samples or more."""
 
-    def __init__(self, cuts: int = 5) -> None:
-        self.cuts = cuts
+    def __init__(self, cuts: int = 5, shortest: int = 1) -> None:
+        self.cuts, self.shortest = cuts, shortest
 
     def draws(self, time: int) -> int:
         """The points, then the new place of each piece."""
@@ -136,8 +136,9 @@ class SegmentPermutation(Augmentation):
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
         """See :class:`Augmentation`."""
         time = x.shape[-1]
-        points = (uniform[:, : self.cuts] * (time - self.cuts)).long().sort(-1).values
-        points = points + torch.arange(1, self.cuts + 1, device=x.device)
+        free = time - (self.cuts + 1) * self.shortest + 1
+        points = (uniform[:, : self.cuts] * free).long().sort(-1).values
+        points = points + self.shortest * torch.arange(1, self.cuts + 1, device=x.device)
         piece = torch.searchsorted(points, torch.arange(time, device=x.device).repeat(len(x), 1), right=True)
         place = uniform[:, self.cuts :].argsort(-1).gather(-1, piece)
         order = place.argsort(dim=-1, stable=True)

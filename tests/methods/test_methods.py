@@ -23,7 +23,11 @@ def distance() -> MotifDistance:
 
 def batch(n: int = 6, c: int = 3, time: int = 64) -> dict[str, torch.Tensor]:
     g = torch.Generator().manual_seed(0)
-    return {"anchor": torch.randn(n, 3, time, generator=g), "candidates": torch.randn(n, c, 3, time, generator=g)}
+    return {
+        "anchor": torch.randn(n, 3, time, generator=g),
+        "candidates": torch.randn(n, c, 3, time, generator=g),
+        "participant": torch.arange(n) // 2,
+    }
 
 
 def loss(method, content, stage="train"):
@@ -74,7 +78,7 @@ def test_within_user_off_replaces_the_candidates_by_an_augmented_anchor():
     method = RelCon(encoder(), distance(), within_user=False, augmentation=Negate()).eval()
     content = batch()
     expected = RelCon(method.encoder, method.distance).eval()
-    shown = {"anchor": content["anchor"], "candidates": -content["anchor"][:, None]}
+    shown = {**content, "candidates": -content["anchor"][:, None]}
     torch.testing.assert_close(loss(method, content), loss(expected, shown))
     torch.testing.assert_close(loss(method, content), loss(method, batch(c=0)))
 

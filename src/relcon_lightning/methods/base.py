@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
@@ -83,6 +83,7 @@ class EmbeddingMethod(Method):
     def __init__(self, encoder: nn.Module, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.encoder = encoder
+        self.dim = cast(int, encoder.dim)  # of the embedding
 
     def ranking(self, windows: Tensor) -> Tensor:
         """``(N, N)`` cosine distances of the embeddings of windows ``(N, 3, T)``."""

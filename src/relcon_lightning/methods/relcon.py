@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,22 @@ from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
 from relcon_lightning.nets import MotifDistance
 
 RankingLoss = Callable[[Tensor, Tensor, float, Tensor], Tensor]
+
+
+class Ranked(NamedTuple):
+    """Anchors and their candidates, all ``(B, C)``.
+
+    Attributes:
+        similarities: Cosines of the embeddings.
+        distances: By the frozen motif distance.
+        mask: True for candidates that count; an anchor is not its own.
+        within: True for candidates of the anchor's own participant that count.
+    """
+
+    similarities: Tensor
+    distances: Tensor
+    mask: Tensor
+    within: Tensor
 
 
 class RelCon(EmbeddingMethod):
@@ -63,6 +79,15 @@ class RelCon(EmbeddingMethod):
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
         """The ranking loss over the candidates of each anchor."""
+        ranked = self.rank(batch, generator)
+        return self.ranking_loss(ranked.similarities, ranked.distances, self.temperature, ranked.mask)
+
+    def rank(self, batch: Batch, generator: torch.Generator) -> Ranked:
+        """Similarities and frozen distances of each anchor and its candidates.
+
+        Raises:
+            ConfigError: There are no candidates.
+        """
         anchor, candidates = batch["anchor"], batch["candidates"]
         if not self.within_user:
             candidates = self.augmentation(anchor, generator)[:, None]
@@ -71,16 +96,17 @@ class RelCon(EmbeddingMethod):
         blocks = []
         if n_candidates:
             everyone = torch.ones(n_anchors, n_candidates, dtype=torch.bool, device=anchor.device)
-            ranked = self._frozen(self.distance.pairwise, anchor, candidates)
-            blocks.append((cosine_similarities(z_anchor, z_candidates), ranked, everyone))
+            distances = self._frozen(self.distance.pairwise, anchor, candidates)
+            blocks.append((cosine_similarities(z_anchor, z_candidates), distances, everyone, everyone))
         if self.batch_candidates and n_anchors > 1:
             others = ~torch.eye(n_anchors, dtype=torch.bool, device=anchor.device)
-            ranked = self._frozen(self.distance.in_batch, anchor)
-            blocks.append((cross_similarities(z_anchor, z_anchor), ranked, others))
+            person = batch["participant"]
+            distances = self._frozen(self.distance.in_batch, anchor)
+            same = (person[:, None] == person) & others
+            blocks.append((cross_similarities(z_anchor, z_anchor), distances, others, same))
         if not blocks:
             raise ConfigError("RelCon has no candidates: set data.n_candidates above 0 or model.batch_candidates=true.")
-        similarities, distances, mask = (torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True))
-        return self.ranking_loss(similarities, distances, self.temperature, mask)
+        return Ranked(*(torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True)))
 
     def _embed(self, anchor: Tensor, candidates: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """``(B, E)`` and ``(B, c, E)`` embeddings, in one pass of the encoder."""

@@ -1,0 +1,57 @@
+"""REBAR for accelerometer windows: the nearest window of the same person is the positive (Xu et al. 2024)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.methods.base import Batch, Stage
+from relcon_lightning.methods.relcon import Ranked, RelCon
+from relcon_lightning.nets import MotifDistance
+
+
+class Rebar(RelCon):
+    """RelCon's candidates and frozen distance, with one positive: the nearest candidate of the anchor's participant.
+
+    Args:
+        encoder: The net that learns.
+        distance: A trained motif distance.
+        temporal_weight: None: all other candidates are negatives. A number alpha: the original's weighted sum, alpha
+            times the term against the other within-user candidates plus 1 - alpha times the term against the
+            others' windows.
+        **kwargs: Of :class:`~relcon_lightning.methods.relcon.RelCon`.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, distance: MotifDistance, temporal_weight: float | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(encoder, distance, **kwargs)
+        self.temporal_weight = temporal_weight
+
+    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+        """NT-Xent of the positive, mean over the anchors that have a candidate of their own participant.
+
+        Raises:
+            ConfigError: No anchor has one.
+        """
+        ranked = self.rank(batch, generator)
+        known = ranked.within.any(1)
+        if not known.any():
+            raise ConfigError("REBAR needs candidates of the anchor's participant: set data.n_candidates above 0.")
+        ranked = Ranked(*(part[known] for part in ranked))
+        positive = ranked.distances.masked_fill(~ranked.within, torch.inf).argmin(1)
+        if self.temporal_weight is None:
+            return self._nt_xent(ranked.similarities, positive, ranked.mask)
+        temporal = self._nt_xent(ranked.similarities, positive, ranked.within)
+        instance = self._nt_xent(ranked.similarities, positive, ranked.mask & ~ranked.within)
+        return self.temporal_weight * temporal + (1 - self.temporal_weight) * instance
+
+    def _nt_xent(self, similarities: Tensor, positive: Tensor, negatives: Tensor) -> Tensor:
+        """The positive ``(B,)`` against itself and the candidates in ``negatives`` ``(B, C)``."""
+        counted = negatives.scatter(1, positive[:, None], True)
+        logits = (similarities / self.temperature).masked_fill(~counted, -torch.inf)
+        return F.cross_entropy(logits, positive)

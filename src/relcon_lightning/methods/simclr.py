@@ -1,0 +1,46 @@
+"""SimCLR for accelerometer windows (Chen et al. 2020; Tang et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from relcon_lightning.augment import Augmentation, RandomAugmentations
+from relcon_lightning.losses import nt_xent_loss
+from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
+from relcon_lightning.nets.heads import mlp
+
+
+class SimCLR(EmbeddingMethod):
+    """Two augmented views of each anchor attract, all other views of the batch repel.
+
+    Args:
+        encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
+        temperature: tau; 1 in the paper.
+        projection: Widths of the three linear layers on the embedding, discarded afterwards (Tang et al. 2020).
+        augmentation: Makes a view; two of the eight by default.
+        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        temperature: float = 1.0,
+        projection: Sequence[int] = (256, 128, 50),
+        augmentation: Augmentation | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(encoder, **kwargs)
+        self.head = mlp([self.dim, *projection])
+        self.temperature = temperature
+        self.augmentation = augmentation or RandomAugmentations()
+
+    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+        """NT-Xent over the two views of the anchors; candidates are not used."""
+        anchor = batch["anchor"]
+        views = torch.cat([self.augmentation(anchor, generator) for _ in range(2)])
+        first, second = self.head(self.encoder(views)).chunk(2)
+        return nt_xent_loss(first, second, self.temperature)
