@@ -70,7 +70,7 @@ def test_the_positive_is_of_the_same_person_even_when_a_stranger_is_nearer():
     rebar.distance.in_batch = lambda anchors: torch.ones(len(anchors), len(anchors))
     content = batch(c=1, people=(0, 1))
     ranked = rebar.rank(content, torch.Generator())
-    s = ranked.similarities / 0.5
+    s = (ranked.similarities / 0.5).masked_fill(~ranked.mask, -torch.inf)
     assert loss(rebar, content) == pytest.approx((s.logsumexp(1) - s[:, 0]).mean().item(), rel=1e-5)
 
 
