@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from relcon_lightning.augment import (
     Augmentation,
     AxisShuffle,
+    ContiguousMask,
     Negate,
     RandomAugmentations,
     Rotation,
@@ -111,3 +112,21 @@ def test_composed_parameters_differ_between_windows() -> None:
 def test_an_impossible_number_of_augmentations_is_refused(n: int) -> None:
     with pytest.raises(ConfigError, match=f"n={n} different augmentations out of 8"):
         RandomAugmentations(n=n)
+
+
+@pytest.mark.parametrize(("share", "time"), [(0.25, 64), (0.5, 33), (0.01, 20)])
+def test_a_mask_hides_one_stretch_at_a_random_place(share: float, time: int) -> None:
+    x = torch.randn(200, 3, time, generator=Generator().manual_seed(0))
+    masked = ContiguousMask(share)(x, Generator().manual_seed(1))
+    hidden = (masked != x).all(1)
+    assert torch.equal((masked != x).any(1), hidden)  # all axes at once
+    length = max(1, round(share * time))
+    assert (hidden.sum(1) == length).all()
+    assert ((hidden[:, 1:] & ~hidden[:, :-1]).sum(1) + hidden[:, 0] == 1).all()  # one stretch
+    expected = x.mean(-1, keepdim=True).expand_as(x).transpose(1, 2)[hidden]
+    torch.testing.assert_close(masked.transpose(1, 2)[hidden], expected)
+    first = hidden.float().argmax(1)
+    assert first.min() == 0
+    assert first.max() == time - length
+    with pytest.raises(ConfigError, match="share=1"):
+        ContiguousMask(1)

@@ -13,14 +13,22 @@ from relcon_lightning.cli.app import config_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.splitlines() if line]
 
 
-@pytest.mark.parametrize("line", [c for c in COMMANDS if "relcon-" in c or "relcon_lightning.cli" in c])
+def commands(text: str) -> list[str]:
+    return [line for block in re.findall(r"```bash\n(.*?)```", text, re.S) for line in block.splitlines() if line]
+
+
+COMMANDS = commands(README)
+PAGES = sorted((ROOT / "experiments").rglob("*.md"))
+ALL = [*COMMANDS, *(line for page in PAGES for line in commands(page.read_text()))]
+
+
+@pytest.mark.parametrize("line", [c for c in ALL if "relcon-" in c or "relcon_lightning.cli" in c])
 def test_every_command_composes(line):
     words = line.split("#")[0].split()
     entry = "eval" if words[0] == "relcon-eval" else "pretrain"
-    overrides = [w for w in words if re.match(r"^[\w./]+=", w)]
+    overrides = [w for w in words if re.match(r"^[\w./+]+=|^~", w)]
     first = [re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in overrides]
     with initialize_config_dir(config_folder(), version_base="1.3"):
         compose(entry, ["run_dir=here", *first])
@@ -49,6 +57,7 @@ def test_choices_are_those_of_the_configuration():
 
 
 def test_links_lead_somewhere():
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / link).exists(), link
+    for page in (ROOT / "README.md", *PAGES):
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), link
     assert callable(load_encoder)

@@ -173,6 +173,35 @@ class TimeWarp(Augmentation):
         return x.gather(-1, left) * (1 - part) + x.gather(-1, left + 1) * part
 
 
+class ContiguousMask(Augmentation):
+    """Hide one contiguous stretch of the window: every axis is set to its mean there.
+
+    Not one of the eight. As the candidate of distance learning it gives the masked reconstruction of REBAR (Xu et al.
+    2024), which is the ablation "w/o augmentations" of the paper's Table 5.
+
+    Args:
+        share: Of the window that is hidden, between 0 and 1.
+    """
+
+    def __init__(self, share: float = 0.25) -> None:
+        if not 0 < share < 1:
+            raise ConfigError(f"share={share} of a window to hide: expected a number between 0 and 1.")
+        self.share = share
+
+    def draws(self, time: int) -> int:
+        """One number places the stretch."""
+        return 1
+
+    def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """See :class:`Augmentation`."""
+        time = x.shape[-1]
+        length = max(1, round(self.share * time))
+        first = (uniform[:, :1] * (time - length + 1)).long()
+        instant = torch.arange(time, device=x.device)
+        hidden = (instant >= first) & (instant < first + length)
+        return torch.where(hidden[:, None], x.mean(-1, keepdim=True), x)
+
+
 class RandomAugmentations(Augmentation):
     """Apply to each window ``n`` different augmentations out of ``augmentations``, in random order."""
 
