@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -167,3 +168,19 @@ def test_gradients_reach_every_parameter(factory: Callable[[], nn.Module]) -> No
         assert torch.isfinite(parameter.grad).all(), name
         if not name.endswith("bias"):  # a bias before a BatchNorm has none to receive
             assert parameter.grad.abs().max() > 0, name
+
+
+def test_spread_pools_mean_and_standard_deviation_over_time() -> None:
+    torch.manual_seed(0)
+    encoder = nets.ResNet1d((8, 16), (1, 1), (3, 3), spread=True).eval()
+    x = torch.randn(3, 3, 100)
+    features = encoder.blocks(encoder.stem(x)).detach().numpy()
+    expected = np.concatenate([features.mean(-1), features.std(-1)], axis=1)
+    assert encoder.dim == 32
+    np.testing.assert_allclose(encoder(x).detach().numpy(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_spread_of_a_constant_window_has_a_finite_gradient() -> None:
+    encoder = nets.small_resnet_1d().eval()
+    encoder(torch.zeros(2, 3, 64)).sum().backward()
+    assert all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)
