@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
+
+# A slow machine is no failure, and what fails on a server has to fail again at home.
+settings.register_profile("relcon", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("relcon")
 
 INFO = CohortInfo("toy", 100.0, "wrist", "made by the tests", "none", "none")
 MakeStore = Callable[..., CohortStore]

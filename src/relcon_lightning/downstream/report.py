@@ -17,6 +17,11 @@ from relcon_lightning.downstream import plots
 from relcon_lightning.downstream.evaluate import Evaluation
 from relcon_lightning.downstream.metrics import CLASSIFICATION
 
+NOTE = (
+    "* best, and ahead of the second by more than either standard deviation. ± is the standard deviation over seeds, "
+    "which draw random weights, the forest's trees and a bootstrap of the windows a probe is fitted on; it does not say "
+    "how much other people would change."
+)
 LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
 
 
@@ -77,7 +82,7 @@ def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object]
         files("relcon_lightning.downstream").joinpath("report.html.j2").read_text("utf-8")
     )
     images = {caption: base64.b64encode(png).decode() for caption, png in figures.values()}
-    page = template.render(title=title, facts=facts, tables=tables, images=images)
+    page = template.render(title=title, facts=facts, tables=tables, note=NOTE, images=images)
     (folder / "report.html").write_text(page, encoding="utf-8")
     return folder / "report.html"
 
@@ -114,6 +119,6 @@ def _markdown(
             for name, row in zip(table.index, table.values, strict=True)
         ]
         lines.append("")
-    lines += ["`*`: best, and ahead of the second by more than either standard deviation.", ""]
+    lines += [NOTE.replace("*", "`*`", 1), ""]
     lines += [f"![{caption}]({name}.png)\n" for name, (caption, _) in figures.items()]
     return "\n".join(lines)
