@@ -19,8 +19,8 @@ from relcon_lightning.downstream.metrics import CLASSIFICATION
 
 NOTE = (
     "* best, and ahead of the second by more than either standard deviation. ± is the standard deviation over seeds, "
-    "which draw random weights, the forest's trees and a bootstrap of the windows a probe is fitted on; it does not say "
-    "how much other people would change."
+    "which draw random weights, the forest's trees and a bootstrap of the windows a probe is fitted on; it does not "
+    "say how much other people would change."
 )
 LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
 
