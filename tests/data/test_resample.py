@@ -120,3 +120,12 @@ def test_metres_per_second_squared_declared_as_g_are_refused():
         check_unit(still / 100, "arm.csv")
     with pytest.raises(DataError, match="Convert it to g"):
         check_unit(still * 100, "arm.csv")
+
+
+def test_a_jumper_s_signal_is_small_in_the_median_and_yet_in_g():
+    norms = np.where(np.arange(100) % 2, 0.1, 2.1)
+    norms[0] = 0.1  # the median is that of free fall
+    jumping = np.stack([np.zeros(100), np.zeros(100), norms], axis=1)
+    check_unit(jumping, "jump.csv")
+    with pytest.raises(DataError, match="Has gravity been removed"):
+        check_unit(jumping * 0.3, "jump.csv")

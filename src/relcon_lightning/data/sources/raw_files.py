@@ -1,0 +1,167 @@
+"""Finding the files of a published set: plain, compressed one by one (``.xz``) or in ``.zip`` and ``.tar.xz`` archives.
+
+Nothing is unpacked to disk: a file is read into memory when its turn comes.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from relcon_lightning.errors import DataError
+
+MAX_BYTES = 2**30  # of a compressed file or a .tar.xz once unpacked; a file of the sets read here has a few MB
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file that may lie in an archive.
+
+    Attributes:
+        name: Path in the set, without ``.xz``.
+        where: For messages: the path, and the archive's if it lies in one.
+        read: Its content.
+    """
+
+    name: str
+    where: str
+    read: Callable[[], bytes]
+
+
+class Readable(Protocol):
+    """An open file, compressed or not."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes."""
+        ...
+
+
+def find_files(raw_dir: str | Path | None, pattern: str, layout: str) -> dict[tuple[str, ...], RawFile]:
+    """The files below ``raw_dir``, or in an archive there, whose path in the set ends in ``pattern``.
+
+    Args:
+        raw_dir: A folder or an archive.
+        pattern: Regular expression for the end of the path, from the start of a folder's or the file's name.
+        layout: Which files are expected and where to get them, for the error.
+
+    Returns:
+        A file for each set of values of the pattern's groups, sorted by these.
+
+    Raises:
+        DataError: No folder, no such file in it, an unsafe or damaged archive, or two files for the same values.
+    """
+    if raw_dir is None:
+        raise DataError(f"data.raw_dir must name the folder of the original files. {layout}")
+    root = Path(raw_dir).resolve()
+    if not root.exists():
+        raise DataError(f"{root} does not exist. {layout}")
+    found: dict[tuple[str, ...], RawFile] = {}
+    for file in _files_below(root):
+        match = re.search(rf"(?:^|/){pattern}$", file.name)
+        if match and match.groups() in found:
+            raise DataError(f"{file.where} and {found[match.groups()].where} are the same file; leave one of them.")
+        if match:
+            found[match.groups()] = file
+    if not found:
+        raise DataError(f"{root} holds none of the expected files. {layout}")
+    return dict(sorted(found.items()))
+
+
+def unpack(path: Path) -> bytes:
+    """The content of a ``.xz`` file.
+
+    Raises:
+        DataError: Damaged, cut short, or larger than :data:`MAX_BYTES` once unpacked.
+    """
+    with _damage_named(str(path)), lzma.open(path) as file:
+        return bounded(file, str(path))
+
+
+def bounded(file: Readable, where: str) -> bytes:
+    """Read a compressed file to its end, unless it is a decompression bomb.
+
+    Raises:
+        DataError: More than :data:`MAX_BYTES`.
+    """
+    content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise DataError(f"{where} unpacks to more than {MAX_BYTES >> 20} MiB; if that is right, unpack it yourself.")
+    return content
+
+
+def _files_below(root: Path) -> Iterator[RawFile]:
+    for path in [root] if root.is_file() else sorted(root.rglob("*")):
+        if path.name.endswith(".tar.xz"):
+            yield from _in_tar(path)
+        elif path.suffix == ".zip":
+            yield from _in_zip(path)
+        elif path.is_file():
+            name = path.relative_to(root.parent).as_posix()
+            read = partial(unpack, path) if path.suffix == ".xz" else path.read_bytes
+            yield RawFile(name.removesuffix(".xz"), str(path), read)
+
+
+def _in_zip(path: Path) -> Iterator[RawFile]:
+    with _damage_named(str(path)):
+        archive = zipfile.ZipFile(path)  # stays open as long as its files are referred to
+    for info in archive.infolist():
+        yield _member(path, info.filename, partial(_read_zipped, archive, info, f"{path}, {info.filename}"))
+
+
+def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
+    with _damage_named(where), archive.open(info) as file:
+        return bounded(file, where)
+
+
+def _in_tar(path: Path) -> Iterator[RawFile]:
+    stamp = path.stat().st_mtime_ns
+    for name in _tar_content(path, stamp):
+        yield _member(path, name, partial(_read_tarred, path, stamp, name))
+
+
+def _read_tarred(path: Path, stamp: int, name: str) -> bytes:
+    return _tar_content(path, stamp)[name]
+
+
+@lru_cache(maxsize=1)  # its files are read one after the other, and .xz has no random access
+def _tar_content(path: Path, stamp: int) -> dict[str, bytes]:
+    """Content by name of an archive as it was at time ``stamp``."""
+    content: dict[str, bytes] = {}
+    with _damage_named(str(path)), tarfile.open(fileobj=io.BytesIO(unpack(path)), mode="r:") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.isreg() else None  # links are not followed
+            if file is not None:
+                content[member.name] = file.read()
+    return content
+
+
+def _member(path: Path, name: str, read: Callable[[], bytes]) -> RawFile:
+    parts = PurePosixPath(name.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+        raise DataError(f"{path} holds {name!r}, a path outside of it: do not trust this archive.")
+    return RawFile(name, f"{path}, {name}", read)
+
+
+@contextmanager
+def _damage_named(where: str) -> Iterator[None]:
+    """Raise DataError naming the file for whatever a damaged archive raises."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{where} is damaged ({error}); get it again.") from error
+    except EOFError as error:
+        raise DataError(f"{where} is cut short; get it again.") from error
+    except (RuntimeError, NotImplementedError) as error:  # encrypted, or an unknown compression
+        raise DataError(f"{where} cannot be unpacked ({error}).") from error

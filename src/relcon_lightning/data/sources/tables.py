@@ -1,0 +1,111 @@
+"""Reading delimited text strictly: every row has every column and every cell is a number, or the file is named."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyarrow import csv, parquet
+
+from relcon_lightning.errors import DataError
+
+_TYPES = {float: pa.float64(), int: pa.int64(), str: pa.string()}
+
+
+def read_columns(
+    content: bytes | Path,
+    where: str,
+    types: Mapping[str, type],
+    names: Sequence[str] | None = None,
+    separator: str = ",",
+) -> dict[str, np.ndarray]:
+    """Some columns of a table, each ``(rows,)``; an empty cell of a float column is NaN.
+
+    Args:
+        content: The text, or the file that holds it.
+        where: For the error.
+        types: Of the columns to keep: float, int or str.
+        names: Of all columns of a text without a header; None if it has one.
+        separator: Between cells.
+
+    Raises:
+        DataError: Columns are missing, a row has another number of cells, a cell has another type, or no rows.
+    """
+    try:
+        table = csv.read_csv(
+            io.BytesIO(content) if isinstance(content, bytes) else content,
+            read_options=csv.ReadOptions(column_names=names, use_threads=False),  # one thread counts the rows
+            parse_options=csv.ParseOptions(delimiter=separator),
+            convert_options=csv.ConvertOptions(
+                column_types={name: _TYPES[kind] for name, kind in types.items()}, include_columns=list(types)
+            ),
+        )
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        raise DataError(f"{where}: {error.args[0]}") from error  # a KeyError's text would be quoted
+    if not table.num_rows:
+        raise DataError(f"{where} holds no rows.")
+    for name, kind in types.items():
+        if kind is int and table[name].null_count:
+            raise DataError(f"{where}: column {name} has {table[name].null_count} empty cells.")
+    return {name: table[name].to_numpy() for name in types}
+
+
+def columns_of(content: bytes | Path, where: str, separator: str = ",") -> list[str]:
+    """The header of a table.
+
+    Raises:
+        DataError: Empty, or no table.
+    """
+    try:
+        source = io.BytesIO(content) if isinstance(content, bytes) else content
+        with csv.open_csv(source, parse_options=csv.ParseOptions(delimiter=separator)) as reader:
+            return list(reader.schema.names)
+    except (pa.ArrowException, ValueError) as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def read_parquet(path: Path, types: Mapping[str, type]) -> dict[str, np.ndarray]:
+    """Some columns of a Parquet file, as :func:`read_columns` gives them.
+
+    Raises:
+        DataError: No such file or column, another type, or no rows.
+    """
+    try:
+        with parquet.ParquetFile(path) as file:
+            require_columns(types, file.schema_arrow.names, str(path))
+            table = file.read(columns=list(types))
+        columns = {name: table[name].cast(_TYPES[kind]).to_numpy() for name, kind in types.items()}
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise DataError(f"{path}: {error}") from error
+    if not table.num_rows:
+        raise DataError(f"{path} holds no rows.")
+    return columns
+
+
+def require_columns(needed: Iterable[str], names: Sequence[str], where: str) -> None:
+    """Check that a table has columns.
+
+    Raises:
+        DataError: One is missing or comes twice; suggests the nearest name.
+    """
+    for name in needed:
+        if name not in names:
+            raise DataError(f"{where} has no column {name!r}{nearest(name, names)}; it has {', '.join(names)}.")
+        if names.count(name) > 1:
+            raise DataError(f"{where} has {names.count(name)} columns {name!r}.")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A suggestion to append to an error, or nothing."""
+    lower = {other.lower(): other for other in names}
+    close = get_close_matches(name.lower(), lower, 1)
+    return f" (did you mean {lower[close[0]]!r}?)" if close else ""
+
+
+def stack(columns: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """Columns of numbers beside each other, ``(rows, columns)``."""
+    return np.stack([columns[name] for name in names], axis=1)
