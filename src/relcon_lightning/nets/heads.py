@@ -1,11 +1,12 @@
-"""Small heads on top of an encoder, trained with it and discarded afterwards."""
+"""Heads on top of an encoder, trained with it and discarded afterwards: projections, predictions and decoders."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def mlp(dims: Sequence[int], batch_norm: bool = False) -> nn.Sequential:
@@ -21,3 +22,33 @@ def mlp(dims: Sequence[int], batch_norm: bool = False) -> nn.Sequential:
             layers += [nn.BatchNorm1d(width_in), nn.ReLU()] if batch_norm else [nn.ReLU()]
         layers.append(nn.Linear(width_in, width))
     return nn.Sequential(*layers)
+
+
+class Decoder(nn.Module):
+    """Features over time back to a window of any length, by resize-convolutions (Odena et al. 2016).
+
+    A 1x1 convolution to ``width`` channels, then ``stages`` of nearest-neighbour resizing, convolution and ReLU; each
+    stage lengthens the signal by the same factor, up to the window. A last convolution gives the three axes.
+
+    Args:
+        channels: Of the features.
+        width: Channels inside.
+        stages: How many steps lead from the features' length to the window's.
+        kernel_size: Of the convolutions, in samples of the stage.
+    """
+
+    def __init__(self, channels: int, width: int = 32, stages: int = 2, kernel_size: int = 7) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv1d(channels, width, 1)
+        self.stages = nn.ModuleList(nn.Conv1d(width, width, kernel_size, padding="same") for _ in range(stages))
+        self.output = nn.Conv1d(width, 3, kernel_size, padding="same")
+
+    def forward(self, features: Tensor, time: int) -> Tensor:
+        """``(B, channels, L)`` to a window ``(B, 3, time)`` in g."""
+        x = self.squeeze(features)
+        first = x.shape[-1]
+        for i, convolution in enumerate(self.stages, 1):
+            length = round(first * (time / first) ** (i / len(self.stages)))
+            x = F.relu(convolution(F.interpolate(x, length, mode="nearest-exact")))
+        window: Tensor = self.output(x)
+        return window

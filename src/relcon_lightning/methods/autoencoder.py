@@ -1,0 +1,40 @@
+"""Convolutional autoencoder: rebuild the whole window from its embedding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
+from relcon_lightning.nets.heads import Decoder
+
+_FIRST = 8  # time steps that the decoder starts from
+
+
+class Autoencoder(EmbeddingMethod):
+    """The embedding is the bottleneck: a linear layer unfolds it over time and convolutions rebuild the window.
+
+    Args:
+        encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
+        width: Channels of the decoder.
+        stages: Of the decoder; five double the signal from 8 to 256 samples.
+        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+    """
+
+    def __init__(self, encoder: nn.Module, width: int = 64, stages: int = 5, **kwargs: Any) -> None:
+        super().__init__(encoder, **kwargs)
+        self.unfold = nn.Linear(self.dim, width * _FIRST)
+        self.decoder = Decoder(width, width, stages)
+
+    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+        """Mean squared error of the rebuilt anchors, in g^2; candidates are not used."""
+        windows = batch["anchor"]
+        return F.mse_loss(self.decode(self.encoder(windows), windows.shape[-1]).float(), windows)
+
+    def decode(self, embedding: Tensor, time: int) -> Tensor:
+        """Windows ``(B, 3, time)`` in g from embeddings ``(B, dim)``."""
+        window: Tensor = self.decoder(self.unfold(embedding).unflatten(1, (-1, _FIRST)), time)
+        return window

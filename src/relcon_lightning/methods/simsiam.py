@@ -1,0 +1,65 @@
+"""SimSiam: two views predict each other, with neither negatives nor a second net (Chen & He 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from relcon_lightning.augment import Augmentation, RandomAugmentations
+from relcon_lightning.losses import cosine_similarities
+from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
+from relcon_lightning.nets.heads import mlp
+
+
+def agreement(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean cosine of predictions ``(B, E)`` and targets ``(B, E)``, without gradient to the targets."""
+    return cosine_similarities(prediction, target.detach()[:, None]).mean()
+
+
+def diversity(z: Tensor) -> Tensor:
+    """How far ``(B, E)`` is from collapse: 0 if all rows are one direction, about 1 if they are spread evenly.
+
+    The standard deviation of unit vectors over the batch, times ``sqrt(E)`` (Chen & He 2021, section 4.1).
+    """
+    unit = torch.nn.functional.normalize(z.detach().float(), dim=1)
+    spread: Tensor = unit.std(0, correction=0).mean() * z.shape[1] ** 0.5
+    return spread
+
+
+class SimSiam(EmbeddingMethod):
+    """The prediction from one view is drawn to the projection of the other, which is held still (stop-gradient).
+
+    Without the stop-gradient, or without the predictor, all embeddings fall into one point; ``train/diversity`` shows
+    it.
+
+    Args:
+        encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
+        projection: Widths of the three linear layers, BatchNorm after each of them, the last one's without affine.
+        bottleneck: Hidden width of the predictor; a quarter of the projection in the paper.
+        augmentation: Makes a view; two of the eight by default.
+        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        projection: Sequence[int] = (512, 512, 512),
+        bottleneck: int = 128,
+        augmentation: Augmentation | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(encoder, **kwargs)
+        width = projection[-1]
+        layers = mlp([self.dim, *projection], batch_norm=True)
+        self.projector = nn.Sequential(*layers, nn.BatchNorm1d(width, affine=False))
+        self.predictor = mlp([width, bottleneck, width], batch_norm=True)
+        self.augmentation = augmentation or RandomAugmentations()
+
+    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+        """Negative cosine, mean over both directions (Eq. 4), between -1 and 1; candidates are not used."""
+        first, second = (self.projector(self.encoder(self.augmentation(batch["anchor"], generator))) for _ in range(2))
+        self.log_values(stage, diversity=diversity(first))
+        return -(agreement(self.predictor(first), second) + agreement(self.predictor(second), first)) / 2

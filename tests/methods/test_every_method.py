@@ -1,0 +1,145 @@
+"""What holds for each method that trains an encoder, built from the configuration that ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from relcon_lightning.checkpoint import FORMAT, KEY, Provenance, load_encoder
+from relcon_lightning.cli.app import config_folder
+from relcon_lightning.methods.base import EmbeddingMethod
+from relcon_lightning.nets import MotifDistance
+
+METHODS = ["relcon", "rebar", "simclr", "augpred", "simsiam", "byol", "mae", "cpc", "autoencoder"]
+DISTANCE = {"_target_": "relcon_lightning.nets.MotifDistance", "channels": 8, "kernel_size": 7}
+
+
+def composed(name: str, store, *overrides: str):
+    """The configuration of a small run on ``store``."""
+    folder = store.path.parent
+    weights = {f"distance.{k}": v for k, v in MotifDistance(8, 7).state_dict().items()}
+    config = {"model": {"name": "distance", "method": {"distance": DISTANCE}}}
+    torch.save({"state_dict": weights, KEY: {"format": FORMAT, "config": config}}, folder / "d.ckpt")
+    own = [f"model.distance_checkpoint={folder / 'd.ckpt'}"] if name in ("relcon", "rebar") else []
+    small = [
+        "trainer=cpu",
+        "trainer.max_steps=2",
+        "data.batch_size=8",
+        "data.window_s=0.64",
+        "data.participants_per_batch=2",
+    ]
+    data = [f"data.root={folder}", "data.name=toy", "data.val_batches=1"]
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return compose("pretrain", ["run_dir=here", f"model={name}", *own, *small, *data, *overrides])
+
+
+def built(config) -> tuple[EmbeddingMethod, dict[str, torch.Tensor]]:
+    """The method in evaluation mode and a training batch."""
+    torch.manual_seed(0)
+    data = instantiate(config.data.datamodule)
+    data.setup()
+    return instantiate(config.model.method).eval(), next(iter(data.train_dataloader()))
+
+
+def loss(method: EmbeddingMethod, batch, seed: int = 0) -> torch.Tensor:
+    return method.loss(batch, torch.Generator().manual_seed(seed), "train")
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.filterwarnings("ignore")
+def test_two_steps_of_training_and_the_encoder_comes_back(name, toy_store, tmp_path):
+    config = composed(name, toy_store)
+    L.seed_everything(0, verbose=False)
+    method = instantiate(config.model.method)
+    before = {k: v.clone() for k, v in method.named_parameters()}
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_steps=2,
+        max_epochs=1,
+        val_check_interval=2,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[Provenance(OmegaConf.to_container(config, resolve=True))],
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(method, instantiate(config.data.datamodule))
+    assert {"train/loss", "val/loss"} <= trainer.callback_metrics.keys()
+    assert trainer.callback_metrics["val/loss"].isfinite()
+    same = {k for k, v in method.named_parameters() if torch.equal(v, before[k])}
+    assert same == {k for k, v in method.named_parameters() if k.startswith("distance.")}
+    trainer.save_checkpoint(tmp_path / "end.ckpt")
+    encoder = load_encoder(tmp_path / "end.ckpt")
+    windows = torch.randn(2, 3, 64)
+    assert torch.equal(encoder(windows), method.encoder.eval()(windows))
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("seconds", [0.64, 2.56, 2.5])
+def test_windows_of_any_length_do(name, seconds, toy_store):
+    method, batch = built(composed(name, toy_store, f"data.window_s={seconds}"))
+    assert batch["anchor"].shape == (8, 3, round(seconds * 100))
+    assert loss(method, batch).shape == ()
+    assert loss(method, batch).isfinite()
+    distances = method.ranking(batch["anchor"])
+    assert distances.shape == (8, 8)
+    assert distances.diagonal().abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_loss_is_fixed_by_the_generator_and_changes_no_input(name, toy_store):
+    """Torch's global generator is moved between the calls: no method may draw from it."""
+    method, batch = built(composed(name, toy_store))
+    copy = {key: value.clone() for key, value in batch.items()}
+    first = loss(method, batch)
+    torch.rand(3)
+    assert torch.equal(loss(method, batch), first)
+    state = torch.random.get_rng_state()
+    loss(method, batch, seed=1)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(batch[key], copy[key]) for key in batch)
+    draws = name not in ("cpc", "autoencoder")
+    assert (loss(method, batch, seed=1) != first) == draws
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_learns_gets_a_gradient_and_nothing_else_does(name, toy_store):
+    method, batch = built(composed(name, toy_store))
+    loss(method.train(), batch).backward()
+    frozen = {k for k, p in method.named_parameters() if not p.requires_grad}
+    assert {k.split(".")[0] for k in frozen} == {"relcon": {"distance"}, "rebar": {"distance"}, "byol": {"target"}}.get(
+        name, set()
+    )
+    gradients = {k: p.grad for k, p in method.named_parameters()}
+    assert all(gradients[k] is None for k in frozen)
+    assert all(gradients[k] is not None for k in gradients.keys() - frozen)
+    # Biases before a BatchNorm have none by nature; every weight has.
+    assert [k for k, g in gradients.items() if k not in frozen and g.dim() > 1 and not g.any()] == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_steps_on_one_batch_lower_its_loss(name, toy_store):
+    method, batch = built(composed(name, toy_store))
+    method.train()
+    optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], 1e-3)
+    losses = []
+    for _ in range(12):
+        torch.manual_seed(0)
+        losses.append(loss(method, batch))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < losses[0] - 0.01 * losses[0].abs()
+
+
+def test_the_list_is_complete():
+    shipped = {path.stem for path in (Path(config_folder()) / "model").glob("*.yaml")}
+    assert set(METHODS) == shipped - {"base", "distance"}
