@@ -78,8 +78,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def load_distance(checkpoint: str | Path) -> MotifDistance:
+def load_distance(checkpoint: str | Path, fused: bool = False) -> MotifDistance:
     """The motif distance of a run with ``model=distance`` (or of RelCon, which carries its own), in evaluation mode.
+
+    Args:
+        checkpoint: Or the folder of a run.
+        fused: See :class:`~relcon_lightning.nets.MotifDistance`; how it is computed is no property of a checkpoint.
 
     Raises:
         ConfigError: The checkpoint is missing or has no motif distance, or its weights have another shape than its
@@ -94,6 +98,7 @@ def load_distance(checkpoint: str | Path) -> MotifDistance:
         )
     distance = _restore(method["distance"], content, "distance.", checkpoint)
     assert isinstance(distance, MotifDistance)
+    distance.fused = fused
     return distance
 
 

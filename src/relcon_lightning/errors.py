@@ -1,6 +1,6 @@
-"""The two errors of this package: a mistake in the data and a mistake in the configuration.
+"""The errors of this package: a mistake in the data, a mistake in the configuration, a training that went astray.
 
-Both name the file, key or participant at fault, say what was expected and how to mend it. The commands print
+They name the file, key or participant at fault, say what was expected and how to mend it. The commands print
 their message without a traceback.
 """
 
@@ -13,3 +13,7 @@ class DataError(ValueError):
 
 class ConfigError(ValueError):
     """A configuration value that cannot work, found before any work starts."""
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on, such as a loss that is not a number."""

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 import relcon_lightning
-from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.errors import ConfigError, DataError, TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             quiet()
             try:
                 function(config)
-            except (ConfigError, DataError) as error:
+            except (ConfigError, DataError, TrainingError) as error:
                 _stop(error)
             except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
                 key = str(error).split("Missing mandatory value: ")[-1].split()[0]

@@ -12,21 +12,12 @@ from relcon_lightning.augment import Augmentation, RandomAugmentations
 from relcon_lightning.losses import cosine_similarities
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
 from relcon_lightning.nets.heads import mlp
+from relcon_lightning.sphere import diversity
 
 
 def agreement(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean cosine of predictions ``(B, E)`` and targets ``(B, E)``, without gradient to the targets."""
     return cosine_similarities(prediction, target.detach()[:, None]).mean()
-
-
-def diversity(z: Tensor) -> Tensor:
-    """How far ``(B, E)`` is from collapse: 0 if all rows are one direction, about 1 if they are spread evenly.
-
-    The standard deviation of unit vectors over the batch, times ``sqrt(E)`` (Chen & He 2021, section 4.1).
-    """
-    unit = torch.nn.functional.normalize(z.detach().float(), dim=1)
-    spread: Tensor = unit.std(0, correction=0).mean() * z.shape[1] ** 0.5
-    return spread
 
 
 class SimSiam(EmbeddingMethod):

@@ -27,21 +27,43 @@ def sparsemax(logits: Tensor, dim: int = -1) -> Tensor:
     return projected
 
 
-def _threshold(z: Tensor) -> Tensor:
-    """The tau of each row (last axis) of ``z``, whose largest entry is 0; shape ``(..., 1)``.
+def newton_sparsemax(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`sparsemax` along the last axis by the fixed point alone: no branch on data, so that it can be compiled.
+
+    Args:
+        logits: ``(..., n)``.
+
+    Returns:
+        The projection in the type of ``logits``, and a boolean: whether the fixed point was reached in all rows. If
+        not, call :func:`sparsemax`.
+    """
+    z = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    z = z - z.amax(-1, keepdim=True)
+    tau, settled = _newton(z)
+    return (z - tau).clamp(min=0).to(logits.dtype), settled.all()
+
+
+def _newton(z: Tensor) -> tuple[Tensor, Tensor]:
+    """The tau of each row (last axis) of ``z``, whose largest entry is 0, and whether it is exact; both ``(..., 1)``.
 
     ``f(tau) = sum(max(z - tau, 0)) - 1`` is convex, decreasing and piecewise linear, and ``f(-1) >= 0``: Newton
     steps from -1 climb monotonically and end on the exact root once the support no longer changes. It takes a
-    handful of steps; rows that need more are solved by sorting.
+    handful of steps.
     """
     tau = torch.full_like(z[..., :1], -1.0)
     support = torch.ones_like(tau)
     for _ in range(_NEWTON_STEPS):
         above = z > tau
         previous, support = support, above.sum(-1, keepdim=True, dtype=z.dtype)
-        tau = torch.where(above, z, 0).sum(-1, keepdim=True).sub_(1).div_(support)
-    if not torch.equal(support, previous):
-        late = (support != previous).squeeze(-1)
+        tau = (torch.where(above, z, 0).sum(-1, keepdim=True) - 1) / support
+    return tau, support == previous
+
+
+def _threshold(z: Tensor) -> Tensor:
+    """The exact tau of each row; rows that need more than a few Newton steps are solved by sorting."""
+    tau, settled = _newton(z)
+    if not settled.all():
+        late = ~settled.squeeze(-1)
         tau[late] = _threshold_by_sorting(z[late])
     return tau
 

@@ -1,0 +1,9 @@
+"""What is watched while a method trains."""
+
+from relcon_lightning.callbacks.candidates import CandidateMonitor
+from relcon_lightning.callbacks.embedding import EmbeddingMonitor
+from relcon_lightning.callbacks.finite import FiniteGuard
+from relcon_lightning.callbacks.online_probe import OnlineProbe
+from relcon_lightning.callbacks.retrieval import RetrievalMonitor
+
+__all__ = ["CandidateMonitor", "EmbeddingMonitor", "FiniteGuard", "OnlineProbe", "RetrievalMonitor"]

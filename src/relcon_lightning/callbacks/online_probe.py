@@ -1,0 +1,71 @@
+"""A probe on the frozen embedding while the encoder trains."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+import lightning as L
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from relcon_lightning.callbacks.labelled import LabelledMonitor
+from relcon_lightning.downstream.windows import embed_windows
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.methods.base import EmbeddingMethod
+
+_FOLDS = 5  # at most; participants are not divided
+
+
+class OnlineProbe(LabelledMonitor):
+    """Logs ``val/<kind>_f1``: macro F1 of a probe that is fitted on some validation participants and tested on others.
+
+    It is for watching. Which checkpoint is best is for the test participants of ``relcon-eval`` to say.
+
+    Args:
+        kind: ``knn`` votes among the nearest windows by cosine, weighted by nearness; ``linear`` is a logistic
+            regression on standardised embeddings.
+        windows: At most this many.
+        neighbours: Of ``knn``.
+        seed: Which windows.
+
+    Raises:
+        ConfigError: Another kind.
+    """
+
+    def __init__(
+        self, kind: Literal["knn", "linear"] = "knn", windows: int = 1024, neighbours: int = 20, seed: int = 0
+    ) -> None:
+        if kind not in ("knn", "linear"):
+            raise ConfigError(f"callbacks.online_probe.kind={kind}: expected knn or linear.")
+        super().__init__(windows, seed)
+        self.kind, self.neighbours = kind, neighbours
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Embed, fit and score. Lightning has put the module in evaluation mode."""
+        if self.windows is None or not isinstance(pl_module, EmbeddingMethod):
+            return
+        z = embed_windows(pl_module.encoder, self.windows.signal, device=str(pl_module.device))
+        pl_module.log_values("val", **{f"{self.kind}_f1": self.score(z)})
+
+    def score(self, z: np.ndarray) -> float:
+        """Macro F1 from embeddings ``(N, E)`` of the windows, over classes that occur."""
+        assert self.windows is not None
+        person, label = self.windows.participant, self.windows.label
+        if self.kind == "knn":
+            z = z / np.linalg.norm(z, axis=1, keepdims=True).clip(1e-12)
+            model = KNeighborsClassifier(min(self.neighbours, len(z) // 2), weights="distance")
+        else:
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=100))
+        folds = GroupKFold(min(_FOLDS, len(np.unique(person))))
+        with warnings.catch_warnings(), threadpool_limits(1):  # more threads only wait for each other
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            guess = cross_val_predict(model, z, label, groups=person, cv=folds)
+        return float(f1_score(label, guess, average="macro"))

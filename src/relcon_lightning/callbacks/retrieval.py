@@ -1,0 +1,36 @@
+"""Whether windows of the same activity of other people come first."""
+
+from __future__ import annotations
+
+import lightning as L
+import torch
+
+from relcon_lightning.callbacks.labelled import LabelledMonitor
+from relcon_lightning.downstream.metrics import retrieval_average_precision
+from relcon_lightning.methods.base import Method
+
+
+class RetrievalMonitor(LabelledMonitor):
+    """Logs how well a method ranks "same activity, another person" on the validation participants.
+
+    ``val/average_precision`` is the mean over anchors of the average precision by the method's own distance (motif
+    distance, or cosine of embeddings); ``val/average_precision_chance`` is what a random order gives.
+
+    Args:
+        windows: At most this many; the motif distance costs their square.
+        seed: Which windows.
+    """
+
+    def __init__(self, windows: int = 128, seed: int = 0) -> None:
+        super().__init__(windows, seed)
+
+    @torch.no_grad()
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Rank and log. Lightning has put the module in evaluation mode."""
+        if self.windows is None:
+            return
+        assert isinstance(pl_module, Method)
+        signal = torch.from_numpy(self.windows.signal).to(pl_module.device)
+        distances = pl_module.ranking(signal).float().cpu().numpy()
+        precision, chance, _ = retrieval_average_precision(distances, self.windows.label, self.windows.participant)
+        pl_module.log_values("val", average_precision=precision, average_precision_chance=chance)
