@@ -120,7 +120,7 @@ def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
     markdown = (report / "report.md").read_text()
     for text in ("relcon", "random encoder", "random, normalised", "hand-crafted + forest"):
         assert text in output
-        assert markdown.count(f"| {text} |") == 3  # window, recording, cost
+        assert markdown.count(f"| {text} |") == 5  # window and recording with their comparisons, cost
     assert "report.html" in output
     scores = pd.read_parquet(report / "scores.parquet")
     assert len(scores) == 4 * 2 * 4 * 3

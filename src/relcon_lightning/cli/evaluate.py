@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from os.path import relpath
 from pathlib import Path
@@ -13,12 +14,14 @@ import wandb
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from relcon_lightning.checkpoint import fresh_encoder, load_encoder, provenance
+from relcon_lightning.checkpoint import fresh_encoder, load_encoder
 from relcon_lightning.cli.app import command, plain
+from relcon_lightning.compare import Trained, find_checkpoints, group
 from relcon_lightning.data.splits import refuse_leakage, unseen_participants
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.downstream import evaluate, labelled_windows, print_report, write_report
 from relcon_lightning.downstream.evaluate import (
+    System,
     handcrafted_system,
     normalised_random_system,
     random_system,
@@ -32,34 +35,24 @@ log = logging.getLogger(__name__)
 @command("eval")
 def main(config: DictConfig) -> None:
     """Evaluate, print the tables and write the report."""
-    origin = provenance(config.checkpoint)
-    trained = origin["config"]
-    if config.data.sampling_rate != trained["data"]["sampling_rate"]:
-        raise ConfigError(
-            f"The encoder was trained at {trained['data']['sampling_rate']} Hz, "
-            f"data.sampling_rate is {config.data.sampling_rate}."
-        )
+    trained = group(find_checkpoints(config.checkpoint))
+    origins = [origin for one in trained for origin in one.origins]
+    _check_rates(config, origins)
     store = CohortStore.open(config.data.datamodule.store)
     store.check_rate(config.data.sampling_rate)
-    participants = _unseen(config.task.participants, store, origin["participants"])
+    participants = _unseen(config.task.participants, store, [origin["participants"] for origin in origins])
     splits = list(instantiate(config.task.folds)(participants))
     window, stride = (round(seconds * store.sampling_rate) for seconds in (config.task.window_s, config.task.stride_s))
-    probe = partial(instantiate, config.probe)
-    systems = [
-        trained_system(trained["model"]["name"], load_encoder(config.checkpoint), probe),
-        random_system(partial(fresh_encoder, config.checkpoint), probe),
-        normalised_random_system(partial(fresh_encoder, config.checkpoint), probe),
-        handcrafted_system(store.sampling_rate),
-    ]
-    result = evaluate(systems, labelled_windows(store, window, stride, participants), splits, list(config.seeds))
+    windows = labelled_windows(store, window, stride, participants)
+    result = evaluate(_systems(config, trained), windows, splits, list(config.seeds))
     print_report(result, config.task.title)
     folder = Path(relpath(config.run_dir))
     for i, split in enumerate(splits):
         split.save(folder / "splits" / f"{i}.json")
     facts = {
-        "Checkpoint": config.checkpoint,
-        "Trained": f"{trained['trainer']['max_steps']} steps on {trained['data']['name']}, seed {trained['seed']}",
-        "Version": origin["version"],
+        "Checkpoints": "; ".join(f"{one.name}: {', '.join(one.checkpoints)}" for one in trained),
+        "Trained": "; ".join(f"{one.name}: {_training(one.origins[0])}" for one in trained),
+        "Version": ", ".join(sorted({origin["version"] for origin in origins})),
         "Data": f"{store.info.name}: {store.info.citation}",
         "Probe": f"{config.probe['_target_'].rsplit('.', 1)[-1]}, {len(config.seeds)} seeds: {list(config.seeds)}",
         "Participants": f"{', '.join(participants)}: none of them was pre-trained on",
@@ -70,13 +63,41 @@ def main(config: DictConfig) -> None:
     log.info("Report: %s and %s", page, page.with_suffix(".md"))
 
 
-def _unseen(asked: list[str] | None, store: CohortStore, trained_on: dict[str, Any]) -> list[str]:
-    """The participants to evaluate on: those asked for, or all that the encoder was not trained on."""
+def _systems(config: DictConfig, trained: Sequence[Trained]) -> list[System]:
+    """What was trained, and the floors with the architecture of the first of them."""
+    probe = partial(instantiate, config.probe)
+    fresh = partial(fresh_encoder, trained[0].checkpoints[0])
+    return [
+        *(trained_system(one.name, [load_encoder(path) for path in one.checkpoints], probe) for one in trained),
+        random_system(fresh, probe),
+        normalised_random_system(fresh, probe),
+        handcrafted_system(config.data.sampling_rate),
+    ]
+
+
+def _check_rates(config: DictConfig, origins: Sequence[dict[str, Any]]) -> None:
+    for rate in {origin["config"]["data"]["sampling_rate"] for origin in origins}:
+        if rate != config.data.sampling_rate:
+            raise ConfigError(
+                f"The encoder was trained at {rate} Hz, data.sampling_rate is {config.data.sampling_rate}."
+            )
+
+
+def _training(origin: dict[str, Any]) -> str:
+    config = origin["config"]
+    return f"{config['trainer']['max_steps']} steps on {config['data']['name']}, seed {config['seed']}"
+
+
+def _unseen(asked: list[str] | None, store: CohortStore, trained_on: Sequence[dict[str, Any]]) -> list[str]:
+    """The participants to evaluate on: those asked for, or all that no encoder was trained on."""
     if asked is not None:
-        refuse_leakage(asked, **trained_on)
+        for one in trained_on:
+            refuse_leakage(asked, **one)
         return list(asked)
     everybody = store.participants["participant_id"].tolist()
-    unseen = unseen_participants(everybody, **trained_on)
+    unseen = everybody
+    for one in trained_on:
+        unseen = unseen_participants(unseen, **one)
     if len(unseen) < len(everybody):
         log.info(
             "%d of %d participants are left out: they were pre-trained on.",

@@ -65,22 +65,29 @@ class Evaluation:
 
     Attributes:
         scores: Long table with columns system, level, metric, seed, value.
-        predictions: For each (system, level) the truth and the prediction of the first seed, for confusion matrices.
+        predictions: Long table with columns system, level, seed, participant, recording, label and predicted, a row a
+            window or recording that is tested.
         costs: For each system seconds and parameters.
         sizes: Participants, recordings and windows of training and validation (mean over folds) and of all that is
             tested.
     """
 
     scores: pd.DataFrame
-    predictions: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]
+    predictions: pd.DataFrame
     costs: pd.DataFrame
     sizes: pd.DataFrame
     classes: list[str] = field(default_factory=list)
 
 
-def trained_system(name: str, encoder: nn.Module, probe: Callable[[], Probe]) -> System:
-    """A frozen encoder under the task's probe."""
-    return System(name, lambda _, x: embed_windows(encoder, x, description=name), probe, _parameters(encoder))
+def trained_system(name: str, encoders: Sequence[nn.Module], probe: Callable[[], Probe]) -> System:
+    """Frozen encoders of one method under the task's probe; seed k takes the k-th of them, and the first again after
+    the last.
+    """
+
+    def features(seed: int, signal: np.ndarray) -> np.ndarray:
+        return embed_windows(encoders[seed % len(encoders)], signal, description=name)
+
+    return System(name, features, probe, _parameters(encoders[0]), seeded=len(encoders) > 1)
 
 
 def random_system(make_encoder: Callable[[int], nn.Module], probe: Callable[[], Probe]) -> System:
@@ -135,7 +142,7 @@ def evaluate(
     if len(np.unique(tested)) < len(tested):
         raise DataError("A participant is in the test set of two splits; scored together, each may be tested once.")
     test, classes = windows.take(tested), sorted(set(windows.label.tolist()))
-    predictions: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
+    predictions: list[pd.DataFrame] = []
     scores, costs = [], []
     for system in systems:
         begin = time.perf_counter()
@@ -143,14 +150,15 @@ def evaluate(
             if seed == seeds[0] or system.seeded:
                 features = system.features(seed, windows.signal)
             folded = [_predict(system.probe(), features, windows.label, rows, seed, classes) for rows in folds]
-            for level, truth, guess, chance in _levels(test, np.concatenate(folded), classes):
-                metrics = classification_metrics(truth, guess, chance, classes)
+            for level, items, guess, chance in _levels(test, np.concatenate(folded), classes):
+                metrics = classification_metrics(items["label"].to_numpy(), guess, chance, classes)
                 scores += [(system.name, level, metric, seed, value) for metric, value in metrics.items()]
-                predictions.setdefault((system.name, level), (truth, guess))
+                items = items.assign(predicted=guess)
+                predictions.append(pd.DataFrame({"system": system.name, "level": level, "seed": seed, **items}))
         costs.append((system.name, system.parameters, (time.perf_counter() - begin) / len(seeds)))
     return Evaluation(
         pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
-        predictions,
+        pd.concat(predictions, ignore_index=True),
         pd.DataFrame(costs, columns=["system", "parameters", "seconds"]),
         _sizes(windows, folds),
         classes,
@@ -189,14 +197,15 @@ def _predict(
 
 def _levels(
     test: LabelledWindows, probability: np.ndarray, classes: Sequence[str]
-) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Level, truth, prediction and probability of windows, then of recordings."""
+) -> Iterator[tuple[str, pd.DataFrame, np.ndarray, np.ndarray]]:
+    """Level, what is tested, prediction and probability of windows, then of recordings."""
     guess = np.asarray(classes)[probability.argmax(1)]
-    yield "window", test.label, guess, probability
+    items = pd.DataFrame({"participant": test.participant, "recording": test.recording, "label": test.label})
+    yield "window", items, guess, probability
     # A recording with several labels counts as one workout for each of them.
     workout = np.char.add(np.char.add(test.recording, "\0"), test.label)
     first, voted, mean = by_recording(guess, probability, workout, classes)
-    yield "recording", test.label[first], voted, mean
+    yield "recording", items.iloc[first], voted, mean
 
 
 def _sizes(windows: LabelledWindows, folds: Sequence[dict[str, np.ndarray]]) -> pd.DataFrame:

@@ -16,38 +16,30 @@ from rich.table import Table
 from relcon_lightning.downstream import plots
 from relcon_lightning.downstream.evaluate import Evaluation
 from relcon_lightning.downstream.metrics import CLASSIFICATION
+from relcon_lightning.downstream.statistics import comparison_table
 
 NOTE = (
-    "* best, and ahead of the second by more than either standard deviation. ± is the standard deviation over seeds, "
-    "which draw random weights, the forest's trees and a bootstrap of the windows a probe is fitted on; it does not "
-    "say how much other people would change."
+    "± is the standard deviation over seeds, which draw random weights (of a method with several checkpoints: the "
+    "checkpoint), the forest's trees and a bootstrap of the windows a probe is fitted on; it does not say how much "
+    "other people would change. The intervals do: a bootstrap over participants, the same draws for both systems of a "
+    "difference. A difference whose interval includes 0 is no difference."
 )
 LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
 
 
 def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
-    """Rows systems, columns metrics, cells ``mean ± std`` over seeds; a star where the best is clear of the noise.
-
-    A star says that the mean is the best and exceeds the second by more than either standard deviation. A single seed
-    says nothing of the noise, so it earns no star.
-    """
+    """Rows systems, columns metrics, cells ``mean ± std`` over seeds."""
     chosen = scores[scores["level"] == level].groupby(["system", "metric"], sort=False)["value"]
     mean, std = chosen.mean().unstack(sort=False), chosen.std(ddof=0).unstack(sort=False)
     table = mean.map("{:.3f}".format) + " ± " + std.map("{:.3f}".format)
-    comparable = len(table) > 1 and scores["seed"].nunique() > 1
-    for metric in table if comparable else []:
-        first, second = mean[metric].nlargest(2).index
-        if mean[metric][first] - mean[metric][second] > max(std[metric][first], std[metric][second]):
-            table[metric] = table[metric].where(table.index != first, table[metric] + " *")
     return table.rename(columns=CLASSIFICATION)
 
 
 def print_report(evaluation: Evaluation, title: str, console: Console | None = None) -> None:
     """Draw the tables on the terminal."""
     console = console or Console()
-    for level, heading in LEVELS.items():
+    for heading, scores in result_tables(evaluation).items():
         table = Table(title=f"{title}: {heading}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
-        scores = score_table(evaluation.scores, level)
         table.add_column("system")  # this one gives way on a narrow terminal: a number cut short is no number
         for name in scores.columns:
             table.add_column(str(name), justify="right", no_wrap=True)
@@ -56,8 +48,18 @@ def print_report(evaluation: Evaluation, title: str, console: Console | None = N
         console.print(table)
 
 
+def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
+    """Heading to table: at each level the metrics, and how sure the comparison is."""
+    tables = {}
+    for level, heading in LEVELS.items():
+        tables[heading] = score_table(evaluation.scores, level)
+        of_level = evaluation.predictions[evaluation.predictions["level"] == level]
+        tables[f"{level.capitalize()} level, compared"] = comparison_table(of_level)
+    return tables
+
+
 def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object], folder: str | Path) -> Path:
-    """Write ``report.md``, ``report.html``, ``scores.parquet`` and the figures.
+    """Write ``report.md``, ``report.html``, ``scores.parquet``, ``predictions.parquet`` and the figures.
 
     Args:
         evaluation: What to report.
@@ -73,10 +75,11 @@ def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object]
     figures = _figures(evaluation)
     for name, (_, png) in figures.items():
         (folder / f"{name}.png").write_bytes(png)
-    tables = {heading: score_table(evaluation.scores, level) for level, heading in LEVELS.items()}
+    tables = result_tables(evaluation)
     tables["Cost"] = evaluation.costs.set_index("system").map(lambda x: f"{x:,}" if isinstance(x, int) else f"{x:.1f}")
     tables["Data"] = evaluation.sizes
     evaluation.scores.to_parquet(folder / "scores.parquet", index=False)
+    evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
     (folder / "report.md").write_text(_markdown(title, facts, tables, figures), encoding="utf-8")
     template = jinja2.Environment(autoescape=True).from_string(
         files("relcon_lightning.downstream").joinpath("report.html.j2").read_text("utf-8")
@@ -95,11 +98,16 @@ def _figures(evaluation: Evaluation) -> dict[str, tuple[str, bytes]]:
             plots.score_bars(evaluation.scores, "f1", "macro F1"),
         )
     }
-    first = evaluation.scores["system"].iloc[0]
-    for (system, level), (label, predicted) in evaluation.predictions.items():
-        if system == first:
-            picture = plots.confusion(label, predicted, evaluation.classes, f"{system}, {level} level")
-            figures[f"confusion_{level}"] = (f"Confusion of {system}, {level} level, first seed", picture)
+    first = evaluation.predictions.iloc[0]
+    shown = evaluation.predictions.query("system == @first.system and seed == @first.seed")
+    for level, items in shown.groupby("level"):
+        picture = plots.confusion(
+            items["label"].to_numpy(),
+            items["predicted"].to_numpy(),
+            evaluation.classes,
+            f"{first.system}, {level} level",
+        )
+        figures[f"confusion_{level}"] = (f"Confusion of {first.system}, {level} level, first seed", picture)
     return figures
 
 
@@ -119,6 +127,6 @@ def _markdown(
             for name, row in zip(table.index, table.values, strict=True)
         ]
         lines.append("")
-    lines += [NOTE.replace("*", "`*`", 1), ""]
+    lines += [NOTE, ""]
     lines += [f"![{caption}]({name}.png)\n" for name, (caption, _) in figures.items()]
     return "\n".join(lines)

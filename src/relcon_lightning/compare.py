@@ -1,0 +1,106 @@
+"""Which checkpoints are compared: found by path or pattern, put together by method, told apart by what differs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any
+
+from relcon_lightning.checkpoint import provenance
+from relcon_lightning.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+_SAME = {"seed", "name", "folder", "run_dir", "overwrite", "resume", "compile", "paths", "logger", "callbacks"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Runs of one method that differ in the seed alone.
+
+    Attributes:
+        name: The method, and what sets it apart if there are others of that method.
+        checkpoints: By seed.
+        origins: What each says of itself, see :func:`~relcon_lightning.checkpoint.provenance`.
+    """
+
+    name: str
+    checkpoints: tuple[str, ...]
+    origins: tuple[dict[str, Any], ...]
+
+
+def find_checkpoints(asked: str | Sequence[str]) -> list[str]:
+    """Paths of checkpoints or run folders; patterns such as ``runs/wisdm/*/seed*`` are expanded.
+
+    What a pattern finds without an encoder (a run with ``model=distance``) is left out, with a word.
+
+    Raises:
+        ConfigError: A pattern fits nothing.
+    """
+    found = []
+    for name in [asked] if isinstance(asked, str) else asked:
+        if not has_magic(name):
+            found.append(name)
+            continue
+        paths = sorted(glob(name, recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
+        fitting = [p for p in paths if Path(p).is_file() or _is_run(Path(p))]
+        with_encoder = [p for p in fitting if "encoder" in provenance(p)["config"]["model"]["method"]]
+        if not with_encoder:
+            raise ConfigError(f"checkpoint={name} fits no run that has an encoder, seen from {Path.cwd()}.")
+        if len(with_encoder) < len(fitting):
+            log.info("%d runs without an encoder are left out.", len(fitting) - len(with_encoder))
+        found += with_encoder
+    return found
+
+
+def group(checkpoints: Sequence[str]) -> list[Trained]:
+    """Put runs that differ in the seed alone together, in the order in which their methods come.
+
+    Raises:
+        ConfigError: A checkpoint cannot be read, or two have the same configuration and seed.
+    """
+    origins = {path: provenance(path) for path in checkpoints}
+    settings = {path: _flat(origin["config"]) for path, origin in origins.items()}
+    groups: list[list[str]] = []
+    for path in origins:
+        own = next((g for g in groups if settings[g[0]] == settings[path]), None)
+        if own is None:
+            groups.append([path])
+        else:
+            own.append(path)
+    trained = []
+    for paths in groups:
+        paths.sort(key=lambda p: int(origins[p]["config"]["seed"]))
+        seeds = [origins[p]["config"]["seed"] for p in paths]
+        if len(set(seeds)) < len(seeds):
+            raise ConfigError(f"{', '.join(paths)} are runs with the same configuration and seed; give one of them.")
+        name = _name(settings[paths[0]], [settings[g[0]] for g in groups])
+        trained.append(Trained(name, tuple(paths), tuple(origins[p] for p in paths)))
+    return trained
+
+
+def _name(own: dict[str, Any], all_settings: Sequence[dict[str, Any]]) -> str:
+    """The method's name and, if others share it, the values that they do not share."""
+    name = str(own["model.name"])
+    rivals = [other for other in all_settings if other["model.name"] == name and other != own]
+    keys = sorted({key for rival in rivals for key in own.keys() | rival.keys() if own.get(key) != rival.get(key)})
+    short = [key for key in keys if not key.startswith("model.method.")] or keys
+    return " ".join([name, *(f"{key.rsplit('.', 1)[-1]}={own.get(key)}" for key in short)])
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves of a configuration by dotted key, without those that do not change what is learnt."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if (key in _SAME and not prefix) or "checkpoint" in key:
+            continue
+        name = f"{prefix}{key}"
+        flat.update(_flat(value, f"{name}.") if isinstance(value, dict) else {name: value})
+    return flat
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "checkpoints" / "last.ckpt").is_file()

@@ -1,0 +1,106 @@
+"""How sure a comparison is: bootstrap over participants, the same people for both sides.
+
+Windows of one person are alike, so the unit that is drawn is the person: a result is certain as far as other people
+would give it too. Draws are shared by all systems, which makes differences far more certain than the two scores.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+DRAWS = 2000
+FEWEST = 6  # participants below which a bootstrap over them decides nothing
+_COVERAGE = 0.95
+
+
+class Interval(NamedTuple):
+    """An estimate and the percentile interval of its bootstrap draws."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether a difference is outside the noise."""
+        return self.low > 0 or self.high < 0
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def bootstrap_f1(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
+    """Macro F1 of each system in each draw of participants, averaged over seeds.
+
+    Args:
+        predictions: Columns system, seed, participant, label and predicted; of one level.
+        draws: Of as many participants as there are, with replacement.
+        seed: Of the draws.
+
+    Returns:
+        Columns systems in the order they come, index 0 for the participants as they are, 1 to ``draws`` for the draws.
+    """
+    people, classes = predictions["participant"].unique(), np.unique(predictions[["label", "predicted"]])
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), size=draws)
+    weights = np.vstack([np.ones(len(people), dtype=int), drawn])
+    columns = {}
+    for system, of_system in predictions.groupby("system", sort=False):
+        seeds = [
+            macro_f1(np.tensordot(weights, _confusions(part, people, classes), axes=1))
+            for _, part in of_system.groupby("seed")
+        ]
+        columns[system] = np.mean(seeds, axis=0)
+    return pd.DataFrame(columns)
+
+
+def interval(draws: pd.Series) -> Interval:
+    """The estimate (index 0) and the central 95 % of the draws after it."""
+    tail = (1 - _COVERAGE) / 2
+    low, high = np.quantile(draws.iloc[1:], [tail, 1 - tail])
+    return Interval(float(draws.iloc[0]), float(low), float(high))
+
+
+def macro_f1(confusion: np.ndarray) -> np.ndarray:
+    """``(...)`` from counts ``(..., true class, predicted class)``; classes that are in neither do not count."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    total = confusion.sum(-1) + confusion.sum(-2)
+    f1 = 2 * hits / np.maximum(total, 1)
+    return np.asarray(f1.sum(-1) / np.maximum((total > 0).sum(-1), 1))
+
+
+def _confusions(part: pd.DataFrame, people: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Counts ``(participant, true class, predicted class)``."""
+    counts = np.zeros((len(people), len(classes), len(classes)), dtype=np.int64)
+    person = pd.Categorical(part["participant"], categories=people).codes
+    np.add.at(counts, (person, np.searchsorted(classes, part["label"]), np.searchsorted(classes, part["predicted"])), 1)
+    return counts
+
+
+def comparison_table(predictions: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
+    """Rows systems; macro F1 with its interval, the difference of the first system to each, and what follows.
+
+    Args:
+        predictions: As for :func:`bootstrap_f1`.
+        draws: Of the bootstrap.
+    """
+    drawn = bootstrap_f1(predictions, draws)
+    enough = predictions["participant"].nunique() >= FEWEST
+    first = drawn.columns[0]
+    rows = []
+    for system in drawn:
+        difference = interval(drawn[first] - drawn[system])
+        own = system == first
+        verdict = "" if own else _verdict(difference) if enough else "too few people"
+        rows.append((str(interval(drawn[system])), "" if own else str(difference), verdict))
+    names = ["macro F1 [95 %]", f"{first} minus it", f"{first} is"]
+    return pd.DataFrame(rows, index=drawn.columns, columns=names)
+
+
+def _verdict(difference: Interval) -> str:
+    if not difference.excludes_zero:
+        return "not clearly other"
+    return "better" if difference.value > 0 else "worse"
