@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +20,7 @@ GROUPS = {
     group: sorted(p.stem for p in (CONF / group).glob("*.yaml"))
     for group in ("data", "encoder", "logger", "loss", "model", "trainer")
 }
+EVAL_GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in ("probe", "baseline", "task")}
 PARTS = {"base", "candidates"}  # parts of other choices, not choices
 
 
@@ -45,6 +47,18 @@ def test_every_choice_composes_and_names_things_that_exist(override):
     assert named
     for target in named:
         assert callable(get_method(target))
+
+
+@pytest.mark.parametrize("override", [f"{group}={name}" for group, names in EVAL_GROUPS.items() for name in names])
+def test_every_choice_of_an_evaluation_composes(override):
+    override = override.replace("baseline=", "baseline=[") + "]" * override.startswith("baseline")
+    config = composed(override, "checkpoint=x", name="eval")
+    for target in targets(OmegaConf.to_container(config, resolve=True)):
+        assert callable(get_method(target))
+    assert config.task.title
+    assert config.probe.title
+    for net in config.get("baseline", {}).values():
+        assert instantiate(net)(torch.zeros(2, 3, 64)).shape[0] == 2
 
 
 def test_the_papers_run_is_what_ddp_8xa100_composes_to():

@@ -8,6 +8,7 @@ configuration may name the nets of this package alone.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -125,10 +126,19 @@ def provenance(path: str | Path) -> dict[str, Any]:
 
 def fresh_encoder(path: str | Path, seed: int) -> nn.Module:
     """The architecture of :func:`load_encoder` with random weights: the floor that training has to beat."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoder: nn.Module = build(read_checkpoint(path)[KEY]["config"]["model"]["method"]["encoder"])
-    return encoder.eval()
+    return seeded(read_checkpoint(path)[KEY]["config"]["model"]["method"]["encoder"])(seed).eval()
+
+
+def seeded(config: dict[str, Any]) -> Callable[[int], nn.Module]:
+    """From the configuration of a net to a function that builds it with the random weights of a seed."""
+
+    def make(seed: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net: nn.Module = build(config)
+        return net
+
+    return make
 
 
 def build(config: dict[str, Any]) -> Any:

@@ -11,8 +11,9 @@ from sklearn.metrics import f1_score
 
 from relcon_lightning.data.splits import Split, leave_one_out
 from relcon_lightning.downstream import LinearProbe, RandomForestProbe, evaluate, print_report, write_report
-from relcon_lightning.downstream.evaluate import Evaluation, System, handcrafted_system
+from relcon_lightning.downstream.evaluate import Evaluation
 from relcon_lightning.downstream.report import score_table
+from relcon_lightning.downstream.systems import System, handcrafted
 from relcon_lightning.downstream.windows import LabelledWindows
 from relcon_lightning.errors import DataError
 
@@ -44,7 +45,7 @@ def level(name: str, noise: float = 0.0) -> System:
 
 
 def test_every_system_is_scored_at_both_levels_for_every_seed():
-    result = evaluate([level("good"), level("noise", 50.0), handcrafted_system(50.0)], windows(), [SPLIT], [0, 1])
+    result = evaluate([level("good"), level("noise", 50.0), handcrafted(50.0)], windows(), [SPLIT], [0, 1])
     assert len(result.scores) == 3 * 2 * 4 * 2
     f1 = result.scores[result.scores["metric"] == "f1"].groupby(["system", "level"])["value"].mean()
     assert f1["good", "recording"] == 1

@@ -128,6 +128,26 @@ def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
     assert "eval/exercise/recording/f1/relcon" in metrics
 
 
+def test_several_runs_are_compared_with_nets_that_learn_from_the_labels(folder):
+    """A pattern finds RelCon's run and passes over the distance's; supervised nets stand beside it."""
+    output = run(
+        folder,
+        "relcon-eval",
+        "checkpoint='runs/watch/*/seed0'",
+        "probe=finetune",
+        "baseline=[conv,lstm]",
+        "training.max_epochs=1",
+        "seeds=[0]",
+        "task.stride_s=30",
+        "folder=compared",
+    )
+    predictions = pd.read_parquet(folder / "compared" / "predictions.parquet")
+    systems = ["relcon, fine-tuned", "from scratch", "conv classifier", "LSTM classifier", "hand-crafted + forest"]
+    assert predictions["system"].unique().tolist() == systems
+    assert all(name in output for name in systems[:2])
+    assert "- Probe: fine-tuning" in (folder / "compared" / "report.md").read_text()
+
+
 def test_evaluation_on_participants_of_the_pretraining_stops(folder):
     split = json.loads((folder / "runs/watch/relcon/seed0/split.json").read_text())
     asked = ",".join([*split["test"], split["train"][0]])

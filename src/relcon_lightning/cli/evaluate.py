@@ -12,21 +12,16 @@ from typing import Any
 import pandas as pd
 import wandb
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from relcon_lightning.checkpoint import fresh_encoder, load_encoder
+from relcon_lightning.checkpoint import fresh_encoder, load_encoder, seeded
 from relcon_lightning.cli.app import command, plain
 from relcon_lightning.compare import Trained, find_checkpoints, group
 from relcon_lightning.data.splits import refuse_leakage, unseen_participants
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.downstream import evaluate, labelled_windows, print_report, write_report
-from relcon_lightning.downstream.evaluate import (
-    System,
-    handcrafted_system,
-    normalised_random_system,
-    random_system,
-    trained_system,
-)
+from relcon_lightning.downstream.end_to_end import Nets
+from relcon_lightning.downstream.systems import NORMALISED, RANDOM, System, end_to_end, frozen, handcrafted, normalised
 from relcon_lightning.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -54,7 +49,7 @@ def main(config: DictConfig) -> None:
         "Trained": "; ".join(f"{one.name}: {_training(one.origins[0])}" for one in trained),
         "Version": ", ".join(sorted({origin["version"] for origin in origins})),
         "Data": f"{store.info.name}: {store.info.citation}",
-        "Probe": f"{config.probe['_target_'].rsplit('.', 1)[-1]}, {len(config.seeds)} seeds: {list(config.seeds)}",
+        "Probe": f"{config.probe.title}, {len(config.seeds)} seeds: {list(config.seeds)}",
         "Participants": f"{', '.join(participants)}: none of them was pre-trained on",
         "Folds": f"{len(splits)}; in each, a probe is fitted on some of them and tested on others",
     }
@@ -64,15 +59,25 @@ def main(config: DictConfig) -> None:
 
 
 def _systems(config: DictConfig, trained: Sequence[Trained]) -> list[System]:
-    """What was trained, and the floors with the architecture of the first of them."""
-    probe = partial(instantiate, config.probe)
+    """What was trained, the floors with the architecture of the first of them, and the baselines asked for."""
     fresh = partial(fresh_encoder, trained[0].checkpoints[0])
-    return [
-        *(trained_system(one.name, [load_encoder(path) for path in one.checkpoints], probe) for one in trained),
-        random_system(fresh, probe),
-        normalised_random_system(fresh, probe),
-        handcrafted_system(config.data.sampling_rate),
-    ]
+    training = instantiate(config.training)
+    baseline = OmegaConf.to_container(config.get("baseline") or OmegaConf.create())
+    assert isinstance(baseline, dict)
+    if config.probe.frozen:
+        probe = partial(instantiate, config.probe.head)
+        own = [frozen(one.name, _loader(one.checkpoints), probe, len(one.checkpoints) > 1) for one in trained]
+        floors = [frozen(RANDOM, fresh, probe), normalised(NORMALISED, fresh, probe)]
+    else:
+        own = [end_to_end(f"{one.name}, fine-tuned", _loader(one.checkpoints), training) for one in trained]
+        floors = [end_to_end("from scratch", fresh, training)]
+    baselines = [end_to_end(str(name), seeded(net), training) for name, net in baseline.items()]
+    return [*own, *floors, *baselines, handcrafted(config.data.sampling_rate)]
+
+
+def _loader(checkpoints: Sequence[str]) -> Nets:
+    """Seed k takes the k-th checkpoint, and the first again after the last."""
+    return lambda seed: load_encoder(checkpoints[seed % len(checkpoints)])
 
 
 def _check_rates(config: DictConfig, origins: Sequence[dict[str, Any]]) -> None:

@@ -4,59 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
-from torch import nn
 
 from relcon_lightning.data.splits import Split
-from relcon_lightning.downstream.features import handcrafted_features
 from relcon_lightning.downstream.metrics import by_recording, classification_metrics
-from relcon_lightning.downstream.probes import RandomForestProbe
-from relcon_lightning.downstream.windows import LabelledWindows, embed_windows, estimate_normalisation
+from relcon_lightning.downstream.systems import Probe, System
+from relcon_lightning.downstream.windows import LabelledWindows
 from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
-
-RANDOM = "random encoder"
-NORMALISED = "random, normalised"
-HANDCRAFTED = "hand-crafted + forest"
-
-
-class Probe(Protocol):
-    """A classifier on features; see :mod:`relcon_lightning.downstream.probes`."""
-
-    classes: list[str]
-
-    def fit(self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0) -> Probe:
-        """Fit on features ``(N, F)``; the validation ones may be used to choose."""
-        ...
-
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """``(N, C)``."""
-        ...
-
-
-@dataclass(frozen=True)
-class System:
-    """A way to features, and the probe that judges them; both may depend on the seed.
-
-    Attributes:
-        name: In the report.
-        features: From a seed and windows to ``(N, F)``.
-        probe: Makes a fresh probe.
-        parameters: Of the encoder.
-        seeded: Whether the features depend on the seed; those that do not are computed once.
-    """
-
-    name: str
-    features: Callable[[int, np.ndarray], np.ndarray]
-    probe: Callable[[], Probe]
-    parameters: int = 0
-    seeded: bool = False
 
 
 @dataclass
@@ -77,46 +37,6 @@ class Evaluation:
     costs: pd.DataFrame
     sizes: pd.DataFrame
     classes: list[str] = field(default_factory=list)
-
-
-def trained_system(name: str, encoders: Sequence[nn.Module], probe: Callable[[], Probe]) -> System:
-    """Frozen encoders of one method under the task's probe; seed k takes the k-th of them, and the first again after
-    the last.
-    """
-
-    def features(seed: int, signal: np.ndarray) -> np.ndarray:
-        return embed_windows(encoders[seed % len(encoders)], signal, description=name)
-
-    return System(name, features, probe, _parameters(encoders[0]), seeded=len(encoders) > 1)
-
-
-def random_system(make_encoder: Callable[[int], nn.Module], probe: Callable[[], Probe]) -> System:
-    """Floor: the same architecture with fresh weights from each seed."""
-
-    def features(seed: int, signal: np.ndarray) -> np.ndarray:
-        return embed_windows(make_encoder(seed), signal, description=RANDOM)
-
-    return System(RANDOM, features, probe, _parameters(make_encoder(0)), seeded=True)
-
-
-def normalised_random_system(make_encoder: Callable[[int], nn.Module], probe: Callable[[], Probe]) -> System:
-    """Stricter floor: random weights, but batch normalisation with the statistics of the task's windows.
-
-    Training sets these statistics besides learning weights, and they alone improve a random encoder; what is better
-    than this floor is owed to the weights.
-    """
-
-    def features(seed: int, signal: np.ndarray) -> np.ndarray:
-        encoder = make_encoder(seed)
-        estimate_normalisation(encoder, signal)
-        return embed_windows(encoder, signal, description=NORMALISED)
-
-    return System(NORMALISED, features, probe, _parameters(make_encoder(0)), seeded=True)
-
-
-def handcrafted_system(sampling_rate: float) -> System:
-    """Floor: no learning of features at all."""
-    return System(HANDCRAFTED, lambda _, x: handcrafted_features(x, sampling_rate), RandomForestProbe)
 
 
 def evaluate(
@@ -216,7 +136,3 @@ def _sizes(windows: LabelledWindows, folds: Sequence[dict[str, np.ndarray]]) -> 
         totals = np.array([[len(np.unique(w.participant)), len(np.unique(w.recording)), len(w)] for w in of])
         counts[part] = totals.sum(0) if part == "test" else totals.mean(0).round().astype(int)
     return pd.DataFrame(counts, index=["participants", "recordings", "windows"]).T
-
-
-def _parameters(encoder: nn.Module) -> int:
-    return sum(p.numel() for p in encoder.parameters())

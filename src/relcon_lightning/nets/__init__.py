@@ -1,7 +1,20 @@
 """The networks: the motif distance and the encoders."""
 
+from relcon_lightning.nets.conv_net import ConvNet
+from relcon_lightning.nets.deep_conv_lstm import DeepConvLSTM
+from relcon_lightning.nets.lstm import LSTMNet
 from relcon_lightning.nets.motif_distance import MotifDistance
 from relcon_lightning.nets.resnet1d import ResNet1d, resnet18_1d, resnet34_1d, small_resnet_1d
 from relcon_lightning.nets.sparsemax import sparsemax
 
-__all__ = ["MotifDistance", "ResNet1d", "resnet18_1d", "resnet34_1d", "small_resnet_1d", "sparsemax"]
+__all__ = [
+    "ConvNet",
+    "DeepConvLSTM",
+    "LSTMNet",
+    "MotifDistance",
+    "ResNet1d",
+    "resnet18_1d",
+    "resnet34_1d",
+    "small_resnet_1d",
+    "sparsemax",
+]

@@ -1,0 +1,108 @@
+"""A probe that trains the whole net on the task's labels: fine-tuning, from scratch, supervised baselines."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from relcon_lightning.methods.supervised import Supervised
+
+Nets = Callable[[int], nn.Module]
+"""From a seed to a net that windows ``(B, 3, T)`` go into."""
+
+
+class EndToEndProbe:
+    """Trains a net and a linear layer; the epoch with the best macro F1 on the validation participants is kept.
+
+    Args:
+        nets: Makes the net to train, for a seed.
+        learning_rate: Of Adam.
+        weight_decay: Of Adam.
+        batch_size: Windows.
+        max_epochs: At most.
+        patience: Epochs without a better validation score after which training ends.
+        accelerator: Lightning's word for the device.
+    """
+
+    def __init__(
+        self,
+        nets: Nets,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+        batch_size: int = 64,
+        max_epochs: int = 50,
+        patience: int = 5,
+        accelerator: str = "auto",
+    ) -> None:
+        self.nets, self.learning_rate, self.weight_decay = nets, learning_rate, weight_decay
+        self.batch_size, self.max_epochs, self.patience = batch_size, max_epochs, patience
+        self.accelerator = accelerator
+
+    def fit(
+        self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0
+    ) -> EndToEndProbe:
+        """Fit on windows ``(N, 3, T)``; validation windows of classes that training lacks are left out."""
+        self.classes: list[str] = sorted({str(name) for name in label})
+        known = np.isin(label_val, self.classes)
+        generator = torch.Generator().manual_seed(seed)
+        train = self._loader(x, label, shuffle=True, generator=generator)
+        validation = self._loader(x_val[known], label_val[known])
+        with torch.random.fork_rng(), tempfile.TemporaryDirectory() as folder, _quiet():
+            torch.manual_seed(seed)
+            self._model = Supervised(self.nets(seed).train(), len(self.classes), self.learning_rate, self.weight_decay)
+            best = ModelCheckpoint(folder, monitor="val/f1", mode="max", save_weights_only=True)
+            trainer = L.Trainer(
+                accelerator=self.accelerator,
+                devices=1,
+                max_epochs=self.max_epochs,
+                callbacks=[best, EarlyStopping("val/f1", mode="max", patience=self.patience)],
+                logger=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+            )
+            trainer.fit(self._model, train, validation)
+            content = torch.load(best.best_model_path, weights_only=True)
+        self._model.load_state_dict(content["state_dict"])
+        self._model.cpu().eval()
+        return self
+
+    @torch.no_grad()
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """``(N, C)`` probabilities of windows ``(N, 3, T)``, columns in the order of ``classes``."""
+        batches = torch.split(torch.from_numpy(x), 256)
+        return torch.cat([self._model(batch).softmax(1) for batch in batches]).double().numpy()
+
+    def _loader(
+        self, x: np.ndarray, label: np.ndarray, shuffle: bool = False, generator: torch.Generator | None = None
+    ) -> DataLoader[tuple[Tensor, ...]]:
+        windows = TensorDataset(torch.from_numpy(x), torch.from_numpy(np.searchsorted(self.classes, label)))
+        # A last batch of one window has no batch statistics.
+        drop = shuffle and len(windows) % self.batch_size == 1
+        return DataLoader(windows, self.batch_size, shuffle=shuffle, generator=generator, drop_last=drop)
+
+
+class _quiet:
+    """Keeps Lightning's news of each of many small trainings off the terminal."""
+
+    def __enter__(self) -> None:
+        self.warnings = warnings.catch_warnings()
+        self.warnings.__enter__()
+        warnings.simplefilter("ignore")
+        self.levels = {name: logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")}
+        for name in self.levels:
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        for name, level in self.levels.items():
+            logging.getLogger(name).setLevel(level)
+        self.warnings.__exit__(None, None, None)

@@ -1,0 +1,91 @@
+"""What an evaluation compares: a way from windows to features, and the probe on top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from torch import nn
+
+from relcon_lightning.downstream.end_to_end import EndToEndProbe, Nets
+from relcon_lightning.downstream.features import handcrafted_features
+from relcon_lightning.downstream.probes import RandomForestProbe
+from relcon_lightning.downstream.windows import embed_windows, estimate_normalisation
+
+RANDOM = "random encoder"
+NORMALISED = "random, normalised"
+HANDCRAFTED = "hand-crafted + forest"
+
+
+class Probe(Protocol):
+    """A classifier on features; see :mod:`relcon_lightning.downstream.probes`."""
+
+    classes: list[str]
+
+    def fit(self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0) -> Probe:
+        """Fit on features ``(N, ...)``; the validation ones may be used to choose."""
+        ...
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """``(N, C)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class System:
+    """A way to features, and the probe that judges them; both may depend on the seed.
+
+    Attributes:
+        name: In the report.
+        features: From a seed and windows to ``(N, ...)``.
+        probe: Makes a fresh probe.
+        parameters: Of the encoder.
+        seeded: Whether the features depend on the seed; those that do not are computed once.
+    """
+
+    name: str
+    features: Callable[[int, np.ndarray], np.ndarray]
+    probe: Callable[[], Probe]
+    parameters: int = 0
+    seeded: bool = False
+
+
+def frozen(name: str, encoders: Nets, probe: Callable[[], Probe], seeded: bool = True) -> System:
+    """Encoders as they are, under a probe on their embeddings."""
+
+    def features(seed: int, signal: np.ndarray) -> np.ndarray:
+        return embed_windows(encoders(seed), signal, description=name)
+
+    return System(name, features, probe, _parameters(encoders(0)), seeded)
+
+
+def normalised(name: str, encoders: Nets, probe: Callable[[], Probe]) -> System:
+    """Encoders whose batch normalisation gets the statistics of the task's windows: a stricter floor for random ones.
+
+    Training sets these statistics besides learning weights, and they alone improve a random encoder; what is better
+    than this floor is owed to the weights.
+    """
+
+    def features(seed: int, signal: np.ndarray) -> np.ndarray:
+        encoder = encoders(seed)
+        estimate_normalisation(encoder, signal)
+        return embed_windows(encoder, signal, description=name)
+
+    return System(name, features, probe, _parameters(encoders(0)), seeded=True)
+
+
+def end_to_end(name: str, nets: Nets, training: Callable[[Nets], EndToEndProbe]) -> System:
+    """Nets that are trained on the task's labels; their features are the windows themselves."""
+    return System(name, lambda _, x: x, partial(training, nets), _parameters(nets(0)))
+
+
+def handcrafted(sampling_rate: float) -> System:
+    """Floor: no learning of features at all."""
+    return System(HANDCRAFTED, lambda _, x: handcrafted_features(x, sampling_rate), RandomForestProbe)
+
+
+def _parameters(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())

@@ -1,0 +1,55 @@
+"""Supervised training of a net on a task's labels: baselines, fine-tuning, training from scratch."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics.classification import MulticlassF1Score
+
+
+class Supervised(L.LightningModule):
+    """A net and a linear layer, trained by cross-entropy; logs ``train/loss``, ``val/loss`` and ``val/f1`` (macro).
+
+    Batches are pairs of windows ``(B, 3, T)`` in g and classes ``(B,)``.
+
+    Args:
+        net: Windows ``(B, 3, T)`` to ``(B, net.dim)``; learns as well.
+        classes: How many.
+        learning_rate: Of Adam.
+        weight_decay: Of Adam.
+    """
+
+    def __init__(self, net: nn.Module, classes: int, learning_rate: float = 1e-3, weight_decay: float = 1e-4) -> None:
+        super().__init__()
+        self.net, self.learning_rate, self.weight_decay = net, learning_rate, weight_decay
+        self.head = nn.Linear(cast(int, net.dim), classes)
+        self.f1 = MulticlassF1Score(classes, average="macro")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, classes)`` logits."""
+        logits: Tensor = self.head(self.net(x))
+        return logits
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Cross-entropy of a batch."""
+        x, label = batch
+        loss = F.cross_entropy(self(x), label)
+        self.log("train/loss", loss)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Cross-entropy and macro F1 over the validation windows."""
+        x, label = batch
+        logits = self(x)
+        self.f1.update(logits, label)
+        self.log("val/loss", F.cross_entropy(logits, label), batch_size=len(x))
+        self.log("val/f1", self.f1, batch_size=len(x))
+
+    def configure_optimizers(self) -> Optimizer:
+        """Adam over all parameters."""
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)

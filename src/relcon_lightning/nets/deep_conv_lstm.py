@@ -1,0 +1,48 @@
+"""DeepConvLSTM (Ordóñez & Roggen 2016)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from relcon_lightning.errors import DataError
+
+
+class DeepConvLSTM(nn.Module):
+    """Four convolutions over the time of each axis by itself, then two LSTM layers over all of them.
+
+    The last state of the second LSTM is the feature. As in the paper nothing is padded: a window loses
+    ``4 (kernel_size - 1)`` samples.
+
+    Args:
+        filters: Of each convolution.
+        kernel_size: In samples.
+        width: Of each LSTM, and of the feature.
+        dropout: On the input of the second LSTM and on the feature.
+
+    Attributes:
+        dim: Of the feature.
+    """
+
+    def __init__(self, filters: int = 64, kernel_size: int = 5, width: int = 128, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.shortest = 4 * (kernel_size - 1) + 1
+        layers: list[nn.Module] = []
+        for channels in (1, filters, filters, filters):
+            layers += [nn.Conv2d(channels, filters, (1, kernel_size)), nn.ReLU()]
+        self.convolutions = nn.Sequential(*layers)
+        self.lstm = nn.LSTM(3 * filters, width, num_layers=2, dropout=dropout, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.dim = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Windows ``(B, 3, T)`` in g to ``(B, dim)``.
+
+        Raises:
+            DataError: The window is too short.
+        """
+        if x.shape[-1] < self.shortest:
+            raise DataError(f"DeepConvLSTM needs windows of {self.shortest} samples or more, not {x.shape[-1]}.")
+        features = self.convolutions(x[:, None])  # (B, filters, 3, T')
+        states, _ = self.lstm(features.flatten(1, 2).mT)
+        last: Tensor = self.dropout(states[:, -1])
+        return last
