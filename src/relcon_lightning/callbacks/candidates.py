@@ -10,17 +10,17 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from relcon_lightning.methods.base import Batch
-from relcon_lightning.nets import MotifDistance
+from relcon_lightning.nets import MotifDistance, SpectralDistance
 
 QUANTILES = (0.1, 0.5, 0.9)
 
 
 class CandidateMonitor(Callback):
-    """Logs the distances of candidates to their anchors in the first validation batch, in g^2.
+    """Logs the distances of candidates to their anchors in the first validation batch (motif distances: in g^2).
 
     ``val/distance_<whose>_q<percent>`` are quantiles, and W&B gets the whole histograms; ``whose`` is ``within`` for
-    candidates of the anchor's participant and ``between`` for others. Of no use to methods without a motif distance,
-    and quiet there.
+    candidates of the anchor's participant and ``between`` for others. Of no use to methods without a distance, and
+    quiet there.
     """
 
     @torch.no_grad()
@@ -35,7 +35,7 @@ class CandidateMonitor(Callback):
     ) -> None:
         """Measure and log. Lightning has put the module in evaluation mode."""
         distance = getattr(pl_module, "distance", None)
-        if batch_idx > 0 or not isinstance(distance, MotifDistance):
+        if batch_idx > 0 or not isinstance(distance, MotifDistance | SpectralDistance):
             return
         for whose, values in candidate_distances(distance, batch).items():
             if not len(values):
@@ -46,7 +46,7 @@ class CandidateMonitor(Callback):
             _histogram(trainer, f"val/distance_{whose}", values)
 
 
-def candidate_distances(distance: MotifDistance, batch: Batch) -> dict[str, Tensor]:
+def candidate_distances(distance: MotifDistance | SpectralDistance, batch: Batch) -> dict[str, Tensor]:
     """All distances of a batch in two flat tensors, ``within`` and ``between`` participants."""
     anchor, candidates, person = batch["anchor"], batch["candidates"], batch["participant"]
     others = ~torch.eye(len(anchor), dtype=torch.bool, device=anchor.device)

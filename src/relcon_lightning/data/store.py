@@ -1,4 +1,4 @@
-"""The cohort store: a folder of tables and memory-mapped signals that random windows are read from.
+"""The cohort store: tables and signals, in a folder or a bucket, that random windows are read from.
 
 ``cohort.json`` (description, sizes and checksums of all other files), ``participants.parquet``, ``recordings.parquet``,
 ``segments.parquet`` and ``signals/00000.npy`` ...: each a ``(N, 3)`` float32 array in g that holds recordings one
@@ -7,6 +7,7 @@ after the other.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable
 from functools import cached_property
@@ -16,7 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relcon_lightning.data.manifest import MANIFEST, SCHEMA, TABLES, checksum
+from relcon_lightning.data.folder import Folder, MappedSignals
+from relcon_lightning.data.manifest import MANIFEST, SCHEMA, TABLES
+from relcon_lightning.data.object_store import Bucket, RangedSignals
 from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.write import SHARD_SAMPLES, write_store
 from relcon_lightning.errors import DataError
@@ -25,15 +28,21 @@ from relcon_lightning.errors import DataError
 class CohortStore:
     """Reads a cohort. Opening reads the tables and checks every file's size, never the signals.
 
-    Signals are mapped lazily, so that a store can be sent to the workers of a loader.
+    Signals are opened lazily, so that a store can be sent to the workers of a loader.
+
+    Attributes:
+        path: Folder, or the address of a bucket.
+        start_method: How processes that read the store must be started (as ``multiprocessing`` calls it), None if
+            any way will do.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
-        self.path = path
+    def __init__(self, place: Folder | Bucket, manifest: dict[str, Any]) -> None:
+        self._place = place
+        self.path, self.start_method = place.path, place.start_method
         self.info = CohortInfo(**manifest["info"])
         self.excluded: dict[str, str] = manifest["excluded"]
         self._files: dict[str, dict[str, Any]] = manifest["files"]
-        self.participants, self.recordings, segments = (_read_table(path / f"{table}.parquet") for table in TABLES)
+        self.participants, self.recordings, segments = (_read_table(place, f"{table}.parquet") for table in TABLES)
         self.segments = segments.sort_values(["recording_id", "start_s"], kind="stable", ignore_index=True)
         self._shard = self.recordings["shard"].to_numpy()
         self._offset = self.recordings["offset"].to_numpy()
@@ -41,34 +50,31 @@ class CohortStore:
         self._shard_names = sorted(name for name in self._files if name.startswith("signals/"))
         if len(self._shard_names) != self._shard.max() + 1:
             raise DataError(
-                f"{path / MANIFEST} lists {len(self._shard_names)} signal files, the recordings are in "
-                f"{self._shard.max() + 1}; prepare the store again with overwrite=true."
+                f"{self.path}/{MANIFEST} lists {len(self._shard_names)} signal files, the recordings are in "
+                f"{self._shard.max() + 1}; {place.remedy}."
             )
 
     @classmethod
     def open(cls, path: str | Path) -> CohortStore:
-        """Open the store in folder ``path``.
+        """Open the store in a folder or at an address such as ``s3://bucket/folder`` (extra ``object-store``).
 
         Raises:
-            DataError: No store there, one of another version, or a file of it is missing, truncated or damaged; names
-                the file.
+            DataError: No store there, one of another version, no access to it, or a file of it is missing, truncated
+                or damaged; names the file.
         """
-        path = Path(path)
-        manifest_path = path / MANIFEST
-        if not manifest_path.is_file():
-            raise DataError(
-                f"There is no cohort store at {path} (no {MANIFEST}). Write one with relcon-prepare data=NAME."
-            )
+        place = Bucket(str(path)) if "://" in str(path) else Folder(Path(path))
         try:
-            manifest = json.loads(manifest_path.read_text())
-            _check_manifest(path, manifest)
-            return cls(path, manifest)
+            manifest = json.loads(place.read(MANIFEST))
+            _check_manifest(place, manifest)
+            return cls(place, manifest)
         except DataError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise DataError(
-                f"{manifest_path} is damaged ({error}); prepare the store again with overwrite=true."
+                f"There is no cohort store at {path} (no {MANIFEST}). Write one with relcon-prepare data=NAME."
             ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{place.path}/{MANIFEST} is damaged ({error}); {place.remedy}.") from error
 
     @classmethod
     def write(
@@ -103,8 +109,8 @@ class CohortStore:
             DataError: Names the file that was changed.
         """
         for name, expected in self._files.items():
-            if checksum(self.path / name) != expected["sha256"]:
-                raise DataError(f"{self.path / name} was changed: its SHA-256 is not the one in {MANIFEST}.")
+            if self._place.checksum(name) != expected["sha256"]:
+                raise DataError(f"{self.path}/{name} was changed: its SHA-256 is not the one in {MANIFEST}.")
 
     def read(self, recording_id: str, start: int, stop: int) -> np.ndarray:
         """Samples ``start`` to ``stop`` of a recording, ``(stop - start, 3)`` float32 in g.
@@ -119,11 +125,11 @@ class CohortStore:
             raise DataError(
                 f"Recording {recording_id} has {self._samples[row]} samples; {start} to {stop} were asked for."
             )
-        begin = self._offset[row]
-        return np.array(self._signals[self._shard[row]][begin + start : begin + stop])
+        window = self._signals.windows(self._shard[[row]], self._offset[[row]] + start, stop - start)
+        return np.ascontiguousarray(window[0].T)
 
     def gather(self, recording_rows: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-        """Many windows at once: ``(k, 3, length)`` float32 in g, one indexed read a shard.
+        """Many windows at once: ``(k, 3, length)`` float32 in g.
 
         Args:
             recording_rows: ``(k,)`` row numbers of :attr:`recordings`.
@@ -141,47 +147,40 @@ class CohortStore:
             worst = int(np.flatnonzero(outside)[0])
             name = self.recordings["recording_id"].iloc[int(recording_rows[worst])]
             raise DataError(f"Recording {name}: {length} samples from {starts[worst]} reach outside of it.")
-        shards = self._shard[recording_rows]
-        begin = self._offset[recording_rows] + starts
-        windows = np.empty((len(starts), 3, length), dtype=np.float32)
-        for shard in np.unique(shards):
-            chosen = np.flatnonzero(shards == shard)
-            samples = begin[chosen, None] + np.arange(length)
-            windows[chosen] = self._signals[shard][samples].transpose(0, 2, 1)
-        return windows
+        begins = self._offset[recording_rows] + starts
+        return self._signals.windows(self._shard[recording_rows], begins, length)
 
     @cached_property
     def _rows(self) -> pd.Series[int]:
         return pd.Series(np.arange(len(self.recordings)), index=self.recordings["recording_id"])
 
     @cached_property
-    def _signals(self) -> list[np.ndarray]:
-        return [np.load(self.path / name, mmap_mode="r") for name in self._shard_names]
+    def _signals(self) -> MappedSignals | RangedSignals:
+        return self._place.signals({name: self._files[name]["bytes"] for name in self._shard_names})
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_signals"}
 
 
-def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
+def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any]) -> None:
+    where = f"{place.path}/{MANIFEST}"
     if manifest["schema"] != SCHEMA:
         raise DataError(
-            f"{path / MANIFEST} has schema {manifest['schema']}, this version reads {SCHEMA}; prepare the store again "
+            f"{where} has schema {manifest['schema']}, this version reads {SCHEMA}; prepare the store again "
             "with overwrite=true."
         )
     if manifest["unit"] != "g":
-        raise DataError(f"{path / MANIFEST} has unit {manifest['unit']}, expected g; convert the signals first.")
+        raise DataError(f"{where} has unit {manifest['unit']}, expected g; convert the signals first.")
+    sizes = place.sizes()
     for name, expected in manifest["files"].items():
-        file = path / name
-        size = file.stat().st_size if file.is_file() else None
+        size = sizes.get(name)
         if size != expected["bytes"]:
             found = "is missing" if size is None else f"has {size} bytes"
-            raise DataError(
-                f"{file} {found}, expected {expected['bytes']} bytes; prepare the store again with overwrite=true."
-            )
+            raise DataError(f"{place.path}/{name} {found}, expected {expected['bytes']} bytes; {place.remedy}.")
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(place: Folder | Bucket, name: str) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(io.BytesIO(place.read(name)))
     except (ValueError, OSError) as error:  # what pyarrow raises for a damaged file
-        raise DataError(f"{path} is damaged ({error}); prepare the store again with overwrite=true.") from error
+        raise DataError(f"{place.path}/{name} is damaged ({error}); {place.remedy}.") from error

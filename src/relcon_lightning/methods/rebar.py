@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods.base import Batch, Stage
 from relcon_lightning.methods.relcon import Ranked, RelCon
-from relcon_lightning.nets import MotifDistance
+from relcon_lightning.nets import MotifDistance, SpectralDistance
 
 
 class Rebar(RelCon):
@@ -19,7 +19,7 @@ class Rebar(RelCon):
 
     Args:
         encoder: The net that learns.
-        distance: A trained motif distance.
+        distance: A trained motif distance, or another one that ranks.
         temporal_weight: None: all other candidates are negatives. A number alpha: the original's weighted sum, alpha
             times the term against the other within-user candidates plus 1 - alpha times the term against the
             others' windows.
@@ -27,7 +27,11 @@ class Rebar(RelCon):
     """
 
     def __init__(
-        self, encoder: nn.Module, distance: MotifDistance, temporal_weight: float | None = None, **kwargs: Any
+        self,
+        encoder: nn.Module,
+        distance: MotifDistance | SpectralDistance,
+        temporal_weight: float | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(encoder, distance, **kwargs)
         self.temporal_weight = temporal_weight

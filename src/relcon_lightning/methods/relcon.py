@@ -12,7 +12,7 @@ from relcon_lightning.augment import Augmentation, RandomAugmentations
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import cosine_similarities, cross_similarities, relative_contrastive
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
-from relcon_lightning.nets import MotifDistance
+from relcon_lightning.nets import MotifDistance, SpectralDistance
 
 RankingLoss = Callable[[Tensor, Tensor, float, Tensor], Tensor]
 
@@ -40,7 +40,7 @@ class RelCon(EmbeddingMethod):
 
     Args:
         encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
-        distance: A trained motif distance.
+        distance: A trained motif distance, or another one that ranks.
         loss: Of similarities, distances, temperature and mask, all ``(B, C)``; see :mod:`relcon_lightning.losses`.
         temperature: tau.
         within_user: Candidates of the anchor's participant at other times. Off (Table 5): an augmented copy of the
@@ -55,7 +55,7 @@ class RelCon(EmbeddingMethod):
     def __init__(
         self,
         encoder: nn.Module,
-        distance: MotifDistance,
+        distance: MotifDistance | SpectralDistance,
         loss: RankingLoss = relative_contrastive,
         temperature: float = 1.0,
         within_user: bool = True,

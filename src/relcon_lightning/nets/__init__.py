@@ -6,6 +6,7 @@ from relcon_lightning.nets.lstm import LSTMNet
 from relcon_lightning.nets.motif_distance import MotifDistance
 from relcon_lightning.nets.resnet1d import ResNet1d, resnet18_1d, resnet34_1d, small_resnet_1d
 from relcon_lightning.nets.sparsemax import sparsemax
+from relcon_lightning.nets.spectral_distance import SpectralDistance
 
 __all__ = [
     "ConvNet",
@@ -13,6 +14,7 @@ __all__ = [
     "LSTMNet",
     "MotifDistance",
     "ResNet1d",
+    "SpectralDistance",
     "resnet18_1d",
     "resnet34_1d",
     "small_resnet_1d",

@@ -1,0 +1,215 @@
+"""The files of a cohort store in a bucket: the same files as on disk, signals read by byte ranges.
+
+A store is copied there as it is (``aws s3 cp --recursive``). Access needs the extra ``object-store`` and takes its
+credentials from the environment (``AWS_ACCESS_KEY_ID``, ``AWS_REGION``, ``AWS_ENDPOINT_URL``, ... as obstore lists
+them: https://developmentseed.org/obstore/latest/).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+
+from relcon_lightning.errors import DataError
+
+BLOCK_SAMPLES = 1024  # 12 kB: to a bucket little more than the 3 kB of a window, and neighbouring windows share it
+CACHE_BYTES = 2**28  # a process; a small cohort fits and is read once, of a large one windows hardly ever come twice
+_SAMPLE_BYTES = 12
+_HEADER_BYTES = 128  # what np.save writes before (N, 3) float32
+_NEARBY_BYTES = 2**16  # ranges closer than this are one request: it costs a bucket less than a second one
+_FILES_AT_ONCE = 16  # each with up to 10 requests on their way
+
+_processes: set[int] = set()  # that have talked to a bucket; a fork inherits it
+
+
+class Bucket:
+    """A cohort store in an object store.
+
+    Args:
+        address: ``s3://bucket/folder``, and what else obstore takes (``gs://``, ``az://``, ``file:///folder``).
+
+    Raises:
+        DataError: obstore is not installed, or cannot make sense of the address.
+    """
+
+    remedy = "copy the store there again"
+    start_method = "spawn"  # the threads of obstore do not survive a fork: a read would wait forever
+
+    def __init__(self, address: str) -> None:
+        self.path = address.rstrip("/")
+        try:
+            from obstore.store import from_url
+        except ImportError as error:
+            raise DataError(
+                f"{self.path} is read with obstore: pip install 'relcon-lightning[object-store]'."
+            ) from error
+        with _named(self.path):
+            self._client = from_url(self.path)
+
+    def read(self, name: str) -> bytes:
+        """A whole object.
+
+        Raises:
+            FileNotFoundError: There is none of that name in the bucket, or no bucket.
+            DataError: No access; names the address.
+        """
+        import obstore
+
+        with _named(f"{self.path}/{name}"):
+            return bytes(obstore.get(self._client, name).bytes())
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every object by its name, ``signals/00000.npy`` and so on; one listing, not a request a file.
+
+        Raises:
+            DataError: No access; names the address.
+        """
+        import obstore
+
+        with _named(self.path):
+            return {item["path"]: item["size"] for page in obstore.list(self._client) for item in page}
+
+    def checksum(self, name: str) -> str:
+        """SHA-256 of an object, hexadecimal.
+
+        Raises:
+            DataError: It cannot be read; names the address.
+        """
+        import obstore
+
+        digest = hashlib.sha256()
+        with _named(f"{self.path}/{name}"):
+            for chunk in obstore.get(self._client, name):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def signals(self, sizes: dict[str, int]) -> RangedSignals:
+        """The signals in the objects named in ``sizes``, in that order, with their bytes."""
+        return RangedSignals(self, sizes)
+
+    def ranges(self, name: str, starts: list[int], ends: list[int]) -> list[bytes]:
+        """Some byte ranges of an object, read at the same time.
+
+        Raises:
+            DataError: The object is gone, shorter than that, or not to be read; names the address.
+        """
+        import obstore
+
+        address = f"{self.path}/{name}"
+        try:
+            with _named(address):
+                found = obstore.get_ranges(self._client, name, starts=starts, ends=ends, coalesce=_NEARBY_BYTES)
+        except FileNotFoundError as error:
+            raise DataError(f"{address} is missing; {self.remedy}.") from error
+        # A copy, since a range shares its memory with all that came in the same request.
+        ranges = [bytes(content) for content in found]
+        for content, start, end in zip(ranges, starts, ends, strict=True):
+            if len(content) != end - start:
+                raise DataError(f"{address} ends before byte {end}, it is truncated; {self.remedy}.")
+        return ranges
+
+
+class RangedSignals:
+    """Windows of signals in ``.npy`` objects, fetched in blocks of which the last used are kept.
+
+    Args:
+        bucket: Of the objects.
+        sizes: Bytes of each object.
+        cache_bytes: Of the blocks that are kept.
+    """
+
+    def __init__(self, bucket: Bucket, sizes: dict[str, int], cache_bytes: int = CACHE_BYTES) -> None:
+        self._bucket, self._names, self._bytes = bucket, list(sizes), list(sizes.values())
+        self._samples = (np.array(self._bytes) - _HEADER_BYTES) // _SAMPLE_BYTES
+        self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self._room = cache_bytes // (BLOCK_SAMPLES * _SAMPLE_BYTES)
+
+    def windows(self, shards: np.ndarray, begins: np.ndarray, length: int) -> np.ndarray:
+        """``(k, 3, length)`` float32 in g from the objects ``shards (k,)`` at samples ``begins (k,)``.
+
+        Raises:
+            DataError: A window reaches outside of its object, or the object cannot be read.
+        """
+        outside = begins + length > self._samples[shards]
+        if outside.any():
+            name = self._names[int(shards[outside][0])]
+            raise DataError(f"{self._bucket.path}/{name} is shorter than recordings.parquet has it.")
+        places = list(zip(shards.tolist(), begins.tolist(), strict=True))
+        blocks = self._blocks(
+            dict.fromkeys(
+                (shard, block)
+                for shard, begin in places
+                for block in range(begin // BLOCK_SAMPLES, -(-(begin + length) // BLOCK_SAMPLES))
+            )
+        )
+        windows = np.empty((len(places), 3, length), dtype=np.float32)
+        for window, (shard, begin) in zip(windows, places, strict=True):
+            done = 0
+            while done < length:
+                block, skip = divmod(begin + done, BLOCK_SAMPLES)
+                piece = blocks[shard, block][skip : skip + length - done]
+                window[:, done : done + len(piece)] = piece.T
+                done += len(piece)
+        return windows
+
+    def _blocks(self, needed: dict[tuple[int, int], None]) -> dict[tuple[int, int], np.ndarray]:
+        """All blocks ``needed``, from memory or the bucket."""
+        blocks = {key: self._cache[key] for key in needed if key in self._cache}
+        missing: dict[int, list[int]] = {}
+        for shard, block in needed.keys() - blocks.keys():
+            missing.setdefault(shard, []).append(block)
+        if missing:
+            with ThreadPoolExecutor(min(len(missing), _FILES_AT_ONCE)) as pool:
+                for fetched in pool.map(self._fetch, missing, missing.values()):
+                    blocks |= fetched
+        self._cache |= blocks
+        for key in blocks:
+            self._cache.move_to_end(key)
+        while len(self._cache) > self._room:
+            self._cache.popitem(last=False)
+        return blocks
+
+    def _fetch(self, shard: int, numbers: list[int]) -> dict[tuple[int, int], np.ndarray]:
+        size = BLOCK_SAMPLES * _SAMPLE_BYTES
+        starts = [_HEADER_BYTES + number * size for number in numbers]
+        ends = [min(start + size, self._bytes[shard]) for start in starts]
+        found = self._bucket.ranges(self._names[shard], starts, ends)
+        arrays = (np.frombuffer(content, dtype=np.float32).reshape(-1, 3) for content in found)
+        return {(shard, number): array for number, array in zip(numbers, arrays, strict=True)}
+
+
+@contextmanager
+def _named(address: str) -> Iterator[None]:
+    """Turn what obstore raises into errors that name the address; refuse to hang in a forked process."""
+    from obstore.exceptions import BaseError, NotFoundError
+
+    _processes.add(os.getpid())
+    if len(_processes) > 1:
+        raise DataError(
+            f"{address} was opened before this process was forked, and reading would hang. Start the workers with "
+            "multiprocessing_context='spawn', or set num_workers=0."
+        )
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError) as error:
+        raise FileNotFoundError(f"{address}: {_reason(error)}") from error
+    except (BaseError, OSError) as error:
+        raise DataError(
+            f"{address} cannot be read: {_reason(error)}. Check the bucket's name, the credentials and the region in "
+            f"the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION) and that they allow to list and "
+            "read it."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The server's own code if it gave one, else the first line; obstore adds its internals below."""
+    message = str(error)
+    code = re.search(r"<Code>(\w+)</Code>", message)
+    return code[1] if code else message.partition("\n")[0].rstrip(".")
