@@ -16,6 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import from_url
 
 from relcon_lightning.errors import DataError
 
@@ -36,7 +39,7 @@ class Bucket:
         address: ``s3://bucket/folder``, and what else obstore takes (``gs://``, ``az://``, ``file:///folder``).
 
     Raises:
-        DataError: obstore is not installed, or cannot make sense of the address.
+        DataError: obstore cannot make sense of the address.
     """
 
     remedy = "copy the store there again"
@@ -44,12 +47,6 @@ class Bucket:
 
     def __init__(self, address: str) -> None:
         self.path = address.rstrip("/")
-        try:
-            from obstore.store import from_url
-        except ImportError as error:
-            raise DataError(
-                f"{self.path} is read with obstore: pip install 'relcon-lightning[object-store]'."
-            ) from error
         with _named(self.path):
             self._client = from_url(self.path)
 
@@ -60,8 +57,6 @@ class Bucket:
             FileNotFoundError: There is none of that name in the bucket, or no bucket.
             DataError: No access; names the address.
         """
-        import obstore
-
         with _named(f"{self.path}/{name}"):
             return bytes(obstore.get(self._client, name).bytes())
 
@@ -71,8 +66,6 @@ class Bucket:
         Raises:
             DataError: No access; names the address.
         """
-        import obstore
-
         with _named(self.path):
             return {item["path"]: item["size"] for page in obstore.list(self._client) for item in page}
 
@@ -82,8 +75,6 @@ class Bucket:
         Raises:
             DataError: It cannot be read; names the address.
         """
-        import obstore
-
         digest = hashlib.sha256()
         with _named(f"{self.path}/{name}"):
             for chunk in obstore.get(self._client, name):
@@ -100,8 +91,6 @@ class Bucket:
         Raises:
             DataError: The object is gone, shorter than that, or not to be read; names the address.
         """
-        import obstore
-
         address = f"{self.path}/{name}"
         try:
             with _named(address):
@@ -188,8 +177,6 @@ class RangedSignals:
 @contextmanager
 def _named(address: str) -> Iterator[None]:
     """Turn what obstore raises into errors that name the address; refuse to hang in a forked process."""
-    from obstore.exceptions import BaseError, NotFoundError
-
     _processes.add(os.getpid())
     if len(_processes) > 1:
         raise DataError(

@@ -12,17 +12,19 @@ import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.folder import Folder, MappedSignals
 from relcon_lightning.data.manifest import MANIFEST, SCHEMA, TABLES
-from relcon_lightning.data.object_store import Bucket, RangedSignals
 from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.write import SHARD_SAMPLES, write_store
 from relcon_lightning.errors import DataError
+
+if TYPE_CHECKING:
+    from relcon_lightning.data.object_store import Bucket, RangedSignals
 
 
 class CohortStore:
@@ -62,7 +64,7 @@ class CohortStore:
             DataError: No store there, one of another version, no access to it, or a file of it is missing, truncated
                 or damaged; names the file.
         """
-        place = Bucket(str(path)) if "://" in str(path) else Folder(Path(path))
+        place = _place(path)
         try:
             manifest = json.loads(place.read(MANIFEST))
             _check_manifest(place, manifest)
@@ -160,6 +162,16 @@ class CohortStore:
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_signals"}
+
+
+def _place(path: str | Path) -> Folder | Bucket:
+    if "://" not in str(path):
+        return Folder(Path(path))
+    try:
+        from relcon_lightning.data.object_store import Bucket
+    except ModuleNotFoundError as error:
+        raise DataError(f"To read {path} from a bucket: pip install 'relcon-lightning[object-store]'.") from error
+    return Bucket(str(path))
 
 
 def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any]) -> None:
