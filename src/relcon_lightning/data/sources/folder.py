@@ -6,7 +6,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 from relcon_lightning.data.recording import CohortInfo, Recording, Segment
 from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.sources.folder_tables import RECORDINGS, SEGMENTS, read_recordings, read_segments
+from relcon_lightning.data.sources.labels import within
 from relcon_lightning.data.sources.raw_files import bounded, unpack
 from relcon_lightning.data.sources.stamps import TIME_UNITS, seconds
 from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY, gap_free, part_ids
@@ -108,7 +109,7 @@ class RecordingFolder:
             ids = part_ids(_stem(file), len(read.stretches))
             for name, (start_s, signal) in zip(ids, read.stretches, strict=True):
                 at = None if read.start_time is None else read.start_time + start_s
-                segments = _within(labelled, start_s, len(signal) / read.rate)
+                segments = within(labelled, start_s, len(signal) / read.rate)
                 yield Recording(name, person, signal, read.rate, segments, at)
 
     def _people(self, expression: str | None) -> tuple[dict[str, str], dict[str, str]]:
@@ -213,9 +214,3 @@ def _read_csv(path: Path, types: Mapping[str, type], separator: str) -> dict[str
             raise DataError(f"{path} is damaged or cut short ({error}).") from error
     require_columns(types, columns_of(content, str(path), separator), str(path))
     return read_columns(content, str(path), types, separator=separator)
-
-
-def _within(segments: Sequence[Segment], start_s: float, length_s: float) -> tuple[Segment, ...]:
-    """The parts of segments of a file that lie in a stretch of it, in seconds of the stretch."""
-    cut = ((max(s.start_s - start_s, 0.0), min(s.end_s - start_s, length_s), s) for s in segments)
-    return tuple(replace(s, start_s=start, end_s=end) for start, end, s in cut if start < end)

@@ -1,6 +1,6 @@
 """Finding the files of a published set: plain, compressed one by one (``.xz``) or in ``.zip`` and ``.tar.xz`` archives.
 
-Nothing is unpacked to disk: a file is read into memory when its turn comes.
+Nothing is unpacked to disk, also not a ``.zip`` in a ``.zip``: a file is read when its turn comes.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import IO, Protocol
 
 from relcon_lightning.errors import DataError
 
-MAX_BYTES = 2**30  # of a compressed file or a .tar.xz once unpacked; a file of the sets read here has a few MB
+MAX_BYTES = 2**30  # of a compressed file or a .tar.xz once unpacked; a file of the sets read here has a few MB to 300
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,31 @@ class RawFile:
     Attributes:
         name: Path in the set, without ``.xz``.
         where: For messages: the path, and the archive's if it lies in one.
-        read: Its content.
+        opener: Opens its content.
     """
 
     name: str
     where: str
-    read: Callable[[], bytes]
+    opener: Callable[[], IO[bytes]]
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """Its content, to be read piece by piece.
+
+        Raises:
+            DataError: Damaged or cut short; also while it is read.
+        """
+        with _damage_named(self.where), self.opener() as file:
+            yield file
+
+    def read(self) -> bytes:
+        """All of its content.
+
+        Raises:
+            DataError: Damaged, cut short, or larger than :data:`MAX_BYTES`.
+        """
+        with self.open() as file:
+            return bounded(file, self.where)
 
 
 class Readable(Protocol):
@@ -107,30 +126,41 @@ def _files_below(root: Path) -> Iterator[RawFile]:
             yield from _in_zip(path)
         elif path.is_file():
             name = path.relative_to(root.parent).as_posix()
-            read = partial(unpack, path) if path.suffix == ".xz" else path.read_bytes
-            yield RawFile(name.removesuffix(".xz"), str(path), read)
+            yield RawFile(name.removesuffix(".xz"), str(path), partial(_open_file, path))
+
+
+def _open_file(path: Path) -> IO[bytes]:
+    return lzma.open(path) if path.suffix == ".xz" else path.open("rb")
 
 
 def _in_zip(path: Path) -> Iterator[RawFile]:
-    with _damage_named(str(path)):
-        archive = zipfile.ZipFile(path)  # stays open as long as its files are referred to
+    for file in _members(partial(zipfile.ZipFile, path), str(path)):
+        if re.search(r"(?:^|/)[^./][^/]*\.zip$", file.name):  # not a Mac's ._name.zip
+            yield from _members(partial(_nested, file), file.where)
+        else:
+            yield file
+
+
+def _nested(file: RawFile) -> zipfile.ZipFile:
+    # Going back in a compressed file starts it anew: slow, but it keeps an archive of 0.7 GB out of the memory.
+    return zipfile.ZipFile(file.opener())
+
+
+def _members(opener: Callable[[], zipfile.ZipFile], where: str) -> Iterator[RawFile]:
+    with _damage_named(where):
+        archive = opener()  # stays open as long as its files are referred to
     for info in archive.infolist():
-        yield _member(path, info.filename, partial(_read_zipped, archive, info, f"{path}, {info.filename}"))
-
-
-def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
-    with _damage_named(where), archive.open(info) as file:
-        return bounded(file, where)
+        yield _member(where, info.filename, partial(archive.open, info))
 
 
 def _in_tar(path: Path) -> Iterator[RawFile]:
     stamp = path.stat().st_mtime_ns
     for name in _tar_content(path, stamp):
-        yield _member(path, name, partial(_read_tarred, path, stamp, name))
+        yield _member(str(path), name, partial(_open_tarred, path, stamp, name))
 
 
-def _read_tarred(path: Path, stamp: int, name: str) -> bytes:
-    return _tar_content(path, stamp)[name]
+def _open_tarred(path: Path, stamp: int, name: str) -> IO[bytes]:
+    return io.BytesIO(_tar_content(path, stamp)[name])
 
 
 @lru_cache(maxsize=1)  # its files are read one after the other, and .xz has no random access
@@ -145,11 +175,11 @@ def _tar_content(path: Path, stamp: int) -> dict[str, bytes]:
     return content
 
 
-def _member(path: Path, name: str, read: Callable[[], bytes]) -> RawFile:
+def _member(archive: str, name: str, opener: Callable[[], IO[bytes]]) -> RawFile:
     parts = PurePosixPath(name.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
-        raise DataError(f"{path} holds {name!r}, a path outside of it: do not trust this archive.")
-    return RawFile(name, f"{path}, {name}", read)
+        raise DataError(f"{archive} holds {name!r}, a path outside of it: do not trust this archive.")
+    return RawFile(name, f"{archive}, {name}", opener)
 
 
 @contextmanager

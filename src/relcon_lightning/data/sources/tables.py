@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -17,7 +18,7 @@ _TYPES = {float: pa.float64(), int: pa.int64(), str: pa.string()}
 
 
 def read_columns(
-    content: bytes | Path,
+    content: bytes | Path | IO[bytes],
     where: str,
     types: Mapping[str, type],
     names: Sequence[str] | None = None,
@@ -26,7 +27,7 @@ def read_columns(
     """Some columns of a table, each ``(rows,)``; an empty cell of a float column is NaN.
 
     Args:
-        content: The text, or the file that holds it.
+        content: The text, or the file that holds it, of which a piece at a time is in memory.
         where: For the error.
         types: Of the columns to keep: float, int or str.
         names: Of all columns of a text without a header; None if it has one.
@@ -51,7 +52,33 @@ def read_columns(
     for name, kind in types.items():
         if kind is int and table[name].null_count:
             raise DataError(f"{where}: column {name} has {table[name].null_count} empty cells.")
-    return {name: table[name].to_numpy() for name in types}
+    return {name: _array(table[name]) for name in types}
+
+
+def _array(column: pa.ChunkedArray) -> np.ndarray:
+    """``(rows,)``; text as references to one object a value: labels come a million times."""
+    if not pa.types.is_string(column.type):
+        array: np.ndarray = column.to_numpy()
+        return array
+    coded = column.combine_chunks().dictionary_encode()
+    text: np.ndarray = coded.dictionary.to_numpy(zero_copy_only=False)[coded.indices.to_numpy()]
+    return text
+
+
+def read_spaced(content: bytes, where: str, columns: Iterable[str], width: int) -> dict[str, np.ndarray]:
+    """Some columns of a table of numbers between blanks, without a header; NaN is NaN.
+
+    Args:
+        content: The text.
+        where: For the error.
+        columns: To keep, by number from 0.
+        width: Columns that each row has.
+
+    Raises:
+        DataError: A row has another number of cells, a cell is no number, or no rows.
+    """
+    lines = content.replace(b"\r", b"").replace(b" \n", b"\n")
+    return read_columns(lines, where, dict.fromkeys(columns, float), [str(i) for i in range(width)], " ")
 
 
 def columns_of(content: bytes | Path, where: str, separator: str = ",") -> list[str]:

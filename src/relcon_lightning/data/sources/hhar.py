@@ -1,0 +1,119 @@
+"""Heterogeneity activity recognition, HHAR: six activities with smartwatches (Stisen et al. 2015; UCI data set 344)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import minimum_filter1d
+
+from relcon_lightning.data.recording import CohortInfo, Recording
+from relcon_lightning.data.sources.labels import LabelledSamples, named, recordings_of
+from relcon_lightning.data.sources.raw_files import find_files
+from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY
+from relcon_lightning.data.sources.tables import read_columns, stack
+from relcon_lightning.errors import DataError
+
+log = logging.getLogger(__name__)
+
+_LAYOUT = (
+    "Expected Watch_accelerometer.csv in a folder or in an archive. Get "
+    "https://archive.ics.uci.edu/static/public/344/heterogeneity+activity+recognition.zip; it need not be unpacked."
+)
+ACTIVITIES = {
+    "null": None,
+    **{name: name for name in ("bike", "sit", "stairsdown", "stairsup", "stand", "walk")},
+}
+RATES = {"gear": 100.0, "lgwatch": 200.0}  # Hz, nominal, by model
+_TYPES: dict[str, type] = {
+    "Arrival_Time": int,
+    "Creation_Time": int,
+    **dict.fromkeys("xyz", float),
+    **dict.fromkeys(["User", "Model", "Device", "gt"], str),
+}
+_LATENCY_S = 10.0  # a sample arrives sooner
+
+
+class Hhar:
+    """9 people, six activities, four watches at once at 100 or 200 Hz, one recording a person and watch.
+
+    In the file the watches' rows are mixed and not quite in order. A watch's own clock, ``Creation_Time``, is precise
+    but stands still while the watch sleeps; ``Arrival_Time`` goes on, but tells when a bundle of samples arrived. So
+    the first says when a sample was taken and the second what must be added for sleep (:func:`wall_times`).
+
+    Args:
+        raw_dir: Folder with ``Watch_accelerometer.csv`` somewhere below, plain, zipped or zipped twice; or the archive.
+        max_gap_s: A recording is parted where its samples are further apart, in seconds.
+
+    Raises:
+        DataError: No such file.
+    """
+
+    info = CohortInfo(
+        name="hhar",
+        sampling_rate=100.0,
+        position="wrist",
+        source="UCI data set 344, Watch_accelerometer.csv",
+        licence="CC BY 4.0 (as UCI lists it)",
+        citation=(
+            "Stisen, Blunck, Bhattacharya et al. (2015). Smart devices are different: assessing and mitigating mobile "
+            "sensing heterogeneities for activity recognition. Conference on Embedded Networked Sensor Systems."
+        ),
+    )
+
+    def __init__(self, raw_dir: str | Path | None, max_gap_s: float = 1.0) -> None:
+        self.file = find_files(raw_dir, r"Watch_accelerometer\.csv", _LAYOUT)[()]
+        self.max_gap_s = max_gap_s
+
+    def recordings(self) -> Iterator[Recording]:
+        """Each person's recording with each watch, with each activity as a segment; a gap parts it.
+
+        A few pairs of person and watch have nearly no samples: they are left out, with a warning.
+        """
+        with self.file.open() as file:
+            table = read_columns(file, self.file.where, _TYPES)
+        pairs = pd.DataFrame({name: table[name] for name in ("User", "Device")}).groupby(["User", "Device"]).indices
+        for (user, device), rows in cast(dict[tuple[str, str], np.ndarray], pairs).items():
+            yield from self._of_watch(user, device, {name: column[rows] for name, column in table.items()})
+
+    def _of_watch(self, user: str, device: str, table: dict[str, np.ndarray]) -> Iterator[Recording]:
+        where, model = f"{self.file.where}, user {user}, {device}", table["Model"][0]
+        if model not in RATES:
+            raise DataError(f"{where}: model {model} is none of {', '.join(RATES)}.")
+        times = wall_times(table["Arrival_Time"], table["Creation_Time"], RATES[model], self.max_gap_s)
+        signal = stack(table, ["x", "y", "z"]) / STANDARD_GRAVITY
+        samples = LabelledSamples(times, signal, named(table["gt"], ACTIVITIES, where), where)
+        person, start_time = f"hhar-{user}", table["Arrival_Time"].min() / 1000
+        name, watch = f"{person}-{device}", {"model": model, "device": device}
+        try:
+            yield from recordings_of(samples, name, person, RATES[model], self.max_gap_s, start_time, watch)
+        except DataError as error:
+            log.warning("Left out %s: %s", name, error)
+
+
+def wall_times(arrival: np.ndarray, creation: np.ndarray, rate: float, max_gap_s: float) -> np.ndarray:
+    """Seconds from the first arrival at which samples were taken, ``(n,)``.
+
+    ``arrival - creation`` is a constant plus what a sample waited plus what the watch has slept. Waiting is over soon,
+    sleep stays: the lowest difference in the next seconds rises by what the watch slept. A watch that was started anew
+    looks the same.
+
+    Args:
+        arrival: ``(n,)`` milliseconds of the calendar, never much before the next sample is taken.
+        creation: ``(n,)`` nanoseconds of the watch's clock, in any order.
+        rate: Hz.
+        max_gap_s: Sleep up to this is not seen, in seconds.
+    """
+    order = np.lexsort((creation, arrival))
+    taken = (creation - creation.min())[order] / 1e9
+    late = (arrival - arrival.min())[order] / 1e3 - taken
+    ahead = round(_LATENCY_S * rate)
+    lowest = minimum_filter1d(late, ahead, origin=-(ahead // 2), mode="nearest")
+    rises = np.diff(lowest, prepend=lowest[:1])
+    times = np.empty(len(order))
+    times[order] = taken + lowest[0] + np.cumsum(np.where(rises > max_gap_s, rises, 0.0))
+    return times

@@ -1,0 +1,126 @@
+"""A simulated cohort: wrist accelerometry of people who do not exist, to try things out where the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+
+from relcon_lightning.data.recording import CohortInfo, Recording, Segment
+from relcon_lightning.data.sources.simulation.activities import MOTIFS, WALKING, WORKOUTS
+from relcon_lightning.data.sources.simulation.arm import move
+from relcon_lightning.data.sources.simulation.gait import gait_at, walking
+from relcon_lightning.data.sources.simulation.motif import Motif, factor
+from relcon_lightning.data.sources.simulation.person import Person
+from relcon_lightning.data.sources.simulation.rhythm import Rhythm
+from relcon_lightning.data.sources.simulation.watch import measure
+from relcon_lightning.errors import ConfigError
+
+RATE = 100.0  # Hz
+PACES = (1.0, 0.75, 1.25)  # of the preferred speed, in turn: as one likes, slowly, briskly
+LAP_M = 12.0  # the course of the paper's gait study
+_SHORTEST_MINUTES = 0.1
+
+
+class SimulatedCohort:
+    """Each participant does all workouts once, then walks laps; 100 Hz, wrist, in g.
+
+    A workout has the activity as the label of its one segment. A lap has none, but the means over its own strides as
+    targets: ``stride_velocity`` in m/s, ``double_support`` in s a stride, ``stride_time`` in s, ``stride_length`` in m.
+
+    A participant, a workout and a lap are each drawn from the seed and their own number: participant k is the same
+    whatever the number of participants, and workouts are the same whatever the number of laps.
+
+    Args:
+        participants: How many.
+        minutes: Of each workout.
+        laps: Of each participant.
+        seed: Of the cohort.
+
+    Raises:
+        ConfigError: A number out of range.
+    """
+
+    def __init__(self, participants: int = 100, minutes: float = 2.0, laps: int = 6, seed: int = 0) -> None:
+        lowest = {"participants": (participants, 1), "minutes": (minutes, _SHORTEST_MINUTES), "laps": (laps, 0)}
+        for name, (value, least) in {**lowest, "seed": (seed, 0)}.items():
+            if not value >= least:
+                raise ConfigError(f"data.source.{name}={value}: expected {least} or more.")
+        self.participants, self.minutes, self.laps, self.seed = participants, minutes, laps, seed
+        self.info = CohortInfo(
+            name="simulated",
+            sampling_rate=RATE,
+            position="wrist",
+            source=(
+                f"SIMULATED by relcon_lightning.data.sources.simulated: participants={participants}, "
+                f"minutes={minutes:g}, laps={laps}, seed={seed}"
+            ),
+            licence="Apache-2.0",
+            citation=(
+                f"SIMULATED wrist accelerometry, no recordings of people ({participants} participants, {minutes:g} min "
+                f"a workout, {laps} laps, seed {seed}): results on it say nothing about people."
+            ),
+        )
+
+    def recordings(self) -> Iterator[Recording]:
+        """Of each participant the workouts, then the laps."""
+        for number in range(self.participants):
+            person = Person.draw(self._rng(number))
+            for i, workout in enumerate(WORKOUTS):
+                yield self._workout(number, person, workout, self._rng(number, 0, i))
+            for i in range(self.laps):
+                yield self._lap(number, person, i, self._rng(number, 1, i))
+
+    def _rng(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+
+    def _workout(self, number: int, person: Person, workout: str, rng: np.random.Generator) -> Recording:
+        samples = round(self.minutes * 60 * RATE)
+        motif = _stroll(person) if workout == WALKING else MOTIFS[workout].personal(rng)
+        cycle_s = 1 / motif.cycles_hz[0]
+        count = ceil(1.05 * samples / RATE / cycle_s) + 3  # enough, should chance make them short
+        rhythm = Rhythm.draw(rng, cycle_s, count, motif.irregularity, person.fatigue)
+        return self._recorded(rng, number, person, workout, motif, rhythm, Segment(0.0, samples / RATE, workout))
+
+    def _lap(self, number: int, person: Person, lap: int, rng: np.random.Generator) -> Recording:
+        gait = gait_at(person, person.speed * PACES[lap % len(PACES)] * factor(rng, 0.04))
+        motif = walking(person, gait)
+        count = ceil(LAP_M / gait.stride_length_m)
+        rhythm = Rhythm.draw(rng, gait.stride_time_s, count, motif.irregularity)
+        seconds = float(rhythm.starts_s[-1])
+        stride_time, stride_length = seconds / count, gait.stride_length_m * float(rhythm.vigour.mean())
+        targets = {
+            "stride_velocity": stride_length / stride_time,
+            "double_support": gait.double_support * stride_time,
+            "stride_time": stride_time,
+            "stride_length": stride_length,
+        }
+        segment = Segment(0.0, int(seconds * RATE) / RATE, targets=targets)
+        return self._recorded(rng, number, person, f"lap{lap:02d}", motif, rhythm, segment)
+
+    def _recorded(
+        self,
+        rng: np.random.Generator,
+        number: int,
+        person: Person,
+        name: str,
+        motif: Motif,
+        rhythm: Rhythm,
+        segment: Segment,
+    ) -> Recording:
+        participant = f"simulated-{number:04d}"
+        felt = move(rng, motif, rhythm, person.arm_m, round(segment.end_s * RATE), RATE).felt()
+        return Recording(
+            recording_id=f"{participant}-{name}",
+            participant_id=participant,
+            signal=measure(rng, person, felt, RATE),
+            sampling_rate=RATE,
+            segments=(segment,),
+            attributes={"height_m": person.height_m, "wrist": person.wrist},
+        )
+
+
+def _stroll(person: Person) -> Motif:
+    return replace(walking(person, gait_at(person, person.speed)), bout_s=60.0, rest_s=5.0)
