@@ -204,7 +204,7 @@ def test_a_recording_that_the_object_is_too_short_for_is_refused(local):
 
 
 def test_an_empty_address_and_a_wrong_scheme_are_named(tmp_path):
-    with pytest.raises(DataError, match=r"no cohort store at file://.*/elsewhere"):
+    with pytest.raises(DataError, match=r"file://.*/elsewhere cannot be read"):
         CohortStore.open((tmp_path / "elsewhere").as_uri())
     with pytest.raises(DataError, match="ftps://host/toy cannot be read"):
         CohortStore.open("ftps://host/toy")

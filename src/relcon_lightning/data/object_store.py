@@ -54,8 +54,8 @@ class Bucket:
         """A whole object.
 
         Raises:
-            FileNotFoundError: There is none of that name in the bucket, or no bucket.
-            DataError: No access; names the address.
+            FileNotFoundError: There is none of that name in the bucket.
+            DataError: No such bucket, or no access; names the address.
         """
         with _named(f"{self.path}/{name}"):
             return bytes(obstore.get(self._client, name).bytes())
@@ -132,11 +132,11 @@ class RangedSignals:
             raise DataError(f"{self._bucket.path}/{name} is shorter than recordings.parquet has it.")
         places = list(zip(shards.tolist(), begins.tolist(), strict=True))
         blocks = self._blocks(
-            dict.fromkeys(
+            {
                 (shard, block)
                 for shard, begin in places
                 for block in range(begin // BLOCK_SAMPLES, -(-(begin + length) // BLOCK_SAMPLES))
-            )
+            }
         )
         windows = np.empty((len(places), 3, length), dtype=np.float32)
         for window, (shard, begin) in zip(windows, places, strict=True):
@@ -148,11 +148,11 @@ class RangedSignals:
                 done += len(piece)
         return windows
 
-    def _blocks(self, needed: dict[tuple[int, int], None]) -> dict[tuple[int, int], np.ndarray]:
+    def _blocks(self, needed: set[tuple[int, int]]) -> dict[tuple[int, int], np.ndarray]:
         """All blocks ``needed``, from memory or the bucket."""
         blocks = {key: self._cache[key] for key in needed if key in self._cache}
         missing: dict[int, list[int]] = {}
-        for shard, block in needed.keys() - blocks.keys():
+        for shard, block in needed - blocks.keys():
             missing.setdefault(shard, []).append(block)
         if missing:
             with ThreadPoolExecutor(min(len(missing), _FILES_AT_ONCE)) as pool:
@@ -185,9 +185,9 @@ def _named(address: str) -> Iterator[None]:
         )
     try:
         yield
-    except (NotFoundError, FileNotFoundError) as error:
-        raise FileNotFoundError(f"{address}: {_reason(error)}") from error
     except (BaseError, OSError) as error:
+        if isinstance(error, NotFoundError | FileNotFoundError) and _reason(error) != "NoSuchBucket":
+            raise FileNotFoundError(f"{address}: {_reason(error)}") from error
         raise DataError(
             f"{address} cannot be read: {_reason(error)}. Check the bucket's name, the credentials and the region in "
             f"the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION) and that they allow to list and "

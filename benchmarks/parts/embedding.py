@@ -1,0 +1,95 @@
+"""A day of one participant through the encoder: eager float32 against bfloat16 and compiled code."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.machine import Machine
+from benchmarks.material import RATE, Size, signals
+from benchmarks.parts.encoder import AsImages
+from benchmarks.timing import Row, Variant, compare, count_flops
+from relcon_lightning.downstream.windows import embed_windows, estimate_normalisation
+
+BATCH = 256
+DAY_MINUTES = 24 * 60
+# Least cosine of a window's embedding with its own in eager float32, both less the mean embedding of the recording:
+# without that, the embeddings of any two windows have a cosine near 1.
+LEAST_COSINE = {torch.float32: 0.9999, torch.bfloat16: 0.95}
+
+
+class Mixed(nn.Module):
+    """An encoder in autocast."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the encoder."""
+        with torch.autocast("cpu", torch.bfloat16):
+            embeddings: Tensor = self.encoder(x)
+        return embeddings
+
+
+def centred_cosines(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """``(N,)`` cosines of ``(N, dim)`` embeddings, less the mean of what is expected."""
+    mean = expected.mean(0)
+    pair = (torch.from_numpy(z - mean) for z in (found, expected))
+    cosines: np.ndarray = torch.cosine_similarity(*pair, dim=1).numpy()
+    return cosines
+
+
+def rows(size: Size, machine: Machine) -> list[Row]:
+    """Windows side by side; some minutes are measured, and seconds, GFLOP and rates are those of a day."""
+    recording = signals(1, size.embed_minutes)[0]
+    count = len(recording) // size.time // min(BATCH, len(recording) // size.time)
+    count *= min(BATCH, len(recording) // size.time)  # full batches, which are compiled once
+    signal = np.ascontiguousarray(recording[: count * size.time].reshape(count, size.time, 3).transpose(0, 2, 1))
+    torch.manual_seed(0)
+    encoder = size.encoder()
+    estimate_normalisation(encoder, signal, BATCH)
+    images = AsImages(encoder)
+    ways: list[tuple[str, nn.Module, torch.dtype]] = [
+        ("eager", encoder, torch.float32),
+        ("compiled", _compiled(encoder), torch.float32),
+        ("eager, bfloat16", Mixed(encoder), torch.bfloat16),
+        ("channels last, bfloat16", Mixed(images), torch.bfloat16),
+        ("compiled, bfloat16", Mixed(_compiled(encoder)), torch.bfloat16),
+        ("channels last, compiled, bfloat16", Mixed(_compiled(images)), torch.bfloat16),
+    ]
+    variants = _variants(ways, signal)
+    factor = DAY_MINUTES * 60 * RATE / (count * size.time)
+    return [_scaled(row, factor) for row in compare("embedding 24 h", variants, machine, min(size.rounds, 3))]
+
+
+def _compiled(net: nn.Module) -> nn.Module:
+    compiled = copy.deepcopy(net)
+    compiled.compile(dynamic=False)
+    return compiled
+
+
+def _variants(ways: list[tuple[str, nn.Module, torch.dtype]], signal: np.ndarray) -> list[Variant]:
+    def embed(net: nn.Module) -> Callable[[], np.ndarray]:
+        return lambda: embed_windows(net, signal, BATCH)
+
+    expected = embed(ways[0][1])()
+    with torch.no_grad():
+        flops = count_flops(lambda: ways[0][1].eval()(torch.from_numpy(signal[:1]))) * len(signal)
+    variants = []
+    for name, net, dtype in ways:
+        cosines = centred_cosines(embed(net)(), expected)
+        least = float(cosines.min())
+        assert least >= LEAST_COSINE[dtype], f"{name}: a window's embedding has a cosine of {least:.4f} with float32"
+        variants.append(Variant(name, embed(net), flops, dtype, f"cosine {least:.4f} or more"))
+    return variants
+
+
+def _scaled(row: Row, factor: float) -> Row:
+    assert row.gflop is not None
+    return replace(row, seconds=factor * row.seconds, gflop=factor * row.gflop)
