@@ -15,14 +15,23 @@ from relcon_lightning.errors import ConfigError
 ENCODER = {"_target_": "relcon_lightning.nets.small_resnet_1d"}
 
 
-def make(folder: Path, model: str, seed: int, temperature: float = 1.0, steps: int = 10, encoder: bool = True) -> str:
+def make(
+    folder: Path,
+    model: str,
+    seed: int,
+    temperature: float = 1.0,
+    steps: int = 10,
+    encoder: bool = True,
+    ranking: dict[str, Any] | None = None,
+) -> str:
     method: dict[str, Any] = {"temperature": temperature, **({"encoder": ENCODER} if encoder else {})}
     config = {
         "seed": seed,
         "name": f"seed{seed}",
         "run_dir": str(folder),
         "model": {"name": model, "temperature": temperature, "distance_checkpoint": f"d{seed}", "method": method},
-        "trainer": {"max_steps": steps},
+        "trainer": {"max_steps": steps, "default_root_dir": str(folder)},
+        **({"ranking": ranking} if ranking else {}),
     }
     path = folder / "checkpoints" / "last.ckpt"
     path.parent.mkdir(parents=True)
@@ -44,6 +53,17 @@ def test_variants_of_a_method_are_named_after_what_differs(tmp_path):
     paths = [paths[0], make(tmp_path / "c", "relcon", 0, 0.1, steps=20), make(tmp_path / "d", "simclr", 0)]
     names = [one.name for one in group(paths)]
     assert names == ["relcon temperature=1.0 max_steps=10", "relcon temperature=0.1 max_steps=20", "simclr"]
+
+
+def test_variants_of_another_class_are_named_after_it_and_not_after_its_settings(tmp_path):
+    motif = {"_target_": "relcon_lightning.checkpoint.load_distance", "fused": True}
+    spectral = {"_target_": "relcon_lightning.nets.SpectralDistance", "level": 3.0}
+    paths = [
+        make(tmp_path / "a", "relcon", 0, ranking=motif),
+        make(tmp_path / "b", "relcon", 0, ranking=spectral, steps=20),
+    ]
+    names = [one.name for one in group(paths)]
+    assert names == ["relcon ranking=load_distance max_steps=10", "relcon ranking=SpectralDistance max_steps=20"]
 
 
 def test_one_seed_twice_is_refused(tmp_path):

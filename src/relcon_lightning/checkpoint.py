@@ -79,7 +79,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def load_distance(checkpoint: str | Path, fused: bool = False) -> MotifDistance:
+def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDistance:
     """The motif distance of a run with ``model=distance`` (or of RelCon, which carries its own), in evaluation mode.
 
     Args:
@@ -87,9 +87,11 @@ def load_distance(checkpoint: str | Path, fused: bool = False) -> MotifDistance:
         fused: See :class:`~relcon_lightning.nets.MotifDistance`; how it is computed is no property of a checkpoint.
 
     Raises:
-        ConfigError: The checkpoint is missing or has no motif distance, or its weights have another shape than its
-            configuration.
+        ConfigError: No checkpoint is named, it is missing or has no motif distance, or its weights have another shape
+            than its configuration.
     """
+    if checkpoint is None:
+        raise ConfigError("model.distance_checkpoint must be given: the folder of a run with model=distance.")
     content = read_checkpoint(checkpoint)
     method = content[KEY]["config"]["model"]["method"]
     if "channels" not in method.get("distance", {}):

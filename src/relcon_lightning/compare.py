@@ -14,6 +14,7 @@ from relcon_lightning.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
+_CLASS = "._target_"
 _SAME = {"seed", "name", "folder", "run_dir", "overwrite", "resume", "compile", "paths", "logger", "callbacks"}
 
 
@@ -83,19 +84,27 @@ def group(checkpoints: Sequence[str]) -> list[Trained]:
 
 
 def _name(own: dict[str, Any], all_settings: Sequence[dict[str, Any]]) -> str:
-    """The method's name and, if others share it, the values that they do not share."""
+    """The method's name and, if others share it, what they do not share; of another class, its name alone."""
     name = str(own["model.name"])
     rivals = [other for other in all_settings if other["model.name"] == name and other != own]
     keys = sorted({key for rival in rivals for key in own.keys() | rival.keys() if own.get(key) != rival.get(key)})
     short = [key for key in keys if not key.startswith("model.method.")] or keys
-    return " ".join([name, *(f"{key.rsplit('.', 1)[-1]}={own.get(key)}" for key in short)])
+    classes = [key.removesuffix(_CLASS) for key in short if key.endswith(_CLASS)]
+    shown = [key for key in short if key.endswith(_CLASS) or not key.startswith(tuple(f"{c}." for c in classes))]
+    return " ".join([name, *(_shown(key, own.get(key)) for key in shown)])
+
+
+def _shown(key: str, value: object) -> str:
+    if key.endswith(_CLASS):
+        return f"{key.split('.')[-2]}={str(value).rsplit('.', 1)[-1]}"
+    return f"{key.rsplit('.', 1)[-1]}={value}"
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Leaves of a configuration by dotted key, without those that do not change what is learnt."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if (key in _SAME and not prefix) or "checkpoint" in key:
+        if (key in _SAME and not prefix) or "checkpoint" in key or key == "default_root_dir":
             continue
         name = f"{prefix}{key}"
         flat.update(_flat(value, f"{name}.") if isinstance(value, dict) else {name: value})
