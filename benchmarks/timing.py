@@ -123,9 +123,13 @@ def _row(group: str, variant: Variant, taken: _Taken, machine: Machine, unit: st
         gflop=None if flops is None else flops / 1e9,
         ceiling=None if flops is None else flops / seconds / machine.ceiling(variant.dtype),
         kernel=taken.system / max(taken.user + taken.system, 1e-9),
-        rate=f"{variant.items / seconds:.3g} {unit}" if unit else "",
+        rate=f"{_short(variant.items / seconds)} {unit}" if unit else "",
         agreement=variant.agreement,
     )
+
+
+def _short(rate: float) -> str:
+    return f"{rate:.1f}" if rate < 100 else f"{rate:.0f}"
 
 
 def count_flops(run: Callable[[], object]) -> float:

@@ -24,7 +24,7 @@ def make(
     encoder: bool = True,
     ranking: dict[str, Any] | None = None,
 ) -> str:
-    method: dict[str, Any] = {"temperature": temperature, **({"encoder": ENCODER} if encoder else {})}
+    method: dict[str, Any] = {"seed": seed, "temperature": temperature, **({"encoder": ENCODER} if encoder else {})}
     config = {
         "seed": seed,
         "name": f"seed{seed}",

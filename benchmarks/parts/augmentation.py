@@ -59,7 +59,7 @@ def segment_permutation(x: Window, u: Draws) -> Window:
     """Cut at five points, pieces of one sample or more in a new order."""
     cuts = np.sort((u[:5] * np.float32(x.shape[1] - 5)).astype(int)) + np.arange(1, 6)
     pieces = np.split(x, cuts, axis=1)
-    return np.concatenate([pieces[i] for i in np.argsort(np.argsort(np.argsort(u[5:])))], axis=1)
+    return np.concatenate([pieces[i] for i in np.argsort(np.argsort(u[5:]))], axis=1)
 
 
 def time_warp(x: Window, u: Draws) -> Window:

@@ -15,7 +15,8 @@ from relcon_lightning.errors import ConfigError
 log = logging.getLogger(__name__)
 
 _CLASS = "._target_"
-_SAME = {"seed", "name", "folder", "run_dir", "overwrite", "resume", "compile", "paths", "logger", "callbacks"}
+_SAME = {"name", "folder", "run_dir", "overwrite", "resume", "compile", "paths", "logger", "callbacks"}
+_SAME_ANYWHERE = {"seed", "default_root_dir"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Leaves of a configuration by dotted key, without those that do not change what is learnt."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if (key in _SAME and not prefix) or "checkpoint" in key or key == "default_root_dir":
+        if (key in _SAME and not prefix) or key in _SAME_ANYWHERE or "checkpoint" in key:
             continue
         name = f"{prefix}{key}"
         flat.update(_flat(value, f"{name}.") if isinstance(value, dict) else {name: value})

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relcon_lightning.data.splits import (
@@ -103,3 +103,32 @@ def test_unseen_participants_are_all_others(ids, salt):
 
 def test_the_salt_matters():
     assert hash_participants(["a"], "x") != hash_participants(["a"], "y")
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.sampled_from("abc"), min_size=6, max_size=60),
+    st.sampled_from([(10, 3, 3), (1, 0, 1), (4, 1, 5)]),
+    st.integers(0, 99),
+)
+def test_with_strata_each_part_has_about_its_share_of_each_group(groups, ratios, seed):
+    strata = {f"p{i:02d}": group for i, group in enumerate(groups)}
+    split = ratio_split(list(strata), ratios, seed, strata)
+    plain = ratio_split(list(strata), ratios, seed)
+    assert split.sizes() == plain.sizes()
+    for part in (split.train, split.validation, split.test):
+        for group in set(groups):
+            share = groups.count(group) * len(part) / len(groups)
+            assert abs(sum(strata[name] == group for name in part) - share) < 3
+    shuffled = sorted(strata, key=lambda name: hash((name, seed)))
+    assert ratio_split(shuffled, ratios, seed, strata) == split
+
+
+def test_stratified_folds_each_hold_both_groups():
+    strata = {f"p{i:02d}": "f" if i < 5 else "m" for i in range(20)}
+    folds = list(k_fold(list(strata), 5, 0, strata))
+    for fold in folds:
+        assert [strata[name] for name in fold.test].count("f") == 1
+    assert sorted(name for fold in folds for name in fold.test) == sorted(strata)
+    plain = [[strata[name] for name in fold.test].count("f") for fold in k_fold(list(strata), 5, 0)]
+    assert plain != [1] * 5

@@ -10,7 +10,7 @@ from rich.console import Console
 from sklearn.metrics import f1_score
 
 from relcon_lightning.data.splits import Split, leave_one_out
-from relcon_lightning.downstream import LinearProbe, RandomForestProbe, evaluate, print_report, write_report
+from relcon_lightning.downstream import LinearProbe, MlpProbe, RandomForestProbe, evaluate, print_report, write_report
 from relcon_lightning.downstream.evaluate import Evaluation
 from relcon_lightning.downstream.report import score_table
 from relcon_lightning.downstream.systems import System, handcrafted
@@ -72,7 +72,7 @@ def test_folds_are_predicted_by_their_own_probes_and_scored_together():
     np.testing.assert_array_equal(predicted, np.concatenate([one[1] for one in alone]))
     assert together.sizes.loc["test"].to_dict() == {"participants": 4, "recordings": 8, "windows": 80}
     assert together.sizes.loc["train", "participants"] == 2
-    with pytest.raises(DataError, match="tested once"):
+    with pytest.raises(DataError, match="d are in the test set of two"):
         evaluate([level("x")], w, [SPLIT, SPLIT], [0])
 
 
@@ -119,9 +119,25 @@ def test_the_regularisation_is_chosen_on_the_validation_people():
     probe = LinearProbe().fit(x, y, x_val, y_val)
     scores = {
         c: f1_score(y_val, LinearProbe([c]).fit(x, y, x_val, y_val)._best.predict(x_val), average="macro")
-        for c in probe.inverse_strengths
+        for c in probe.settings
     }
     assert scores[probe.chosen] == max(scores.values()) > min(scores.values())
+
+
+def test_the_mlp_probe_has_one_hidden_layer_and_separates_what_no_line_does():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (400, 2))
+    label = np.where(x[:, 0] * x[:, 1] > 0, "same", "other")
+    mlp = MlpProbe(hidden=64, inverse_decays=[1e4, 1e-3]).fit(x[:300], label[:300], x[300:], label[300:], seed=1)
+    accuracy = [(np.asarray(p.classes)[p.predict_proba(x[300:]).argmax(1)] == label[300:]).mean() for p in (mlp,)]
+    linear = LinearProbe([1.0]).fit(x[:300], label[:300], x[300:], label[300:])
+    assert mlp.chosen == 1e4
+    assert [w.shape for w in mlp._best[-1].coefs_] == [(2, 64), (64, 1)]
+    assert (
+        accuracy[0] > 0.9 > (np.asarray(linear.classes)[linear.predict_proba(x[300:]).argmax(1)] == label[300:]).mean()
+    )
+    again = MlpProbe(hidden=64, inverse_decays=[1e4]).fit(x[:300], label[:300], x[300:], label[300:], seed=1)
+    np.testing.assert_array_equal(mlp.predict_proba(x), again.predict_proba(x))
 
 
 def test_a_forest_is_seeded():

@@ -44,6 +44,13 @@ def test_windows_lie_inside_one_segment_and_none_is_missed(tmp_path_factory, spa
     assert sorted(zip(found.label, found.signal[:, 0, 0].astype(int), strict=True)) == sorted(expected)
 
 
+def test_only_the_classes_asked_for_and_an_unknown_one_is_named(tmp_path):
+    store = write(tmp_path / "toy", tuple(Segment(5.0 * i, 5.0 * i + 5, name) for i, name in enumerate("abc")))
+    assert set(labelled_windows(store, 50, 50, classes=["a", "c"]).label) == {"a", "c"}
+    with pytest.raises(DataError, match=r"no segment labelled d; task\.classes can name a, b, c"):
+        labelled_windows(store, 50, 50, classes=["a", "d"])
+
+
 def test_only_the_participants_asked_for(toy_store):
     found = labelled_windows(toy_store, 100, 100, participants=["p1", "p3"])
     assert set(found.participant) == {"p1", "p3"}

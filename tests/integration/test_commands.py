@@ -209,3 +209,53 @@ def test_help_shows_examples_and_choices():
         assert command in output
         assert "data: " in output
         assert "watch" in output
+
+
+SIMULATED = ["data=simulated", "data.source.participants=6", "data.source.minutes=0.2", "data.source.laps=2"]
+
+
+def test_gait_of_simulated_people_is_regressed_beside_all_floors(folder):
+    run(folder, "relcon-prepare", *SIMULATED)
+    output = run(
+        folder,
+        "relcon-eval",
+        "checkpoint=runs/watch/relcon/seed0",
+        "data=simulated",
+        "task=gait_simulated",
+        "seeds=[0]",
+    )
+    report = folder / "reports" / "simulated" / "gait"
+    scores = pd.read_parquet(report / "scores.parquet")
+    assert set(scores["level"]) == {"stride_velocity", "double_support"}
+    assert {"relcon", "random encoder", "hand-crafted + forest", "training mean"} <= set(scores["system"])
+    assert scores[scores["metric"] == "mae"]["value"].notna().all()
+    for text in (output, (report / "report.md").read_text()):
+        assert "simulated people" in text
+        assert "training mean" in text
+    assert "SIMULATED wrist accelerometry" in (report / "report.md").read_text()
+    assert (report / "scatter_stride_velocity.png").stat().st_size > 5000
+    split = json.loads((report / "splits" / "0.json").read_text())
+    assert (len(split["train"]), len(split["test"])) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["task=gait_simulated", "probe=mlp"], "MLP probe does not predict numbers"),
+        (["task=gait_simulated", "+task.position=ankle"], "is for the ankle, .* was recorded on the wrist"),
+        (["task=gait_simulated", "+task.stratify=sex"], "no column 'sex' to stratify by"),
+        (["task=workout_simulated", "+task.classes=[skiing]"], "no segment labelled skiing"),
+        (["task=gait_simulated", "+task.targets.cadence=hz"], "no target 'cadence'"),
+        (
+            ["task=workout_simulated", "task.participants=[simulated-0000,nobody]"],
+            "nobody of task.participants have no windows",
+        ),
+    ],
+)
+def test_a_task_that_does_not_fit_the_store_is_named(folder, arguments, message):
+    if not (folder / "data" / "simulated").exists():
+        run(folder, "relcon-prepare", *SIMULATED)
+    output = run(
+        folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "data=simulated", *arguments, "name=x", code=2
+    )
+    assert re.search(message, output.replace("\n", " ")), output

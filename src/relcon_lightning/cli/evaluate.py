@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from os.path import relpath
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import wandb
 from hydra.utils import instantiate
@@ -17,12 +19,32 @@ from omegaconf import DictConfig, OmegaConf
 from relcon_lightning.checkpoint import fresh_encoder, load_encoder, seeded
 from relcon_lightning.cli.app import command, plain
 from relcon_lightning.compare import Trained, find_checkpoints, group
-from relcon_lightning.data.splits import refuse_leakage, unseen_participants
+from relcon_lightning.data.splits import Split, refuse_leakage, unseen_participants
 from relcon_lightning.data.store import CohortStore
-from relcon_lightning.downstream import evaluate, labelled_windows, print_report, write_report
+from relcon_lightning.downstream import (
+    Evaluation,
+    evaluate,
+    evaluate_regression,
+    labelled_windows,
+    print_report,
+    target_windows,
+    write_report,
+)
 from relcon_lightning.downstream.end_to_end import Nets
-from relcon_lightning.downstream.systems import NORMALISED, RANDOM, System, end_to_end, frozen, handcrafted, normalised
-from relcon_lightning.errors import ConfigError
+from relcon_lightning.downstream.systems import (
+    NORMALISED,
+    RANDOM,
+    Probe,
+    RegressionProbe,
+    System,
+    end_to_end,
+    frozen,
+    handcrafted,
+    handcrafted_regression,
+    normalised,
+    training_mean,
+)
+from relcon_lightning.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +57,11 @@ def main(config: DictConfig) -> None:
     _check_rates(config, origins)
     store = CohortStore.open(config.data.datamodule.store)
     store.check_rate(config.data.sampling_rate)
-    participants = _unseen(config.task.participants, store, [origin["participants"] for origin in origins])
-    splits = list(instantiate(config.task.folds)(participants))
-    window, stride = (round(seconds * store.sampling_rate) for seconds in (config.task.window_s, config.task.stride_s))
-    windows = labelled_windows(store, window, stride, participants)
-    result = evaluate(_systems(config, trained), windows, splits, list(config.seeds))
+    _check_position(config, store)
+    allowed = _unseen(config.task.participants, store, [origin["participants"] for origin in origins])
+    judge = _regression if config.task.get("targets") else _classification
+    result, splits = judge(config, trained, store, allowed)
+    participants = sorted({name for split in splits for part in asdict(split).values() for name in part})
     print_report(result, config.task.title)
     folder = Path(relpath(config.run_dir))
     for i, split in enumerate(splits):
@@ -58,7 +80,54 @@ def main(config: DictConfig) -> None:
     log.info("Report: %s and %s", page, page.with_suffix(".md"))
 
 
-def _systems(config: DictConfig, trained: Sequence[Trained]) -> list[System]:
+def _classification(
+    config: DictConfig, trained: Sequence[Trained], store: CohortStore, allowed: list[str]
+) -> tuple[Evaluation, list[Split]]:
+    windows = labelled_windows(store, *_lengths(config, store), allowed, config.task.get("classes"))
+    splits = _splits(config, store, allowed, windows.participant)
+    return evaluate(_classifiers(config, trained), windows, splits, list(config.seeds)), splits
+
+
+def _regression(
+    config: DictConfig, trained: Sequence[Trained], store: CohortStore, allowed: list[str]
+) -> tuple[Evaluation, list[Split]]:
+    units = {str(name): str(unit) for name, unit in config.task.targets.items()}
+    windows = target_windows(store, *_lengths(config, store), list(units), allowed)
+    splits = _splits(config, store, allowed, windows.participant)
+    return evaluate_regression(_regressors(config, trained), windows, splits, list(config.seeds), units), splits
+
+
+def _lengths(config: DictConfig, store: CohortStore) -> tuple[int, int]:
+    """Samples of a window, and from one to the next."""
+    window, stride = (round(seconds * store.sampling_rate) for seconds in (config.task.window_s, config.task.stride_s))
+    return window, stride
+
+
+def _splits(config: DictConfig, store: CohortStore, allowed: list[str], found: np.ndarray) -> list[Split]:
+    """The folds of those who have windows; who was asked for by name must have some."""
+    present = sorted(set(found.tolist()))
+    without = sorted(set(allowed) - set(present))
+    if without and config.task.participants is not None:
+        raise DataError(f"{', '.join(without)} of task.participants have no windows for this task in {store.path}.")
+    if without:
+        log.info("%d participants have no windows for this task: %s.", len(without), ", ".join(without))
+    strata = store.strata(config.task.get("stratify"))
+    folds = instantiate(config.task.folds)(present, strata=strata)
+    return [folds] if isinstance(folds, Split) else list(folds)
+
+
+def _regressors(config: DictConfig, trained: Sequence[Trained]) -> list[System[RegressionProbe]]:
+    """What was trained and the floors, each under a regression."""
+    if "regression" not in config.probe:
+        raise ConfigError(f"The {config.probe.title} does not predict numbers: judge this task with probe=linear.")
+    fresh = partial(fresh_encoder, trained[0].checkpoints[0])
+    probe = partial(instantiate, config.probe.regression)
+    own = [frozen(one.name, _loader(one.checkpoints), probe, len(one.checkpoints) > 1) for one in trained]
+    floors = [frozen(RANDOM, fresh, probe), normalised(NORMALISED, fresh, probe)]
+    return [*own, *floors, handcrafted_regression(config.data.sampling_rate), training_mean()]
+
+
+def _classifiers(config: DictConfig, trained: Sequence[Trained]) -> list[System[Probe]]:
     """What was trained, the floors with the architecture of the first of them, and the baselines asked for."""
     fresh = partial(fresh_encoder, trained[0].checkpoints[0])
     training = instantiate(config.training)
@@ -86,6 +155,15 @@ def _check_rates(config: DictConfig, origins: Sequence[dict[str, Any]]) -> None:
             raise ConfigError(
                 f"The encoder was trained at {rate} Hz, data.sampling_rate is {config.data.sampling_rate}."
             )
+
+
+def _check_position(config: DictConfig, store: CohortStore) -> None:
+    expected = config.task.get("position")
+    if expected and store.info.position != expected:
+        raise ConfigError(
+            f"task={config.task.name} is for the {expected}, {store.path} was recorded on the {store.info.position}: "
+            f"prepare and evaluate it with data.source.position={expected}."
+        )
 
 
 def _training(origin: dict[str, Any]) -> str:

@@ -63,7 +63,7 @@ class CandidateDataModule(L.LightningDataModule):
     """Batches of anchors and within-participant candidates, split by participant.
 
     Args:
-        store: Folder of the cohort store.
+        store: Folder or address of the cohort store.
         window_s: Length of a window in seconds.
         sampling_rate: Hz that the model expects; a store of another rate is refused.
         n_candidates: c, windows of the same participant drawn for each anchor.
@@ -73,6 +73,7 @@ class CandidateDataModule(L.LightningDataModule):
         split: Ready-made split; overrides ``ratios``.
         split_seed: Of the division of the participants; apart from ``seed``, so that runs of several seeds share a
             test set.
+        stratify: Column of ``participants.parquet`` whose groups each part gets its share of.
         seed: Of all draws.
         val_batches: Validation batches, the same at every validation.
         num_workers: Processes that read ahead. Batches do not depend on it.
@@ -89,12 +90,13 @@ class CandidateDataModule(L.LightningDataModule):
         ratios: tuple[float, float, float] = (10, 3, 3),
         split: Split | None = None,
         split_seed: int = 0,
+        stratify: str | None = None,
         seed: int = 0,
         val_batches: int = 4,
         num_workers: int = 0,
     ) -> None:
         super().__init__()
-        self.path = Path(store)
+        self.path = store
         self.window = round(window_s * sampling_rate)
         self.sampling_rate = sampling_rate
         self.n_candidates, self.batch_size, self.participants_per_batch = (
@@ -103,6 +105,7 @@ class CandidateDataModule(L.LightningDataModule):
             participants_per_batch,
         )
         self.ratios, self._given_split, self.split_seed, self.seed = ratios, split, split_seed, seed
+        self.stratify = stratify
         self.val_batches, self.num_workers = val_batches, num_workers
 
     def setup(self, stage: str | None = None) -> None:
@@ -114,7 +117,9 @@ class CandidateDataModule(L.LightningDataModule):
         self.store = CohortStore.open(self.path)
         self.store.check_rate(self.sampling_rate)
         ids = self.store.participants["participant_id"].tolist()
-        self.split = self._given_split or ratio_split(ids, self.ratios, self.split_seed)
+        self.split = self._given_split or ratio_split(
+            ids, self.ratios, self.split_seed, self.store.strata(self.stratify)
+        )
         per_batch = self.participants_per_batch
         self.train_sampler = self._sampler(self.split.train, self.seed, per_batch)
         if per_batch is not None:  # fewer people are held out than a training batch mixes: a smaller batch will do
@@ -153,4 +158,5 @@ class CandidateDataModule(L.LightningDataModule):
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
+            multiprocessing_context=self.store.start_method if self.num_workers else None,
         )

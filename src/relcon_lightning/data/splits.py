@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -56,11 +56,23 @@ class Split:
         return cls(**{part: tuple(ids) for part, ids in json.loads(Path(path).read_text()).items()})
 
 
-def ratio_split(participants: Collection[str], ratios: Sequence[float] = (10, 3, 3), seed: int = 0) -> Split:
+def ratio_split(
+    participants: Collection[str],
+    ratios: Sequence[float] = (10, 3, 3),
+    seed: int = 0,
+    strata: Mapping[str, str] | None = None,
+) -> Split:
     """Divide participants at random in the ratio train : validation : test.
 
     Counts are rounded by largest remainder, and every part with a ratio above 0 gets at least one participant. The
     result depends on the ids and the seed, not on their order.
+
+    Args:
+        participants: Ids.
+        ratios: Of the parts.
+        seed: Of the draw.
+        strata: Group of each participant, e.g. the sex; each part gets its share of each group as nearly as counts
+            allow.
 
     Raises:
         ConfigError: Ratios are negative or not three.
@@ -79,13 +91,34 @@ def ratio_split(participants: Collection[str], ratios: Sequence[float] = (10, 3,
         step = 1 if counts.sum() < len(ids) else -1
         movable = np.where((counts > 1) | (step > 0), step * (share - counts), -np.inf)
         counts[np.where(share > 0, movable, -np.inf).argmax()] += step
-    shuffled = [ids[i] for i in np.random.default_rng(seed).permutation(len(ids))]
+    shuffled = _shuffled(ids, seed, strata)
     first, second = counts[0], counts[0] + counts[1]
     return Split(tuple(shuffled[:first]), tuple(shuffled[first:second]), tuple(shuffled[second:]))
 
 
-def k_fold(participants: Collection[str], k: int, seed: int = 0) -> Iterator[Split]:
+def _shuffled(ids: Sequence[str], seed: int, strata: Mapping[str, str] | None) -> list[str]:
+    """In random order; with strata each stretch of it holds about its share of each group."""
+    rng = np.random.default_rng(seed)
+    order = [ids[i] for i in rng.permutation(len(ids))]
+    if strata is None:
+        return order
+    groups: dict[str, list[str]] = {}
+    for name in order:
+        groups.setdefault(strata[name], []).append(name)
+    place = {name: (i + rng.random()) / len(group) for group in groups.values() for i, name in enumerate(group)}
+    return sorted(order, key=place.__getitem__)
+
+
+def k_fold(
+    participants: Collection[str], k: int, seed: int = 0, strata: Mapping[str, str] | None = None
+) -> Iterator[Split]:
     """k splits; each participant is tested once, and the next fold's test participants are the validation part.
+
+    Args:
+        participants: Ids.
+        k: Number of splits.
+        seed: Of the draw.
+        strata: See :func:`ratio_split`.
 
     Raises:
         ConfigError: k is below 3 or above the number of participants.
@@ -93,15 +126,17 @@ def k_fold(participants: Collection[str], k: int, seed: int = 0) -> Iterator[Spl
     ids = sorted(set(participants))
     if not 3 <= k <= len(ids):
         raise ConfigError(f"k={k} folds of {len(ids)} participants: expected 3 to {len(ids)}.")
-    folds = np.array_split(np.random.default_rng(seed).permutation(len(ids)), k)
+    folds = np.array_split(np.array(_shuffled(ids, seed, strata), dtype=object), k)
     for i in range(k):
         rest = np.concatenate([fold for j, fold in enumerate(folds) if j not in (i, (i + 1) % k)])
-        yield Split(*(tuple(ids[p] for p in part) for part in (rest, folds[(i + 1) % k], folds[i])))
+        yield Split(*(tuple(part) for part in (rest, folds[(i + 1) % k], folds[i])))
 
 
-def leave_one_out(participants: Collection[str], seed: int = 0) -> Iterator[Split]:
+def leave_one_out(
+    participants: Collection[str], seed: int = 0, strata: Mapping[str, str] | None = None
+) -> Iterator[Split]:
     """One split a participant, who is tested on; see :func:`k_fold`."""
-    return k_fold(participants, len(set(participants)), seed)
+    return k_fold(participants, len(set(participants)), seed, strata)
 
 
 def hash_participants(participants: Collection[str], salt: str) -> list[str]:

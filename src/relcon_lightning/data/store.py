@@ -104,6 +104,21 @@ class CohortStore:
                 f"or set data.sampling_rate={self.sampling_rate:g}."
             )
 
+    def strata(self, attribute: str | None) -> dict[str, str] | None:
+        """Each participant's value of an attribute, to divide participants evenly by; None for None.
+
+        Raises:
+            DataError: No such column of ``participants.parquet``.
+        """
+        if attribute is None:
+            return None
+        if attribute not in self.participants.columns:
+            raise DataError(
+                f"{self.path}/participants.parquet has no column {attribute!r} to stratify by; it has "
+                f"{', '.join(map(str, self.participants.columns))}."
+            )
+        return dict(zip(self.participants["participant_id"], self.participants[attribute].astype(str), strict=True))
+
     def verify(self) -> None:
         """Compare the checksum of every file with the manifest.
 

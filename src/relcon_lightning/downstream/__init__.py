@@ -2,9 +2,11 @@
 
 from relcon_lightning.downstream.end_to_end import EndToEndProbe
 from relcon_lightning.downstream.evaluate import Evaluation, evaluate
-from relcon_lightning.downstream.probes import LinearProbe, LinearRegressionProbe, RandomForestProbe
+from relcon_lightning.downstream.probes import LinearProbe, LinearRegressionProbe, MlpProbe, RandomForestProbe
+from relcon_lightning.downstream.regress import evaluate_regression
 from relcon_lightning.downstream.report import print_report, write_report
 from relcon_lightning.downstream.systems import System
+from relcon_lightning.downstream.targets import TargetWindows, target_windows
 from relcon_lightning.downstream.windows import LabelledWindows, embed_windows, labelled_windows
 
 __all__ = [
@@ -13,11 +15,15 @@ __all__ = [
     "LabelledWindows",
     "LinearProbe",
     "LinearRegressionProbe",
+    "MlpProbe",
     "RandomForestProbe",
     "System",
+    "TargetWindows",
     "embed_windows",
     "evaluate",
+    "evaluate_regression",
     "labelled_windows",
     "print_report",
+    "target_windows",
     "write_report",
 ]

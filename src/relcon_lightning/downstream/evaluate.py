@@ -24,12 +24,15 @@ class Evaluation:
     """Results of a task.
 
     Attributes:
-        scores: Long table with columns system, level, metric, seed, value.
+        scores: Long table with columns system, level, metric, seed, value. A level is window or recording, of a
+            regression its target.
         predictions: Long table with columns system, level, seed, participant, recording, label and predicted, a row a
             window or recording that is tested.
         costs: For each system seconds and parameters.
         sizes: Participants, recordings and windows of training and validation (mean over folds) and of all that is
             tested.
+        classes: Of a classification, sorted.
+        units: Of the targets of a regression.
     """
 
     scores: pd.DataFrame
@@ -37,10 +40,11 @@ class Evaluation:
     costs: pd.DataFrame
     sizes: pd.DataFrame
     classes: list[str] = field(default_factory=list)
+    units: dict[str, str] = field(default_factory=dict)
 
 
 def evaluate(
-    systems: Sequence[System], windows: LabelledWindows, splits: Sequence[Split], seeds: Sequence[int]
+    systems: Sequence[System[Probe]], windows: LabelledWindows, splits: Sequence[Split], seeds: Sequence[int]
 ) -> Evaluation:
     """Fit each system's probe on training participants and score it on test participants.
 
@@ -57,10 +61,9 @@ def evaluate(
     Raises:
         DataError: A part of a split has no labelled windows, training has one class only, or somebody is tested twice.
     """
+    refuse_tested_twice(splits)
     folds = [_rows(windows, split) for split in splits]
     tested = np.concatenate([fold["test"] for fold in folds])
-    if len(np.unique(tested)) < len(tested):
-        raise DataError("A participant is in the test set of two splits; scored together, each may be tested once.")
     test, classes = windows.take(tested), sorted(set(windows.label.tolist()))
     predictions: list[pd.DataFrame] = []
     scores, costs = [], []
@@ -83,6 +86,18 @@ def evaluate(
         _sizes(windows, folds),
         classes,
     )
+
+
+def refuse_tested_twice(splits: Sequence[Split]) -> None:
+    """Folds are scored together, which makes sense if everybody is tested once.
+
+    Raises:
+        DataError: Names who is in the test set of two splits.
+    """
+    tested = [name for split in splits for name in split.test]
+    twice = sorted({name for name in tested if tested.count(name) > 1})
+    if twice:
+        raise DataError(f"{', '.join(twice)} are in the test set of two splits; scored together, each may be in one.")
 
 
 def _rows(windows: LabelledWindows, split: Split) -> dict[str, np.ndarray]:

@@ -10,6 +10,15 @@ import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassCohenKappa, MulticlassF1Score
 
 CLASSIFICATION = {"f1": "macro F1", "kappa": "Cohen's kappa", "accuracy": "accuracy", "auc": "macro AUC"}
+REGRESSION = {
+    "mse": "MSE",
+    "sdse": "SDSE",
+    "mae": "MAE",
+    "sdae": "SDAE",
+    "r": "Pearson r",
+    "window_mae": "MAE of windows",
+    "window_r": "r of windows",
+}
 
 
 def classification_metrics(
@@ -77,12 +86,15 @@ def regression_metrics(target: np.ndarray, predicted: np.ndarray, participant: n
         participant: ``(N,)`` ids.
 
     Returns:
-        ``mse``, ``sdse``, ``mae``, ``sdae`` and ``r``, which is NaN where all participants have one value.
+        ``mse``, ``sdse``, ``mae``, ``sdae`` and ``r``, which is NaN where all participants have one value. Beside them
+        ``window_mae`` and ``window_r`` of single windows, which say more where there are few participants.
     """
-    means = pd.DataFrame({"target": target, "predicted": predicted}).groupby(participant).mean()
+    windows = pd.DataFrame({"target": target, "predicted": predicted})
+    means = windows.groupby(participant).mean()
     error = (means["predicted"] - means["target"]).to_numpy()
     with np.errstate(invalid="ignore", divide="ignore"):
         r = float(means["target"].corr(means["predicted"]))
+        window_r = float(windows["target"].corr(windows["predicted"]))
     squared, absolute = error**2, np.abs(error)
     return {
         "mse": float(squared.mean()),
@@ -90,6 +102,8 @@ def regression_metrics(target: np.ndarray, predicted: np.ndarray, participant: n
         "mae": float(absolute.mean()),
         "sdae": float(absolute.std()),
         "r": r,
+        "window_mae": float(np.abs(windows["predicted"] - windows["target"]).mean()),
+        "window_r": window_r,
     }
 
 

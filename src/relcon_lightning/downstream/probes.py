@@ -4,18 +4,52 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import f1_score
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 
-class LinearProbe:
+class _ChosenProbe:
+    """A classifier of standardised features for each of several settings; validation participants choose.
+
+    Args:
+        settings: To try, the more regularised of two being the smaller number.
+    """
+
+    def __init__(self, settings: Sequence[float]) -> None:
+        self.settings = tuple(float(value) for value in settings)
+
+    def fit(self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0) -> Self:
+        """Fit one model a setting on ``(N, F)`` and keep the one with the best macro F1 on the validation windows."""
+        # The matrices are small: more threads only wait for each other.
+        with warnings.catch_warnings(), threadpool_limits(1):
+            warnings.simplefilter("ignore", ConvergenceWarning)  # without regularisation the optimum can be at infinity
+            fitted = {c: make_pipeline(StandardScaler(), self._model(c, seed)).fit(x, label) for c in self.settings}
+        scores = {c: f1_score(label_val, m.predict(x_val), average="macro") for c, m in fitted.items()}
+        self.chosen = max(scores, key=lambda c: (scores[c], -c))
+        self.classes: list[str] = [str(name) for name in fitted[self.chosen].classes_]
+        self._best: Pipeline = fitted[self.chosen]
+        return self
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """``(N, C)`` probabilities, columns in the order of ``classes``."""
+        return np.asarray(self._best.predict_proba(x))
+
+    def _model(self, setting: float, seed: int) -> ClassifierMixin:
+        raise NotImplementedError
+
+
+class LinearProbe(_ChosenProbe):
     """Logistic regression on standardised features, its regularisation chosen on the validation participants.
 
     Args:
@@ -26,50 +60,78 @@ class LinearProbe:
     def __init__(
         self, inverse_strengths: Sequence[float] = (np.inf, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5), max_iter: int = 300
     ) -> None:
-        self.inverse_strengths, self.max_iter = tuple(float(c) for c in inverse_strengths), max_iter
+        super().__init__(inverse_strengths)
+        self.max_iter = max_iter
 
-    def fit(
-        self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0
-    ) -> LinearProbe:
-        """Fit one model a strength on ``(N, F)`` and keep the one with the best macro F1 on the validation windows."""
-        # The matrices are small: more threads only wait for each other.
-        with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # without regularisation the optimum can be at infinity
-            fitted = {c: self._model(c).fit(x, label) for c in self.inverse_strengths}
-        scores = {c: f1_score(label_val, m.predict(x_val), average="macro") for c, m in fitted.items()}
-        self.chosen = max(scores, key=lambda c: (scores[c], -c))
-        self.classes: list[str] = [str(name) for name in fitted[self.chosen].classes_]
-        self._best = fitted[self.chosen]
-        return self
-
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """``(N, C)`` probabilities, columns in the order of ``classes``."""
-        return np.asarray(self._best.predict_proba(x))
-
-    def _model(self, c: float) -> Pipeline:
-        return make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=self.max_iter))
+    def _model(self, setting: float, seed: int) -> ClassifierMixin:
+        return LogisticRegression(C=setting, max_iter=self.max_iter)
 
 
-class LinearRegressionProbe:
-    """Least squares on standardised features, for numeric targets (paper, Table 1).
+class MlpProbe(_ChosenProbe):
+    """One hidden layer on standardised features (paper, Table 3), weight decay chosen on the validation participants.
 
-    Nothing is chosen, so the validation participants and the seed are not used.
+    Args:
+        hidden: Units.
+        inverse_decays: 1 / alpha of :class:`sklearn.neural_network.MLPClassifier`, to try.
+        max_iter: Passes over the training windows at most.
     """
 
-    def fit(
-        self, x: np.ndarray, target: np.ndarray, x_val: np.ndarray, target_val: np.ndarray, seed: int = 0
-    ) -> LinearRegressionProbe:
-        """Fit on ``(N, F)`` and targets ``(N,)``."""
-        self._model = make_pipeline(StandardScaler(), LinearRegression()).fit(x, target)
+    def __init__(
+        self, hidden: int = 512, inverse_decays: Sequence[float] = (1e4, 1e2, 1.0), max_iter: int = 100
+    ) -> None:
+        super().__init__(inverse_decays)
+        self.hidden, self.max_iter = hidden, max_iter
+
+    def _model(self, setting: float, seed: int) -> ClassifierMixin:
+        return MLPClassifier((self.hidden,), alpha=1 / setting, max_iter=self.max_iter, random_state=seed)
+
+
+class _Regression:
+    """Of numeric targets. Nothing is chosen, so the validation participants are not used."""
+
+    def fit(self, x: np.ndarray, target: np.ndarray, x_val: np.ndarray, target_val: np.ndarray, seed: int = 0) -> Self:
+        """Fit on ``(N, ...)`` and targets ``(N,)``."""
+        self._fitted = self._model(seed).fit(x, target)
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """``(N,)`` predicted targets."""
-        return np.asarray(self._model.predict(x))
+        return np.asarray(self._fitted.predict(x))
+
+    def _model(self, seed: int) -> RegressorMixin | Pipeline:
+        raise NotImplementedError
+
+
+class LinearRegressionProbe(_Regression):
+    """Least squares on standardised features (paper, Table 1)."""
+
+    def _model(self, seed: int) -> Pipeline:
+        return make_pipeline(StandardScaler(), LinearRegression())
+
+
+class RandomForestRegressionProbe(_Regression):
+    """A random forest that predicts numbers.
+
+    Args:
+        n_estimators: Trees.
+    """
+
+    def __init__(self, n_estimators: int = 300) -> None:
+        self.n_estimators = n_estimators
+
+    def _model(self, seed: int) -> RegressorMixin:
+        return RandomForestRegressor(self.n_estimators, random_state=seed, n_jobs=-1)
+
+
+class TrainingMean(_Regression):
+    """The mean of the training targets whatever the features: what every regression has to beat."""
+
+    def _model(self, seed: int) -> RegressorMixin:
+        return DummyRegressor()
 
 
 class RandomForestProbe:
-    """A random forest; nothing is chosen, so the validation participants are not used.
+    """A random forest that classifies; nothing is chosen, so the validation participants are not used.
 
     Args:
         n_estimators: Trees.

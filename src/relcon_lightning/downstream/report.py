@@ -15,7 +15,7 @@ from rich.table import Table
 
 from relcon_lightning.downstream import plots
 from relcon_lightning.downstream.evaluate import Evaluation
-from relcon_lightning.downstream.metrics import CLASSIFICATION
+from relcon_lightning.downstream.metrics import CLASSIFICATION, REGRESSION
 from relcon_lightning.downstream.statistics import comparison_table
 
 NOTE = (
@@ -24,6 +24,7 @@ NOTE = (
     "other people would change. The intervals do: a bootstrap over participants, the same draws for both systems of a "
     "difference. A difference whose interval includes 0 is no difference."
 )
+_PAGE_ONLY = ("mse", "sdse", "sdae")  # too much for the width of a terminal
 LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
 
 
@@ -32,7 +33,7 @@ def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
     chosen = scores[scores["level"] == level].groupby(["system", "metric"], sort=False)["value"]
     mean, std = chosen.mean().unstack(sort=False), chosen.std(ddof=0).unstack(sort=False)
     table = mean.map("{:.3f}".format) + " ± " + std.map("{:.3f}".format)
-    return table.rename(columns=CLASSIFICATION)
+    return table.rename(columns=CLASSIFICATION | REGRESSION)
 
 
 def print_report(evaluation: Evaluation, title: str, console: Console | None = None) -> None:
@@ -41,6 +42,7 @@ def print_report(evaluation: Evaluation, title: str, console: Console | None = N
     for heading, scores in result_tables(evaluation).items():
         table = Table(title=f"{title}: {heading}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
         table.add_column("system")  # this one gives way on a narrow terminal: a number cut short is no number
+        scores = scores.drop(columns=[REGRESSION[name] for name in _PAGE_ONLY], errors="ignore")
         for name in scores.columns:
             table.add_column(str(name), justify="right", no_wrap=True)
         for system, row in scores.iterrows():
@@ -50,12 +52,17 @@ def print_report(evaluation: Evaluation, title: str, console: Console | None = N
 
 def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     """Heading to table: at each level the metrics, and how sure the comparison is."""
+    targets = {name: f"{_words(name)}, {unit}" for name, unit in evaluation.units.items()}
     tables = {}
-    for level, heading in LEVELS.items():
+    for level, heading in (targets or LEVELS).items():
         tables[heading] = score_table(evaluation.scores, level)
         of_level = evaluation.predictions[evaluation.predictions["level"] == level]
-        tables[f"{level.capitalize()} level, compared"] = comparison_table(of_level)
+        tables[f"{_words(level)}{'' if targets else ' level'}, compared"] = comparison_table(of_level)
     return tables
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object], folder: str | Path) -> Path:
@@ -92,14 +99,16 @@ def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object]
 
 def _figures(evaluation: Evaluation) -> dict[str, tuple[str, bytes]]:
     """File name to caption and PNG."""
+    first = evaluation.predictions.iloc[0]
+    shown = evaluation.predictions.query("system == @first.system and seed == @first.seed")
+    if evaluation.units:
+        return _regression_figures(evaluation, shown, first.system)
     figures = {
         "f1": (
             "Macro F1, mean and standard deviation over seeds",
             plots.score_bars(evaluation.scores, "f1", "macro F1"),
         )
     }
-    first = evaluation.predictions.iloc[0]
-    shown = evaluation.predictions.query("system == @first.system and seed == @first.seed")
     for level, items in shown.groupby("level"):
         picture = plots.confusion(
             items["label"].to_numpy(),
@@ -108,6 +117,19 @@ def _figures(evaluation: Evaluation) -> dict[str, tuple[str, bytes]]:
             f"{first.system}, {level} level",
         )
         figures[f"confusion_{level}"] = (f"Confusion of {first.system}, {level} level, first seed", picture)
+    return figures
+
+
+def _regression_figures(evaluation: Evaluation, shown: pd.DataFrame, system: str) -> dict[str, tuple[str, bytes]]:
+    figures = {}
+    for target, unit in evaluation.units.items():
+        scores = evaluation.scores[evaluation.scores["level"] == target]
+        caption = f"{_words(target)}: mean absolute error, mean and standard deviation over seeds"
+        figures[f"mae_{target}"] = (caption, plots.score_bars(scores, "mae", f"MAE, {unit}"))
+        items = shown[shown["level"] == target]
+        true, predicted, participant = (items[name].to_numpy() for name in ("label", "predicted", "participant"))
+        picture = plots.scatter(true, predicted, participant, unit, f"{_words(target)}, {system}")
+        figures[f"scatter_{target}"] = (f"{_words(target)} of {system}, first seed", picture)
     return figures
 
 

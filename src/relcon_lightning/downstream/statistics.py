@@ -44,9 +44,7 @@ def bootstrap_f1(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -
         Columns systems in the order they come, index 0 for the participants as they are, 1 to ``draws`` for the draws.
     """
     people, classes = predictions["participant"].unique(), np.unique(predictions[["label", "predicted"]])
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), size=draws)
-    weights = np.vstack([np.ones(len(people), dtype=int), drawn])
+    weights = _weights(len(people), draws, seed)
     columns = {}
     for system, of_system in predictions.groupby("system", sort=False):
         seeds = [
@@ -55,6 +53,27 @@ def bootstrap_f1(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -
         ]
         columns[system] = np.mean(seeds, axis=0)
     return pd.DataFrame(columns)
+
+
+def bootstrap_mae(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
+    """Mean absolute error of participants' averages, as :func:`bootstrap_f1` gives macro F1.
+
+    Args:
+        predictions: Columns system, seed, participant, label and predicted, the last two numbers.
+        draws: Of as many participants as there are, with replacement.
+        seed: Of the draws.
+    """
+    means = predictions.groupby(["system", "seed", "participant"], sort=False)[["label", "predicted"]].mean()
+    errors = (means["predicted"] - means["label"]).abs().unstack("participant")
+    weights = _weights(errors.shape[1], draws, seed)
+    drawn = pd.DataFrame(weights @ errors.to_numpy().T / weights.sum(1, keepdims=True), columns=errors.index)
+    return drawn.T.groupby("system", sort=False).mean().T
+
+
+def _weights(people: int, draws: int, seed: int) -> np.ndarray:
+    """``(1 + draws, people)``: how often each is drawn; the first row has everybody once."""
+    drawn = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), size=draws)
+    return np.vstack([np.ones(people, dtype=int), drawn])
 
 
 def interval(draws: pd.Series) -> Interval:
@@ -81,26 +100,29 @@ def _confusions(part: pd.DataFrame, people: np.ndarray, classes: np.ndarray) -> 
 
 
 def comparison_table(predictions: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
-    """Rows systems; macro F1 with its interval, the difference of the first system to each, and what follows.
+    """Rows systems; a metric with its interval, the difference of the first system to each, and what follows.
+
+    The metric is macro F1 of classes, and the mean absolute error of numbers.
 
     Args:
-        predictions: As for :func:`bootstrap_f1`.
+        predictions: As for :func:`bootstrap_f1` or :func:`bootstrap_mae`; of one level.
         draws: Of the bootstrap.
     """
-    drawn = bootstrap_f1(predictions, draws)
+    numeric = all(isinstance(value, float) for value in predictions["label"])
+    drawn = bootstrap_mae(predictions, draws) if numeric else bootstrap_f1(predictions, draws)
     enough = predictions["participant"].nunique() >= FEWEST
     first = drawn.columns[0]
     rows = []
     for system in drawn:
         difference = interval(drawn[first] - drawn[system])
         own = system == first
-        verdict = "" if own else _verdict(difference) if enough else "too few people"
+        verdict = "" if own else _verdict(difference, numeric) if enough else "too few people"
         rows.append((str(interval(drawn[system])), "" if own else str(difference), verdict))
-    names = ["macro F1 [95 %]", f"{first} minus it", f"{first} is"]
+    names = [f"{'MAE' if numeric else 'macro F1'} [95 %]", f"{first} minus it", f"{first} is"]
     return pd.DataFrame(rows, index=drawn.columns, columns=names)
 
 
-def _verdict(difference: Interval) -> str:
+def _verdict(difference: Interval, less_is_better: bool) -> str:
     if not difference.excludes_zero:
         return "not clearly other"
-    return "better" if difference.value > 0 else "worse"
+    return "better" if (difference.value > 0) != less_is_better else "worse"

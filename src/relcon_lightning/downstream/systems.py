@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from torch import nn
 
 from relcon_lightning.downstream.end_to_end import EndToEndProbe, Nets
 from relcon_lightning.downstream.features import handcrafted_features
-from relcon_lightning.downstream.probes import RandomForestProbe
+from relcon_lightning.downstream.probes import RandomForestProbe, RandomForestRegressionProbe, TrainingMean
 from relcon_lightning.downstream.windows import embed_windows, estimate_normalisation
 
 RANDOM = "random encoder"
 NORMALISED = "random, normalised"
 HANDCRAFTED = "hand-crafted + forest"
+MEAN = "training mean"
 
 
 class Probe(Protocol):
@@ -34,8 +35,25 @@ class Probe(Protocol):
         ...
 
 
+class RegressionProbe(Protocol):
+    """A regression on features."""
+
+    def fit(
+        self, x: np.ndarray, target: np.ndarray, x_val: np.ndarray, target_val: np.ndarray, seed: int = 0
+    ) -> RegressionProbe:
+        """Fit on features ``(N, ...)`` and targets ``(N,)``; the validation ones may be used to choose."""
+        ...
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """``(N,)``."""
+        ...
+
+
+P = TypeVar("P", bound=Probe | RegressionProbe)
+
+
 @dataclass(frozen=True)
-class System:
+class System(Generic[P]):
     """A way to features, and the probe that judges them; both may depend on the seed.
 
     Attributes:
@@ -48,12 +66,12 @@ class System:
 
     name: str
     features: Callable[[int, np.ndarray], np.ndarray]
-    probe: Callable[[], Probe]
+    probe: Callable[[], P]
     parameters: int = 0
     seeded: bool = False
 
 
-def frozen(name: str, encoders: Nets, probe: Callable[[], Probe], seeded: bool = True) -> System:
+def frozen(name: str, encoders: Nets, probe: Callable[[], P], seeded: bool = True) -> System[P]:
     """Encoders as they are, under a probe on their embeddings."""
 
     def features(seed: int, signal: np.ndarray) -> np.ndarray:
@@ -62,7 +80,7 @@ def frozen(name: str, encoders: Nets, probe: Callable[[], Probe], seeded: bool =
     return System(name, features, probe, _parameters(encoders(0)), seeded)
 
 
-def normalised(name: str, encoders: Nets, probe: Callable[[], Probe]) -> System:
+def normalised(name: str, encoders: Nets, probe: Callable[[], P]) -> System[P]:
     """Encoders whose batch normalisation gets the statistics of the task's windows: a stricter floor for random ones.
 
     Training sets these statistics besides learning weights, and they alone improve a random encoder; what is better
@@ -77,14 +95,24 @@ def normalised(name: str, encoders: Nets, probe: Callable[[], Probe]) -> System:
     return System(name, features, probe, _parameters(encoders(0)), seeded=True)
 
 
-def end_to_end(name: str, nets: Nets, training: Callable[[Nets], EndToEndProbe]) -> System:
+def end_to_end(name: str, nets: Nets, training: Callable[[Nets], EndToEndProbe]) -> System[Probe]:
     """Nets that are trained on the task's labels; their features are the windows themselves."""
     return System(name, lambda _, x: x, partial(training, nets), _parameters(nets(0)))
 
 
-def handcrafted(sampling_rate: float) -> System:
+def handcrafted(sampling_rate: float) -> System[Probe]:
     """Floor: no learning of features at all."""
     return System(HANDCRAFTED, lambda _, x: handcrafted_features(x, sampling_rate), RandomForestProbe)
+
+
+def handcrafted_regression(sampling_rate: float) -> System[RegressionProbe]:
+    """The same floor of a regression."""
+    return System(HANDCRAFTED, lambda _, x: handcrafted_features(x, sampling_rate), RandomForestRegressionProbe)
+
+
+def training_mean() -> System[RegressionProbe]:
+    """Floor of a regression: one number for all."""
+    return System(MEAN, lambda _, x: np.zeros((len(x), 1)), TrainingMean)
 
 
 def _parameters(net: nn.Module) -> int:

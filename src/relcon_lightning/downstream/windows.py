@@ -45,7 +45,11 @@ class LabelledWindows:
 
 
 def labelled_windows(
-    store: CohortStore, window: int, stride: int, participants: Collection[str] | None = None
+    store: CohortStore,
+    window: int,
+    stride: int,
+    participants: Collection[str] | None = None,
+    classes: Collection[str] | None = None,
 ) -> LabelledWindows:
     """All windows that lie wholly inside one labelled segment.
 
@@ -54,13 +58,22 @@ def labelled_windows(
         window: Samples of a window.
         stride: Samples from one window to the next.
         participants: Ids to take; all if None.
+        classes: Labels to take; all if None.
 
     Raises:
-        DataError: The cohort has no labels, or no labelled segment is as long as a window.
+        DataError: The cohort has no labels, none of one of the classes, or no labelled segment as long as a window.
     """
     segments = store.segments.dropna(subset=["label"]).merge(
         store.recordings[["recording_id", "participant_id", "n_samples"]].reset_index(names="row"), on="recording_id"
     )
+    if classes is not None:
+        unknown = sorted(set(classes) - set(segments["label"]))
+        if unknown:
+            raise DataError(
+                f"{store.path} has no segment labelled {', '.join(unknown)}; task.classes can name "
+                f"{', '.join(sorted(set(segments['label']))) or 'none'}."
+            )
+        segments = segments[segments["label"].isin(list(classes))]
     if participants is not None:
         segments = segments[segments["participant_id"].isin(list(participants))]
     if segments.empty:

@@ -1,0 +1,119 @@
+"""Judging encoders by regression: a probe on frozen features predicts a number a window (paper, Table 1)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from relcon_lightning.data.splits import Split
+from relcon_lightning.downstream.evaluate import Evaluation, refuse_tested_twice
+from relcon_lightning.downstream.metrics import regression_metrics
+from relcon_lightning.downstream.systems import RegressionProbe, System
+from relcon_lightning.downstream.targets import TargetWindows
+from relcon_lightning.errors import DataError
+
+
+def evaluate_regression(
+    systems: Sequence[System[RegressionProbe]],
+    windows: TargetWindows,
+    splits: Sequence[Split],
+    seeds: Sequence[int],
+    units: Mapping[str, str],
+) -> Evaluation:
+    """Fit each system's probe to each target on training participants and score it on test participants.
+
+    Windows without a target are left out where that target is concerned. Of several splits the predictions for all
+    test participants are scored together. A seed draws what a system draws, and a bootstrap of the training windows.
+
+    Args:
+        systems: With probes that predict numbers.
+        windows: Of all participants of the splits.
+        splits: By participant; nobody is tested twice.
+        seeds: One repetition each.
+        units: Of each target of the windows.
+
+    Returns:
+        With a level a target.
+
+    Raises:
+        DataError: Training or test participants lack a target, or somebody is tested twice.
+    """
+    refuse_tested_twice(splits)
+    folds = {
+        name: [_rows(windows, k, split) for split in splits if _has(windows, k, split.test)]
+        for k, name in enumerate(windows.names)
+    }
+    for name, of_target in folds.items():
+        if not of_target:
+            raise DataError(f"No test participant has windows with {name}.")
+    scores, predictions, costs = [], [], []
+    for system in systems:
+        begin = time.perf_counter()
+        for seed in seeds:
+            if seed == seeds[0] or system.seeded:
+                features = system.features(seed, windows.signal)
+            for k, name in enumerate(windows.names):
+                tested = np.concatenate([test for _, _, test in folds[name]])
+                target, participant = windows.targets[:, k], windows.participant[tested]
+                guess = np.concatenate([_predict(system, features, target, rows, seed) for rows in folds[name]])
+                metrics = regression_metrics(target[tested], guess, participant)
+                scores += [(system.name, name, metric, seed, value) for metric, value in metrics.items()]
+                columns = {"participant": participant, "recording": windows.recording[tested]}
+                values = {"label": target[tested], "predicted": guess}
+                predictions.append(
+                    pd.DataFrame({"system": system.name, "level": name, "seed": seed, **columns, **values})
+                )
+        costs.append((system.name, system.parameters, (time.perf_counter() - begin) / len(seeds)))
+    return Evaluation(
+        pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
+        pd.concat(predictions, ignore_index=True),
+        pd.DataFrame(costs, columns=["system", "parameters", "seconds"]),
+        _sizes(windows, splits),
+        units=dict(units),
+    )
+
+
+def _has(windows: TargetWindows, target: int, participants: Sequence[str]) -> bool:
+    return bool((np.isin(windows.participant, participants) & np.isfinite(windows.targets[:, target])).any())
+
+
+def _rows(windows: TargetWindows, target: int, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of training, validation and test windows that have a target."""
+    known = np.isfinite(windows.targets[:, target])
+    train, validation, test = (
+        np.flatnonzero(known & np.isin(windows.participant, part))
+        for part in (split.train, split.validation, split.test)
+    )
+    if len(train) < 2:
+        raise DataError(
+            f"The training participants {split.train} have {len(train)} windows with {windows.names[target]}; "
+            "a regression needs two or more: give another split."
+        )
+    return train, validation, test
+
+
+def _predict(
+    system: System[RegressionProbe],
+    x: np.ndarray,
+    target: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+    seed: int,
+) -> np.ndarray:
+    train, validation, test = rows
+    drawn = np.random.default_rng(seed).choice(train, len(train))
+    probe = system.probe().fit(x[drawn], target[drawn], x[validation], target[validation], seed)
+    return np.asarray(probe.predict(x[test]))
+
+
+def _sizes(windows: TargetWindows, splits: Sequence[Split]) -> pd.DataFrame:
+    """Participants, recordings and windows of training (mean over folds) and of all that is tested."""
+    counts = {}
+    for part in ("train", "test"):
+        of = [np.isin(windows.participant, getattr(split, part)) for split in splits]
+        columns = (windows.participant, windows.recording)
+        totals = np.array([[*(len(np.unique(column[rows])) for column in columns), rows.sum()] for rows in of])
+        counts[part] = totals.sum(0) if part == "test" else totals.mean(0).round().astype(int)
+    return pd.DataFrame(counts, index=["participants", "recordings", "windows"]).T

@@ -1,0 +1,114 @@
+"""Windows with numbers to regress, such as the stride velocity of the strides in each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from relcon_lightning.data.store import CohortStore
+from relcon_lightning.errors import DataError
+
+_JOINT_S = 1e-6  # stretches that are no further apart are one, and what shares no more with a window is outside it
+
+
+@dataclass(frozen=True)
+class TargetWindows:
+    """Windows and the numbers that belong to each.
+
+    Attributes:
+        signal: ``(N, 3, T)`` float32 in g.
+        targets: ``(N, K)``; NaN where a target was not measured.
+        names: Of the K targets.
+        participant: ``(N,)`` ids.
+        recording: ``(N,)`` ids.
+    """
+
+    signal: np.ndarray
+    targets: np.ndarray
+    names: tuple[str, ...]
+    participant: np.ndarray
+    recording: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+def target_windows(
+    store: CohortStore,
+    window: int,
+    stride: int,
+    targets: Sequence[str],
+    participants: Collection[str] | None = None,
+) -> TargetWindows:
+    """All windows that lie in a stretch covered by segments with a target, such as the strides of a walking bout.
+
+    A window's target is the mean over the segments that overlap it, weighted by the time they share with it. The
+    strides of the two feet overlap each other; each counts.
+
+    Args:
+        store: Cohort with targets in its segments.
+        window: Samples of a window.
+        stride: Samples from one window to the next, from the start of each stretch.
+        targets: Columns of ``segments.parquet``.
+        participants: Ids to take; all if None.
+
+    Raises:
+        DataError: A target is no column of the segments, nobody has it, or no stretch is as long as a window.
+    """
+    for name in targets:
+        if name not in store.segments.columns:
+            known = sorted(set(store.segments.columns) - {"recording_id", "start_s", "end_s", "label"})
+            raise DataError(f"{store.path} has no target {name!r} in segments.parquet; it has {known or 'none'}.")
+    segments = store.segments.dropna(subset=list(targets), how="all").merge(
+        store.recordings[["recording_id", "participant_id", "n_samples"]].reset_index(names="row"), on="recording_id"
+    )
+    if participants is not None:
+        segments = segments[segments["participant_id"].isin(list(participants))]
+    rate = store.sampling_rate
+    pieces = [
+        (bout, starts)
+        for _, of_recording in segments.groupby("row", sort=True)
+        for bout in _bouts(of_recording)
+        if len(starts := _starts(bout, window, stride, rate))
+    ]
+    if not pieces:
+        raise DataError(
+            f"No stretch of {store.path} with {', '.join(targets)} is as long as a window of {window / rate:g} s."
+        )
+    values = [_means(bout, starts / rate, window / rate, targets) for bout, starts in pieces]
+    counts = [len(starts) for _, starts in pieces]
+    first = pd.DataFrame([bout.iloc[0] for bout, _ in pieces])
+    rows, people, recordings = (
+        np.repeat(first[name].to_numpy(), counts) for name in ("row", "participant_id", "recording_id")
+    )
+    signal = store.gather(rows.astype(np.int64), np.concatenate([starts for _, starts in pieces]), window)
+    return TargetWindows(signal, np.concatenate(values), tuple(targets), people.astype(str), recordings.astype(str))
+
+
+def _bouts(segments: pd.DataFrame) -> list[pd.DataFrame]:
+    """The segments of a recording, parted where none covers the time."""
+    segments = segments.sort_values("start_s", kind="stable")
+    reach = segments["end_s"].astype(float).cummax().shift(fill_value=-np.inf)
+    return [bout for _, bout in segments.groupby((segments["start_s"] > reach + _JOINT_S).cumsum())]
+
+
+def _starts(bout: pd.DataFrame, window: int, stride: int, rate: float) -> np.ndarray:
+    """First samples of the windows inside a bout."""
+    first = int(np.ceil(bout["start_s"].min() * rate - 1e-6))
+    end = min(int(np.floor(bout["end_s"].max() * rate + 1e-6)), int(bout["n_samples"].iloc[0]))
+    return np.arange(first, end - window + 1, stride, dtype=np.int64)
+
+
+def _means(bout: pd.DataFrame, starts_s: np.ndarray, length_s: float, targets: Sequence[str]) -> np.ndarray:
+    """``(windows, K)``: of the segments that overlap each window, weighted by the overlap; NaN without any."""
+    begin, end = bout["start_s"].to_numpy(), bout["end_s"].to_numpy()
+    shared = np.minimum(starts_s[:, None] + length_s, end) - np.maximum(starts_s[:, None], begin)
+    weight = np.where(shared > _JOINT_S, shared, 0.0)
+    values = bout[list(targets)].to_numpy(dtype=float)
+    known = np.isfinite(values)
+    total = weight @ known
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(total > 0, weight @ np.where(known, values, 0.0) / total, np.nan)
