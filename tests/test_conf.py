@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import get_method, instantiate
+from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from relcon_lightning.cli.app import config_folder
@@ -127,3 +127,13 @@ def test_the_other_commands_compose(entry):
     overrides = ["checkpoint=x"] if entry == "eval" else []
     config = composed(*overrides, name=entry)
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in GROUPS["data"] if "archive:" in (CONF / "data" / f"{name}.yaml").read_text()]
+)
+def test_the_licence_that_is_shown_before_a_download_is_the_one_that_the_store_keeps(name):
+    config = composed(f"data={name}", name="prepare").data
+    source = Path(get_class(config.source._target_).__init__.__code__.co_filename).read_text()
+    assert f'licence="{config.archive.licence}' in source
+    assert config.archive.url.startswith("https://")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from relcon_lightning.cli.app import command
+from relcon_lightning.data.download import download
+from relcon_lightning.data.manifest import MANIFEST
 from relcon_lightning.data.prepare import prepare
+from relcon_lightning.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -16,12 +20,31 @@ log = logging.getLogger(__name__)
 @command("prepare")
 def main(config: DictConfig) -> None:
     """Write the store of ``data=...`` below ``data.root``, unless it is there already."""
+    archive = config.data.get("archive")
+    if archive is not None and config.data.raw_dir is None and not (Path(store(config)) / MANIFEST).exists():
+        config.data.raw_dir = _fetch(config, archive)
     prepare(
         instantiate(config.data.source),
-        config.data.datamodule.store,
+        store(config),
         sampling_rate=config.data.sampling_rate,
         overwrite=config.overwrite,
     )
+
+
+def store(config: DictConfig) -> str:
+    """Where the store of a configuration is."""
+    return str(config.data.datamodule.store)
+
+
+def _fetch(config: DictConfig, archive: DictConfig) -> str:
+    if not config.download:
+        raise ConfigError(
+            f"data.raw_dir must name the original files of {config.data.name}, or fetch them with download=true: "
+            f"{archive.size} from {archive.url} ({archive.licence})."
+        )
+    folder = Path(config.data.root) / "raw" / config.data.name
+    log.info("Fetching %s (%s, %s) to %s", archive.url, archive.size, archive.licence, folder)
+    return str(download(archive.url, folder, archive.file, archive.sha256))
 
 
 if __name__ == "__main__":
