@@ -211,6 +211,18 @@ def test_help_shows_examples_and_choices():
         assert "watch" in output
 
 
+def test_a_cohort_can_be_looked_at_before_training(folder):
+    output = run(folder, "relcon-inspect")
+    page = folder / "reports" / "watch" / "cohort" / "cohort.html"
+    assert "reports/watch/cohort/cohort.html" in output.splitlines()[-1]
+    for text in (output, page.read_text()):
+        assert "Participants" in text
+        assert "10" in text
+        assert "Norm at rest" in text
+    assert "data:image/png;base64," in page.read_text()
+    assert "no cohort store at data/wisdm" in run(folder, "relcon-inspect", "data=wisdm", code=2).replace("\n", " ")
+
+
 SIMULATED = ["data=simulated", "data.source.participants=6", "data.source.minutes=0.2", "data.source.laps=2"]
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,6 +14,7 @@ from relcon_lightning.downstream import plots
 from relcon_lightning.downstream.evaluate import Evaluation
 from relcon_lightning.downstream.metrics import CLASSIFICATION, REGRESSION
 from relcon_lightning.downstream.statistics import comparison_table
+from relcon_lightning.page import write_page
 
 NOTE = (
     "± is the standard deviation over seeds, which draw random weights (of a method with several checkpoints: the "
@@ -88,13 +86,7 @@ def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object]
     evaluation.scores.to_parquet(folder / "scores.parquet", index=False)
     evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
     (folder / "report.md").write_text(_markdown(title, facts, tables, figures), encoding="utf-8")
-    template = jinja2.Environment(autoescape=True).from_string(
-        files("relcon_lightning.downstream").joinpath("report.html.j2").read_text("utf-8")
-    )
-    images = {caption: base64.b64encode(png).decode() for caption, png in figures.values()}
-    page = template.render(title=title, facts=facts, tables=tables, note=NOTE, images=images)
-    (folder / "report.html").write_text(page, encoding="utf-8")
-    return folder / "report.html"
+    return write_page(folder / "report.html", title, facts, tables, dict(figures.values()), NOTE)
 
 
 def _figures(evaluation: Evaluation) -> dict[str, tuple[str, bytes]]:

@@ -1,0 +1,60 @@
+"""The picture of a cohort: hours by participant and label, the norm at rest, and some seconds of recordings."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from relcon_lightning.data.inspect import Inspection
+
+_BLUE, _RED = "#1b6ca8", "#c8553d"
+_MOST_LABELS = 20
+
+
+def overview(found: Inspection, rate: float) -> bytes:
+    """PNG of an :class:`~relcon_lightning.data.inspect.Inspection` of a cohort at ``rate`` Hz."""
+    labels = found.labels.head(_MOST_LABELS)
+    figure = Figure(figsize=(10, 3.2 + max(2.4, 0.2 * len(labels)) + 1.1 * len(found.examples)), layout="constrained")
+    heights = [max(3.2, 0.28 * len(labels)), 1.3 * len(found.examples)]
+    top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=heights))
+    left, middle, right = top.subplots(1, 3)
+    _hours(left, found)
+    _labels(middle, found)
+    _rest(right, found)
+    for axes in (left, middle, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    panels = np.atleast_1d(bottom.subplots(len(found.examples), 1, sharex=True))
+    for axes, (name, signal) in zip(panels, found.examples.items(), strict=True):
+        for line, axis in zip(signal, "xyz", strict=True):
+            axes.plot(np.arange(signal.shape[1]) / rate, line, linewidth=0.8, label=axis)
+        axes.set_title(name, fontsize=8, loc="left")
+        axes.set_ylabel("g")
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel("s")
+    panels[0].legend(ncols=3, frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.95))
+    buffer = BytesIO()
+    FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _hours(axes: Axes, found: Inspection) -> None:
+    axes.hist(found.hours, bins=min(30, max(5, len(found.hours) // 2)), color=_BLUE)
+    axes.set(xlabel="hours", ylabel="participants", title="Hours by participant")
+
+
+def _labels(axes: Axes, found: Inspection) -> None:
+    shown = found.labels.head(_MOST_LABELS)[::-1]
+    axes.barh(shown.index.astype(str), shown["hours"], color=_BLUE)
+    axes.tick_params(axis="y", labelsize=7)
+    more = len(found.labels) - len(shown)
+    axes.set(xlabel="hours", title=f"Labels{f' ({more} more)' if more else ''}" if len(shown) else "No labels")
+
+
+def _rest(axes: Axes, found: Inspection) -> None:
+    axes.hist(found.still_norm, bins=40, color=_BLUE)
+    axes.axvline(1, color=_RED, linewidth=1)
+    axes.set(xlabel="norm, g", ylabel="still windows", title=f"Norm at rest ({found.still_share:.0%} still)")
