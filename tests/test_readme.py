@@ -24,14 +24,18 @@ PAGES = sorted((ROOT / "experiments").rglob("*.md"))
 ALL = [*COMMANDS, *(line for page in PAGES for line in commands(page.read_text()))]
 
 
+ENTRIES = {"relcon-eval": "eval", "relcon-prepare": "prepare", "relcon-inspect": "inspect", "": "pretrain"}
+
+
 @pytest.mark.parametrize("line", [c for c in ALL if "relcon-" in c or "relcon_lightning.cli" in c])
 def test_every_command_composes(line):
     words = line.split("#")[0].split()
-    entry = "eval" if words[0] == "relcon-eval" else "pretrain"
-    overrides = [w for w in words if re.match(r"^[\w./+]+=|^~", w)]
+    entry = next(entry for name, entry in ENTRIES.items() if name in line)
+    overrides = [w.replace("$data", "wisdm").rstrip(";") for w in words if re.match(r"^[\w./+]+=|^~", w)]
     first = [re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in overrides]
+    experiments = [f"hydra.searchpath=[file://{ROOT / 'experiments'}]"] if "--config-dir" in words else []
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        compose(entry, ["run_dir=here", *first])
+        compose(entry, ["++run_dir=here", *experiments, *first])
 
 
 def test_make_targets_exist():
