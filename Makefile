@@ -33,7 +33,7 @@ eval: .venv/done ## judge what `make pretrain` trained, beside two floors
 	$(BIN)/relcon-eval checkpoint=$(RUNS)/$(MODEL)/seed$(SEED) data=$(DATA)
 
 test: .venv/done ## run all tests
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 lint: .venv/done ## style and types
 	$(BIN)/ruff check

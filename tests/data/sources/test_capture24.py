@@ -179,7 +179,9 @@ def test_a_truncated_file_is_named(tmp_path: Path, zipped: bool, keep: int, mess
         list(Capture24(tmp_path).recordings())
 
 
-@pytest.mark.parametrize("content", [b"time,x,y,z,annotation\n", packed(GOOD)[:50] + b"x" * 50])
+@pytest.mark.parametrize(
+    "content", [b"time,x,y,z,annotation\n", packed(GOOD)[:50] + b"x" * 50], ids=["text", "damaged"]
+)
 def test_a_file_that_is_no_gzip_is_named(tmp_path: Path, content: bytes) -> None:
     (put(tmp_path, P017="") / "P017.csv.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"P017\.csv\.gz.*(gzip|damaged)"):
