@@ -296,3 +296,16 @@ def test_impossible_recordings_are_refused(change, message):
     good = {"recording_id": "r7", "participant_id": "p", "signal": np.zeros((300, 3)), "sampling_rate": 100.0}
     with pytest.raises(DataError, match=f"r7.*{message}"):
         Recording(**{**good, **change})
+
+
+def test_what_is_constant_of_a_person_can_be_stratified_by(tmp_path):
+    def recording(person: str, number: int, sex: str) -> Recording:
+        attributes = {"sex": sex, "arm": "left" if number else "right"}
+        return Recording(f"{person}{number}", person, np.ones((10, 3)), 100.0, (), None, attributes)
+
+    made = [recording("a", 0, "f"), recording("a", 1, "f"), recording("b", 0, "m")]
+    store = CohortStore.write(tmp_path / "toy", made, INFO)
+    assert store.strata("sex") == {"a": "f", "b": "m"}
+    assert store.strata(None) is None
+    with pytest.raises(DataError, match=r"no column 'arm' to stratify by; it has participant_id, .*sex"):
+        store.strata("arm")

@@ -47,7 +47,10 @@ def test_a_seed_fixes_it_and_the_global_generator_is_left_alone():
     before = torch.random.get_rng_state()
     a, b, c = (probe(max_epochs=2).fit(x, label, *data(20, 1), seed=s).predict_proba(test) for s in (0, 0, 1))
     assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(6)
+    elsewhere = probe(max_epochs=2).fit(x, label, *data(20, 1), seed=0).predict_proba(test)
     np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(a, elsewhere)
     assert not np.array_equal(a, c)
 
 

@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -224,6 +225,24 @@ def test_a_cohort_can_be_looked_at_before_training(folder):
 
 
 SIMULATED = ["data=simulated", "data.source.participants=6", "data.source.minutes=0.2", "data.source.laps=2"]
+
+
+def test_a_prepare_that_was_killed_leaves_nothing_that_is_read_and_can_be_run_again(tmp_path):
+    program = Path(sys.executable).parent / "relcon-prepare"
+    command = [program, "data=simulated", "data.source.participants=400", "data.source.minutes=1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        if any(file.stat().st_size for file in (tmp_path / "data").glob(".simulated.*.partial/signals/*")):
+            break
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "data" / "simulated").exists()
+    assert list((tmp_path / "data").iterdir())
+    assert "no cohort store" in run(tmp_path, "relcon-inspect", "data=simulated", code=2)
+    run(tmp_path, "relcon-prepare", *SIMULATED)
+    assert [p.name for p in (tmp_path / "data").iterdir()] == ["simulated"]
+    assert len(CohortStore.open(tmp_path / "data" / "simulated").participants) == 6
 
 
 def test_gait_of_simulated_people_is_regressed_beside_all_floors(folder):

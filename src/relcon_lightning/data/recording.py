@@ -10,8 +10,8 @@ import numpy as np
 from relcon_lightning.errors import DataError
 
 # Columns of the store's tables; attributes and targets become columns beside them.
-_RECORDING_COLUMNS = {"recording_id", "participant_id", "n_samples", "start_time", "shard", "offset"}
-_SEGMENT_COLUMNS = {"recording_id", "start_s", "end_s", "label"}
+RECORDING_COLUMNS = {"recording_id", "participant_id", "n_samples", "start_time", "shard", "offset"}
+SEGMENT_COLUMNS = {"recording_id", "start_s", "end_s", "label"}
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Recording:
                     f"Recording {self.recording_id}: segment {segment.start_s}-{segment.end_s} s "
                     f"is not inside 0-{end:.2f} s."
                 )
-        taken = _RECORDING_COLUMNS & set(self.attributes)
-        taken |= _SEGMENT_COLUMNS & {target for segment in self.segments for target in segment.targets}
+        taken = RECORDING_COLUMNS & set(self.attributes)
+        taken |= SEGMENT_COLUMNS & {target for segment in self.segments for target in segment.targets}
         if taken:
             raise DataError(
                 f"Recording {self.recording_id}: {', '.join(sorted(taken))} is a column of the store; "

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.manifest import MANIFEST, SCHEMA, checksum
-from relcon_lightning.data.recording import CohortInfo, Recording
+from relcon_lightning.data.recording import RECORDING_COLUMNS, CohortInfo, Recording
 from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -119,9 +119,7 @@ class _Writer:
         segments = pd.DataFrame(
             self.segments, columns=None if self.segments else ["recording_id", "start_s", "end_s", "label"]
         )
-        hours = recordings.groupby("participant_id")["n_samples"].agg(["size", "sum"]).reset_index()
-        participants = hours.rename(columns={"size": "n_recordings", "sum": "n_samples"})
-        tables = {"participants": participants, "recordings": recordings, "segments": segments}
+        tables = {"participants": _participants(recordings), "recordings": recordings, "segments": segments}
         for name, table in tables.items():
             table.to_parquet(self.folder / f"{name}.parquet", index=False)
         files = sorted(file for file in self.folder.rglob("*") if file.is_file())
@@ -138,6 +136,15 @@ class _Writer:
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         for item in [*self.folder.rglob("*"), self.folder]:
             _fsync(item)
+
+
+def _participants(recordings: pd.DataFrame) -> pd.DataFrame:
+    """A row a participant: what there is of them, and the attributes that are the same in all of their recordings."""
+    by_person = recordings.groupby("participant_id")
+    table = by_person["n_samples"].agg(["size", "sum"]).rename(columns={"size": "n_recordings", "sum": "n_samples"})
+    attributes = [name for name in recordings.columns if name not in RECORDING_COLUMNS]
+    constant = [name for name in attributes if (by_person[name].nunique() <= 1).all()]
+    return table.join(by_person[constant].first()).reset_index()
 
 
 def _to_npy(raw: Path) -> None:

@@ -1,0 +1,89 @@
+"""Several cohort stores as one cohort, so that a method can be pre-trained on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from relcon_lightning.data.recording import RECORDING_COLUMNS, SEGMENT_COLUMNS, CohortInfo, Recording, Segment
+from relcon_lightning.data.store import CohortStore
+from relcon_lightning.errors import ConfigError, DataError
+
+
+class MergedStores:
+    """The recordings of several stores, one store after the other.
+
+    Ids stay as they are, so a participant or recording may be in one of the stores only; who is in two sets under two
+    ids counts as two people.
+
+    Args:
+        stores: Folders or addresses.
+        name: Of the new cohort.
+
+    Raises:
+        ConfigError: Fewer than two stores.
+        DataError: A store cannot be opened, two have another rate, or share a participant or a recording.
+    """
+
+    def __init__(self, stores: Sequence[str | Path], name: str) -> None:
+        if len(stores) < 2:
+            raise ConfigError("data.stores must name two or more stores, e.g. data.stores=[data/wisdm,data/dsa].")
+        self.stores = [CohortStore.open(path) for path in stores]
+        first = self.stores[0]
+        for store in self.stores[1:]:
+            store.check_rate(first.sampling_rate)
+        for table, column in (("participants", "participant_id"), ("recordings", "recording_id")):
+            _refuse_shared(self.stores, table, column)
+        infos = [store.info for store in self.stores]
+        self.info = CohortInfo(
+            name=name,
+            sampling_rate=first.sampling_rate,
+            position=_joined(info.position for info in infos),
+            source=_joined(f"{info.name}: {info.source}" for info in infos),
+            licence=_joined(f"{info.name}: {info.licence}" for info in infos),
+            citation=" ".join(dict.fromkeys(info.citation for info in infos)),
+        )
+
+    def recordings(self) -> Iterator[Recording]:
+        """Each with its segments and attributes, and the name of its store as the attribute ``cohort``."""
+        for store in self.stores:
+            segments = dict(list(store.segments.groupby("recording_id")))
+            for row in store.recordings.to_dict("records"):
+                own = segments.get(row["recording_id"])
+                attributes = {str(k): v for k, v in row.items() if k not in RECORDING_COLUMNS and pd.notna(v)}
+                yield Recording(
+                    recording_id=row["recording_id"],
+                    participant_id=row["participant_id"],
+                    signal=store.read(row["recording_id"], 0, row["n_samples"]),
+                    sampling_rate=store.sampling_rate,
+                    segments=() if own is None else tuple(_segment(dict(s)) for s in own.to_dict("records")),
+                    start_time=row["start_time"] if pd.notna(row["start_time"]) else None,
+                    attributes={"cohort": store.info.name} | attributes,
+                )
+
+
+def _refuse_shared(stores: Sequence[CohortStore], table: str, column: str) -> None:
+    owner: dict[str, CohortStore] = {}
+    for store in stores:
+        for name in getattr(store, table)[column]:
+            if name in owner:
+                raise DataError(
+                    f"{column.removesuffix('_id')} {name} is in both {owner[name].path} and {store.path}: leave one of "
+                    "the stores, or prepare one anew with other ids."
+                )
+            owner[name] = store
+
+
+def _segment(row: Mapping[Hashable, object]) -> Segment:
+    label = row.get("label")
+    targets = {str(k): float(v) for k, v in row.items() if k not in SEGMENT_COLUMNS and isinstance(v, float) and v == v}
+    start, end = row["start_s"], row["end_s"]
+    assert isinstance(start, float)
+    assert isinstance(end, float)
+    return Segment(start, end, label if isinstance(label, str) else None, targets)
+
+
+def _joined(parts: Iterator[str]) -> str:
+    return "; ".join(dict.fromkeys(parts))
