@@ -1,16 +1,15 @@
-"""A folder of files as wearable devices write them: Axivity .cwa and GENEActiv .bin, by scikit-digital-health."""
+"""A folder of files as wearable devices write them: Axivity .cwa, GENEActiv .bin and ActiGraph .gt3x, by actfast."""
 
 from __future__ import annotations
 
 import importlib
 import logging
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +17,10 @@ from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.sources.stretches import gap_free, part_ids
 from relcon_lightning.errors import ConfigError, DataError
 
-# By the end of a file's name: the reader in skdh.io, and how the file must start. Given anything else, the readers'
-# native code ends this process or never returns.
-READERS = {
-    ".cwa": ("ReadCwa", rb"(?s)MD.{1534}"),  # a header of 1024 bytes, and blocks of 512
-    ".bin": ("ReadBin", rb"(?s)Device Identity.*?Recorded Data"),  # a header in words, and pages
-}
-_HEAD = 2**16  # bytes in which that must be found
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".cwa", ".bin", ".gt3x")
+_DRIFT = 0.05  # that an oscillator may be off by
 PART_S = 6 * 3600  # a week at once would need several times its memory to be put on a grid
 
 
@@ -40,7 +36,8 @@ class DeviceFolder:
     """One file a recording, in sub-folders or not; those of more than six hours are parted into several.
 
     A device's clock and its nominal rate disagree by a few percent. The stamps rule: samples are interpolated to the
-    nominal rate. Stamps have no time zone; they are taken for UTC. Blocks with a wrong checksum count as missing.
+    nominal rate. Stamps have no time zone; they are taken for UTC. Of .gt3x files those with 12-bit records are read
+    (wGT3X-BT and older); of others actfast gives no acceleration, and they are refused.
 
     Args:
         raw_dir: The folder.
@@ -49,10 +46,11 @@ class DeviceFolder:
         name: Of the cohort.
         position: Of the sensor.
         max_gap_s: A recording is parted where its samples are further apart, in seconds.
+        lenient: Take what can be read of a damaged file, with a warning, rather than stop.
 
     Raises:
-        ConfigError: scikit-digital-health is not installed, or the regular expression is none.
-        DataError: No such folder, no such files in it, a .gt3x file, or a file in whose path no participant is found.
+        ConfigError: actfast is not installed, or the regular expression is none.
+        DataError: No such folder, no such files in it, or a file in whose path no participant is found.
     """
 
     def __init__(
@@ -62,12 +60,13 @@ class DeviceFolder:
         name: str = "device",
         position: str = "wrist",
         max_gap_s: float = 1.0,
+        lenient: bool = False,
     ) -> None:
         if raw_dir is None:
             raise DataError("data.raw_dir must name the folder of your recordings.")
         self.root, self.name, self.position, self.max_gap_s = Path(raw_dir), name, position, max_gap_s
         self.people = {path: self._participant(path, participant) for path in _files_below(self.root)}
-        self.readers = _import_readers()
+        self.lenient, self.reader = lenient, _import_reader()
 
     @cached_property
     def info(self) -> CohortInfo:
@@ -98,41 +97,59 @@ class DeviceFolder:
         return person
 
     def _read(self, path: Path) -> _Content:
-        reader, start = READERS[path.suffix.lower()]
-        with path.open("rb") as file:
-            if not re.match(start, file.read(_HEAD)):
-                raise DataError(f"{path} is cut short or no {path.suffix} file; copy it from the device again.")
         try:
-            with warnings.catch_warnings(action="ignore"):  # that stamps have no time zone
-                read = getattr(self.readers, reader)().predict(file=path)
-        except Exception as error:  # of many kinds
-            raise DataError(f"{path} cannot be read ({error}); copy it from the device again.") from error
-        times, signal = read["time"], read["accel"]
-        if not len(times):
-            raise DataError(f"{path} holds no samples.")
-        signal[(signal == 0).all(axis=1)] = np.nan  # what the reader makes of a block with a wrong checksum
-        return _Content(times - times[0], signal, float(read["fs"]), float(times[0]))
+            read = self.reader.read(path, lenient=self.lenient)
+        except (ValueError, OSError) as error:
+            raise DataError(
+                f"{path} is damaged or no {path.suffix} file ({error}). Copy it from the device again, or take what "
+                "can be read of it with data.source.lenient=true."
+            ) from error
+        for warning in read["warnings"]:
+            log.warning("%s: %s", path, warning)
+        table = next((table for table in read["timeseries"].values() if "acceleration" in table), None)
+        if table is None or len(table["datetime"]) < 2:
+            raise DataError(f"{path} holds no samples of the acceleration.")
+        stamps = table["datetime"]
+        blocks = [other["datetime"] for other in read["timeseries"].values() if other is not table]
+        times = _spread(stamps, *blocks[:1]) if read["format"] == "Axivity CWA" else (stamps - stamps[0]) / 1e9
+        rate = round(1e9 / float(np.median(np.diff(stamps))), 3)
+        return _Content(times, table["acceleration"], rate, float(stamps[0]) / 1e9)
+
+
+def _spread(stamps: np.ndarray, blocks: np.ndarray | None = None) -> np.ndarray:
+    """Seconds from the first sample, the samples of each block evenly up to the next one.
+
+    A block has one stamp; that its samples are a nominal step apart is the reader's guess, and the device's oscillator
+    is off by a few percent. Where the next block is much later, it is not the oscillator but a gap.
+
+    Args:
+        stamps: ``(n,)`` ns.
+        blocks: ``(b,)`` ns, of the first sample of each block.
+    """
+    seconds = (stamps - stamps[0]) / 1e9
+    if blocks is None or len(blocks) < 2:
+        return np.asarray(seconds)
+    first = np.searchsorted(stamps, blocks)
+    if first[-1] >= len(stamps) or not np.array_equal(stamps[first], blocks) or np.diff(first).min() < 1:
+        return np.asarray(seconds)
+    sizes = np.diff(first, append=len(stamps))
+    nominal = np.median(np.diff(seconds))
+    steps = np.diff(seconds[first]) / sizes[:-1]
+    steps = np.where(np.abs(steps / nominal - 1) < _DRIFT, steps, nominal)
+    steps = np.append(steps, steps[-1])
+    within = np.arange(len(stamps)) - np.repeat(first, sizes)
+    return np.asarray(np.repeat(seconds[first], sizes) + within * np.repeat(steps, sizes))
 
 
 def _files_below(root: Path) -> list[Path]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    for path in files:
-        if path.suffix.lower() == ".gt3x":
-            raise DataError(
-                f"{path}: scikit-digital-health does not read .gt3x. Convert it to a CSV with columns time, x, y and z "
-                "and give that to data=folder."
-            )
-    found = [path for path in files if path.suffix.lower() in READERS]
+    found = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
     if not found:
-        raise DataError(f"{root} has no recordings: expected files that end in {', '.join(READERS)}.")
+        raise DataError(f"{root} has no recordings: expected files that end in {', '.join(SUFFIXES)}.")
     return found
 
 
-def _import_readers() -> ModuleType:
-    logging.getLogger("skdh").setLevel(logging.WARNING)  # it tells of every call
+def _import_reader() -> Any:
     try:
-        return importlib.import_module("skdh.io")
+        return importlib.import_module("actfast")
     except ImportError as error:
-        raise ConfigError(
-            f"data=device needs scikit-digital-health ({error}): pip install 'relcon-lightning[devices]'."
-        ) from error
+        raise ConfigError(f"data=device needs actfast ({error}): pip install 'relcon-lightning[devices]'.") from error
