@@ -18,7 +18,7 @@ from relcon_lightning.nets import MotifDistance
 CONF = Path(config_folder())
 GROUPS = {
     group: sorted(p.stem for p in (CONF / group).glob("*.yaml"))
-    for group in ("data", "encoder", "logger", "loss", "model", "ranking", "trainer")
+    for group in ("augmentation", "data", "encoder", "logger", "loss", "model", "ranking", "trainer")
 }
 EVAL_GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in ("probe", "baseline", "task")}
 PARTS = {"base", "candidates"}  # parts of other choices, not choices

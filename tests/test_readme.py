@@ -52,9 +52,36 @@ def test_parameter_counts_are_stated_as_they_are(name):
     assert f"{sum(p.numel() for p in make().parameters()):,}" in README
 
 
+GROUPS = [
+    "model",
+    "data",
+    "encoder",
+    "loss",
+    "trainer",
+    "probe",
+    "baseline",
+    "task",
+    "ranking",
+    "augmentation",
+    "logger",
+]
+
+
 def test_choices_are_those_of_the_configuration():
     parts = {"base", "candidates"}
-    for group in ("model", "data", "encoder", "loss", "trainer", "probe", "baseline", "task", "ranking", "logger"):
+    for group in (
+        "model",
+        "data",
+        "encoder",
+        "loss",
+        "trainer",
+        "probe",
+        "baseline",
+        "task",
+        "ranking",
+        "augmentation",
+        "logger",
+    ):
         row = next(line for line in README.splitlines() if line.startswith(f"| `{group}`"))
         shown = set(re.findall(r"`(\w+)`", row.split("|")[2]))
         assert shown == {p.stem for p in (ROOT / "conf" / group).glob("*.yaml")} - parts

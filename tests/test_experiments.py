@@ -1,0 +1,51 @@
+"""Every experiment composes into a run that could be started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from relcon_lightning.cli.app import config_folder
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+FILES = sorted(path.relative_to(EXPERIMENTS) for path in EXPERIMENTS.rglob("*.yaml"))
+PARTS = {"methods/trained.yaml"}  # of others
+
+
+def entry(file: Path) -> str:
+    """The command that a file is for: those that name checkpoints or participants of a task evaluate."""
+    text = (EXPERIMENTS / file).read_text()
+    return "eval" if "relcon-eval" in text or "+methods_wrist=judge" in text else "pretrain"
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.as_posix() not in PARTS], ids=str)
+def test_every_experiment_composes(file):
+    choice = f"+{file.parent.as_posix()}={file.stem}"
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose(
+            entry(file),
+            ["run_dir=here", f"hydra.searchpath=[file://{EXPERIMENTS}]", choice],
+            return_hydra_config=True,
+        )
+        sweep = config.hydra.sweep.dir
+        OmegaConf.set_struct(config, False)
+        config.pop("hydra")
+    plain = OmegaConf.to_container(config, resolve=True)
+    if entry(file) == "eval":
+        assert plain["checkpoint"]
+        assert plain["task"]["folds"]
+        assert plain["probe"]["title"]
+    else:
+        assert plain["model"]["method"]["_target_"].startswith("relcon_lightning.methods.")
+        assert "runs/" in sweep
+
+
+@pytest.mark.parametrize("name", [f"table{i}" for i in range(1, 8)] + [f"figure{i}" for i in range(2, 6)])
+def test_every_table_and_figure_has_a_page_with_its_command(name):
+    page = (EXPERIMENTS / name / "README.md").read_text()
+    assert "```bash" in page
+    assert "relcon-" in page
+    assert f"]({name}/README.md)" in (EXPERIMENTS / "README.md").read_text()
