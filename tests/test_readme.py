@@ -52,19 +52,7 @@ def test_parameter_counts_are_stated_as_they_are(name):
     assert f"{sum(p.numel() for p in make().parameters()):,}" in README
 
 
-GROUPS = [
-    "model",
-    "data",
-    "encoder",
-    "loss",
-    "trainer",
-    "probe",
-    "baseline",
-    "task",
-    "ranking",
-    "augmentation",
-    "logger",
-]
+GROUPS = ["model", "data", "encoder", "loss", "trainer", "probe", "baseline", "task", "ranking", "augmentation"]
 
 
 def test_choices_are_those_of_the_configuration():

@@ -31,6 +31,9 @@ class Evaluation:
         costs: For each system seconds and parameters.
         sizes: Participants, recordings and windows of training and validation (mean over folds) and of all that is
             tested.
+        probabilities: ``(N, C)`` of what is tested with the first seed, by system and level.
+        embeddings: Features ``(M, F)`` of some of the windows that are tested, with the first seed, by system.
+        embedded: Labels ``(M,)`` of these windows.
         classes: Of a classification, sorted.
         units: Of the targets of a regression.
     """
@@ -41,6 +44,9 @@ class Evaluation:
     sizes: pd.DataFrame
     classes: list[str] = field(default_factory=list)
     units: dict[str, str] = field(default_factory=dict)
+    probabilities: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    embeddings: dict[str, np.ndarray] = field(default_factory=dict)
+    embedded: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))
 
 
 def evaluate(
@@ -67,15 +73,21 @@ def evaluate(
     test, classes = windows.take(tested), sorted(set(windows.label.tolist()))
     predictions: list[pd.DataFrame] = []
     scores, costs = [], []
+    shown = _some(tested, windows.label)
+    probabilities, embeddings = {}, {}
     for system in systems:
         begin = time.perf_counter()
         for seed in seeds:
             if seed == seeds[0] or system.seeded:
                 features = system.features(seed, windows.signal)
+            if seed == seeds[0] and features.ndim == 2:
+                embeddings[system.name] = features[shown]
             folded = [_predict(system.probe(), features, windows.label, rows, seed, classes) for rows in folds]
             for level, items, guess, chance in _levels(test, np.concatenate(folded), classes):
                 metrics = classification_metrics(items["label"].to_numpy(), guess, chance, classes)
                 scores += [(system.name, level, metric, seed, value) for metric, value in metrics.items()]
+                if seed == seeds[0]:
+                    probabilities[system.name, level] = chance
                 items = items.assign(predicted=guess)
                 predictions.append(pd.DataFrame({"system": system.name, "level": level, "seed": seed, **items}))
         costs.append((system.name, system.parameters, (time.perf_counter() - begin) / len(seeds)))
@@ -85,6 +97,9 @@ def evaluate(
         pd.DataFrame(costs, columns=["system", "parameters", "seconds"]),
         _sizes(windows, folds),
         classes,
+        probabilities=probabilities,
+        embeddings=embeddings,
+        embedded=windows.label[shown],
     )
 
 
@@ -98,6 +113,15 @@ def refuse_tested_twice(splits: Sequence[Split]) -> None:
     twice = sorted({name for name in tested if tested.count(name) > 1})
     if twice:
         raise DataError(f"{', '.join(twice)} are in the test set of two splits; scored together, each may be in one.")
+
+
+def _some(rows: np.ndarray, label: np.ndarray, most: int = 1000) -> np.ndarray:
+    """At most ``most`` of the rows, of each label its share."""
+    if len(rows) <= most:
+        return rows
+    order = np.random.default_rng(0).permutation(rows)
+    order = order[np.argsort(label[order], kind="stable")]
+    return np.asarray(order[np.linspace(0, len(order) - 1, most).round().astype(int)])
 
 
 def _rows(windows: LabelledWindows, split: Split) -> dict[str, np.ndarray]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
+from sklearn.metrics import auc, roc_curve
+from sklearn.preprocessing import StandardScaler
 
 _COLOURS = ("#1b6ca8", "#c8553d", "#8a8d91", "#588b4a", "#7d5ba6", "#d9a441")
 
@@ -54,6 +58,62 @@ def confusion(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str], 
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(title, fontsize=10)
     return _png(figure)
+
+
+def roc(label: np.ndarray, probability: np.ndarray, classes: Sequence[str], title: str) -> bytes:
+    """One-against-rest ROC curves of the classes in the truth, with their areas, and the mean of the curves."""
+    present = [k for k, name in enumerate(classes) if 0 < (label == name).sum() < len(label)]
+    figure = Figure(figsize=(7.6, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color="#c9cdd1", linewidth=1)
+    grid, curves = np.linspace(0, 1, 501), []
+    for place, k in enumerate(present):
+        false, true, _ = roc_curve(label == classes[k], probability[:, k])
+        curves.append(np.interp(grid, false, true))
+        name, dashes = f"{classes[k]} {auc(false, true):.2f}", ("-", "--", ":")[place // 10 % 3]
+        axes.plot(false, true, linewidth=1.2, label=name, color=_many(place), linestyle=dashes)
+    if curves:
+        area = np.mean([auc(*roc_curve(label == classes[k], probability[:, k])[:2]) for k in present])
+        axes.plot(grid, np.mean(curves, axis=0), color="black", linewidth=2.4, label=f"mean {area:.2f}")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+    axes.set_title(title, fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8, title="area under the curve")
+    return _png(figure)
+
+
+def tsne(embeddings: Mapping[str, np.ndarray], label: np.ndarray, perplexity: float = 100.0) -> bytes:
+    """t-SNE of the same windows as several systems embed them, a panel each (paper, Figure 2).
+
+    Args:
+        embeddings: ``(M, F)`` by system.
+        label: ``(M,)``.
+        perplexity: The paper's is 100; with few windows a quarter of them.
+    """
+    columns = min(3, len(embeddings))
+    rows = -(-len(embeddings) // columns)
+    figure = Figure(figsize=(1.8 + 2.8 * columns, 0.4 + 2.9 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    names = sorted(set(label.tolist()))
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, (system, embedding) in zip(panels, embeddings.items(), strict=False):
+        scaled = StandardScaler().fit_transform(embedding)
+        map_ = TSNE(perplexity=min(perplexity, len(scaled) / 4), random_state=0, init="pca").fit_transform(scaled)
+        for place, name in enumerate(names):
+            points = map_[label == name]
+            marker = "os^"[place // 10 % 3]
+            axes.scatter(*points.T, s=7, color=_many(place), marker=marker, linewidths=0, label=name)
+        axes.set_title(system, fontsize=9)
+    handles, texts = panels[0].get_legend_handles_labels()
+    figure.legend(handles, texts, loc="outside right upper", frameon=False, fontsize=7, markerscale=2)
+    return _png(figure)
+
+
+def _many(place: int) -> tuple[float, float, float]:
+    """One of ten colours that differ; more classes differ in line or marker besides."""
+    red, green, blue = colormaps["tab10"](place % 10)[:3]
+    return red, green, blue
 
 
 def scatter(target: np.ndarray, predicted: np.ndarray, participant: np.ndarray, unit: str, title: str) -> bytes:

@@ -14,6 +14,7 @@ from relcon_lightning.downstream import plots
 from relcon_lightning.downstream.evaluate import Evaluation
 from relcon_lightning.downstream.metrics import CLASSIFICATION, REGRESSION
 from relcon_lightning.downstream.statistics import comparison_table
+from relcon_lightning.downstream.systems import HANDCRAFTED, NORMALISED
 from relcon_lightning.page import write_page
 
 NOTE = (
@@ -23,6 +24,7 @@ NOTE = (
     "difference. A difference whose interval includes 0 is no difference."
 )
 _PAGE_ONLY = ("mse", "sdse", "sdae")  # too much for the width of a terminal
+_FEWEST_EMBEDDED = 30  # windows of which a map can be drawn
 LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
 
 
@@ -108,7 +110,18 @@ def _figures(evaluation: Evaluation) -> dict[str, tuple[str, bytes]]:
             evaluation.classes,
             f"{first.system}, {level} level",
         )
+        curves = plots.roc(
+            items["label"].to_numpy(),
+            evaluation.probabilities[str(first.system), str(level)],
+            evaluation.classes,
+            f"ROC of {first.system}, {level} level",
+        )
+        figures[f"roc_{level}"] = (f"One class against the rest, {first.system}, {level} level, first seed", curves)
         figures[f"confusion_{level}"] = (f"Confusion of {first.system}, {level} level, first seed", picture)
+    maps = {name: x for name, x in evaluation.embeddings.items() if name not in (NORMALISED, HANDCRAFTED)}
+    if maps and len(evaluation.embedded) >= _FEWEST_EMBEDDED:
+        caption = f"t-SNE of {len(evaluation.embedded)} windows that are tested, by class"
+        figures["tsne"] = (caption, plots.tsne(maps, evaluation.embedded))
     return figures
 
 
