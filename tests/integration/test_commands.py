@@ -95,6 +95,20 @@ def test_what_an_offline_wandb_run_wrote_can_be_read_back(folder):
     assert {"train/loss", "val/loss", "val/average_precision"} <= logged
 
 
+def test_wandb_gets_scores_tables_and_pictures_of_an_evaluation(folder):
+    run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "folder=reports/logged", "seeds=[0]")
+    [file] = (folder / "reports" / "logged" / "wandb").glob("offline-run-*/run-*.wandb")
+    records = wandb_records(file)
+    assert next(record.run for record in records if record.HasField("run")).job_type == "eval"
+    logged = {item.key or "/".join(item.nested_key) for record in records for item in record.history.item}
+    assert "eval/exercise/window/f1/relcon" in logged
+    assert any(key.startswith("eval/exercise/Window level") for key in logged)
+    assert any(key.startswith("eval/exercise/confusion_recording") for key in logged)
+    media = file.parent / "files" / "media"
+    assert list(media.rglob("*.table.json"))
+    assert list(media.rglob("*.png"))
+
+
 def test_the_checkpoints_path_and_the_logs_path_are_the_last_lines(folder):
     output = run(folder, "relcon-pretrain", "model=distance", "name=again", *TINY)
     lines = [line for line in output.splitlines() if line.strip()]

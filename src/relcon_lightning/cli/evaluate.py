@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import wandb
 from hydra.utils import instantiate
+from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from relcon_lightning.checkpoint import fresh_encoder, load_encoder, seeded
@@ -31,6 +31,7 @@ from relcon_lightning.downstream import (
     write_report,
 )
 from relcon_lightning.downstream.end_to_end import Nets
+from relcon_lightning.downstream.report import result_tables
 from relcon_lightning.downstream.systems import (
     NORMALISED,
     RANDOM,
@@ -76,7 +77,7 @@ def main(config: DictConfig) -> None:
         "Folds": f"{len(splits)}; in each, a probe is fitted on some of them and tested on others",
     }
     page = write_report(result, config.task.title, facts, folder)
-    _log(config, result.scores)
+    _log(config, result, folder)
     log.info("Report: %s and %s", page, page.with_suffix(".md"))
 
 
@@ -190,14 +191,20 @@ def _unseen(asked: list[str] | None, store: CohortStore, trained_on: Sequence[di
     return unseen
 
 
-def _log(config: DictConfig, scores: pd.DataFrame) -> None:
-    """Send the mean scores to the loggers as ``eval/<task>/<level>/<metric>/<system>``."""
+def _log(config: DictConfig, result: Evaluation, folder: Path) -> None:
+    """Send mean scores to the loggers as ``eval/<task>/<level>/<metric>/<system>``; to W&B tables and pictures too."""
+    scores, task = result.scores, config.task.name
     names = scores["level"] + "/" + scores["metric"] + "/" + scores["system"]
     means = scores["value"].groupby(names).mean()
     try:
         for logger in instantiate(config.logger).values():
             logger.log_hyperparams(plain(config))
-            logger.log_metrics({f"eval/{config.task.name}/{name}": value for name, value in means.items()}, step=0)
+            logger.log_metrics({f"eval/{task}/{name}": value for name, value in means.items()}, step=0)
+            if isinstance(logger, WandbLogger):
+                for heading, table in result_tables(result).items():
+                    logger.log_table(f"eval/{task}/{heading}", dataframe=table.reset_index(names="system"))
+                for picture in sorted(folder.glob("*.png")):
+                    logger.log_image(f"eval/{task}/{picture.stem}", [str(picture)])
             logger.save()
     finally:
         wandb.finish()
