@@ -24,7 +24,13 @@ PAGES = sorted((ROOT / "experiments").rglob("*.md"))
 ALL = [*COMMANDS, *(line for page in PAGES for line in commands(page.read_text()))]
 
 
-ENTRIES = {"relcon-eval": "eval", "relcon-prepare": "prepare", "relcon-inspect": "inspect", "": "pretrain"}
+ENTRIES = {
+    "relcon-eval": "eval",
+    "relcon-prepare": "prepare",
+    "relcon-inspect": "inspect",
+    "relcon-report": "report",
+    "": "pretrain",
+}
 
 
 @pytest.mark.parametrize("line", [c for c in ALL if "relcon-" in c or "relcon_lightning.cli" in c])

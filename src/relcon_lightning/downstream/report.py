@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,21 +53,22 @@ def print_report(evaluation: Evaluation, title: str, console: Console | None = N
 
 def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     """Heading to table: at each level the metrics, and how sure the comparison is."""
-    targets = {name: f"{_words(name)}, {unit}" for name, unit in evaluation.units.items()}
+    targets = {name: f"{words(name)}, {unit}" for name, unit in evaluation.units.items()}
     tables = {}
     for level, heading in (targets or LEVELS).items():
         tables[heading] = score_table(evaluation.scores, level)
         of_level = evaluation.predictions[evaluation.predictions["level"] == level]
-        tables[f"{_words(level)}{'' if targets else ' level'}, compared"] = comparison_table(of_level)
+        tables[f"{words(level)}{'' if targets else ' level'}, compared"] = comparison_table(of_level)
     return tables
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
+    """A name of the code in words."""
     return name.replace("_", " ").capitalize()
 
 
 def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object], folder: str | Path) -> Path:
-    """Write ``report.md``, ``report.html``, ``scores.parquet``, ``predictions.parquet`` and the figures.
+    """Write ``report.md``, ``report.html``, the figures, and what :mod:`relcon_lightning.gather` reads.
 
     Args:
         evaluation: What to report.
@@ -87,6 +89,9 @@ def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object]
     tables["Data"] = evaluation.sizes
     evaluation.scores.to_parquet(folder / "scores.parquet", index=False)
     evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    evaluation.costs.to_parquet(folder / "costs.parquet", index=False)
+    about = {"title": title, "units": evaluation.units, "facts": {name: str(value) for name, value in facts.items()}}
+    (folder / "facts.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     (folder / "report.md").write_text(_markdown(title, facts, tables, figures), encoding="utf-8")
     return write_page(folder / "report.html", title, facts, tables, dict(figures.values()), NOTE)
 
@@ -129,13 +134,23 @@ def _regression_figures(evaluation: Evaluation, shown: pd.DataFrame, system: str
     figures = {}
     for target, unit in evaluation.units.items():
         scores = evaluation.scores[evaluation.scores["level"] == target]
-        caption = f"{_words(target)}: mean absolute error, mean and standard deviation over seeds"
+        caption = f"{words(target)}: mean absolute error, mean and standard deviation over seeds"
         figures[f"mae_{target}"] = (caption, plots.score_bars(scores, "mae", f"MAE, {unit}"))
         items = shown[shown["level"] == target]
         true, predicted, participant = (items[name].to_numpy() for name in ("label", "predicted", "participant"))
-        picture = plots.scatter(true, predicted, participant, unit, f"{_words(target)}, {system}")
-        figures[f"scatter_{target}"] = (f"{_words(target)} of {system}, first seed", picture)
+        picture = plots.scatter(true, predicted, participant, unit, f"{words(target)}, {system}")
+        figures[f"scatter_{target}"] = (f"{words(target)} of {system}, first seed", picture)
     return figures
+
+
+def markdown_table(table: pd.DataFrame) -> list[str]:
+    """Lines; the index is the first column."""
+    rows = zip(table.index, table.to_numpy(), strict=True)
+    return [
+        "| " + " | ".join(["", *map(str, table.columns)]) + " |",
+        "|---" * (len(table.columns) + 1) + "|",
+        *("| " + " | ".join([str(name), *map(str, row)]) + " |" for name, row in rows),
+    ]
 
 
 def _markdown(
@@ -147,13 +162,7 @@ def _markdown(
     lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
     for heading, table in tables.items():
         lines += [f"## {heading}", ""]
-        lines.append("| " + " | ".join(["", *map(str, table.columns)]) + " |")
-        lines.append("|---" * (len(table.columns) + 1) + "|")
-        lines += [
-            "| " + " | ".join([str(name), *map(str, row)]) + " |"
-            for name, row in zip(table.index, table.values, strict=True)
-        ]
-        lines.append("")
+        lines += [*markdown_table(table), ""]
     lines += [NOTE, ""]
     lines += [f"![{caption}]({name}.png)\n" for name, (caption, _) in figures.items()]
     return "\n".join(lines)
