@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_commands import SIMULATED, TINY, run
+from tests.integration.commands import SIMULATED, TINY, run
 
 pytestmark = pytest.mark.integration
 SMALL = ["data=simulated", "encoder=small", "seed=0", "compile=false", "data.val_batches=1", *TINY]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from relcon_lightning.data.recording import CohortInfo, Recording
+from relcon_lightning.data.sources.paths import participant_in
 from relcon_lightning.data.sources.stretches import gap_free, part_ids
 from relcon_lightning.errors import ConfigError, DataError
 
@@ -65,7 +65,10 @@ class DeviceFolder:
         if raw_dir is None:
             raise DataError("data.raw_dir must name the folder of your recordings.")
         self.root, self.name, self.position, self.max_gap_s = Path(raw_dir), name, position, max_gap_s
-        self.people = {path: self._participant(path, participant) for path in _files_below(self.root)}
+        self.people = {
+            path: participant_in(participant, path.relative_to(self.root).as_posix(), self.root)
+            for path in _files_below(self.root)
+        }
         self.lenient, self.reader = lenient, _import_reader()
 
     @cached_property
@@ -84,17 +87,6 @@ class DeviceFolder:
                 _, stretches = gap_free(times, signal, str(path), self.max_gap_s, read.rate)
                 for name, (start_s, stretch) in zip(part_ids(part_id, len(stretches)), stretches, strict=True):
                     yield Recording(name, person, stretch, read.rate, start_time=read.start_time + start_s)
-
-    def _participant(self, path: Path, expression: str) -> str:
-        file = path.relative_to(self.root).as_posix()
-        try:
-            match = re.search(expression, file)
-        except re.error as error:
-            raise ConfigError(f"data.source.participant={expression} is no regular expression: {error}.") from error
-        person = (match[1] if match.re.groups else match[0]) if match else None
-        if not person:
-            raise DataError(f"{path}: data.source.participant={expression} finds no participant in {file!r}.")
-        return person
 
     def _read(self, path: Path) -> _Content:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from relcon_lightning.data.recording import CohortInfo, Recording, Segment
 from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.sources.folder_tables import RECORDINGS, SEGMENTS, read_recordings, read_segments
 from relcon_lightning.data.sources.labels import within
+from relcon_lightning.data.sources.paths import participant_in
 from relcon_lightning.data.sources.raw_files import bounded, unpack
 from relcon_lightning.data.sources.stamps import TIME_UNITS, seconds
 from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY, gap_free, part_ids
@@ -122,7 +122,7 @@ class RecordingFolder:
                 f"{self.root}: say who was recorded, by a table {RECORDINGS} (file,participant) in it or by "
                 "a regular expression for the file's path, e.g. \"data.source.participant='[^/_]+'\"."
             )
-        return {file: _participant(expression, file, self.root) for file in self.files}, {}
+        return {file: participant_in(expression, file, self.root) for file in self.files}, {}
 
     def _read(self, file: str) -> _Content:
         path, types = self.files[file], dict[str, type](dict.fromkeys(self.columns, float))
@@ -189,17 +189,6 @@ def _recordings_in(root: Path) -> dict[str, Path]:
 
 def _stem(file: str) -> str:
     return next(file.removesuffix(suffix) for suffix in _SUFFIXES if file.endswith(suffix))
-
-
-def _participant(expression: str, file: str, root: Path) -> str:
-    try:
-        match = re.search(expression, file)
-    except re.error as error:
-        raise ConfigError(f"data.source.participant={expression} is no regular expression: {error}.") from error
-    person = (match[1] if match.re.groups else match[0]) if match else None
-    if not person:
-        raise DataError(f"{root / file}: data.source.participant={expression} finds no participant in {file!r}.")
-    return person
 
 
 def _read_csv(path: Path, types: Mapping[str, type], separator: str) -> dict[str, np.ndarray]:

@@ -1,0 +1,118 @@
+"""``relcon-eval`` as a user types it, on a small cohort in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from tests.integration.commands import SIMULATED, run, wandb_records
+
+pytestmark = pytest.mark.integration
+
+
+def test_wandb_gets_scores_tables_and_pictures_of_an_evaluation(folder):
+    run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "folder=reports/logged", "seeds=[0]")
+    [file] = (folder / "reports" / "logged" / "wandb").glob("offline-run-*/run-*.wandb")
+    records = wandb_records(file)
+    assert next(record.run for record in records if record.HasField("run")).job_type == "eval"
+    logged = {item.key or "/".join(item.nested_key) for record in records for item in record.history.item}
+    assert "eval/exercise/window/f1/relcon" in logged
+    assert any(key.startswith("eval/exercise/Window level") for key in logged)
+    assert any(key.startswith("eval/exercise/confusion_recording") for key in logged)
+    media = file.parent / "files" / "media"
+    assert list(media.rglob("*.table.json"))
+    assert list(media.rglob("*.png"))
+
+
+def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
+    output = run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0")
+    report = folder / "reports" / "watch" / "exercise"
+    markdown = (report / "report.md").read_text()
+    for text in ("relcon", "random encoder", "random, normalised", "hand-crafted + forest"):
+        assert text in output
+        assert markdown.count(f"| {text} |") == 5  # window and recording with their comparisons, cost
+    assert "report.html" in output
+    scores = pd.read_parquet(report / "scores.parquet")
+    assert len(scores) == 4 * 2 * 4 * 3
+    metrics = pd.read_csv(report / "csv" / "metrics.csv")
+    assert "eval/exercise/recording/f1/relcon" in metrics
+
+
+def test_several_runs_are_compared_with_nets_that_learn_from_the_labels(folder):
+    """A pattern finds RelCon's run and passes over the distance's; supervised nets stand beside it."""
+    output = run(
+        folder,
+        "relcon-eval",
+        "checkpoint='runs/watch/*/seed0'",
+        "probe=finetune",
+        "baseline=[conv,lstm]",
+        "training.max_epochs=1",
+        "seeds=[0]",
+        "task.stride_s=30",
+        "folder=compared",
+    )
+    predictions = pd.read_parquet(folder / "compared" / "predictions.parquet")
+    systems = ["relcon, fine-tuned", "from scratch", "conv classifier", "LSTM classifier", "hand-crafted + forest"]
+    assert predictions["system"].unique().tolist() == systems
+    assert all(name in output for name in systems[:2])
+    assert "- Probe: fine-tuning" in (folder / "compared" / "report.md").read_text()
+
+
+def test_evaluation_on_participants_of_the_pretraining_stops(folder):
+    split = json.loads((folder / "runs/watch/relcon/seed0/split.json").read_text())
+    asked = ",".join([*split["test"], split["train"][0]])
+    output = run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", f"task.participants=[{asked}]", code=2)
+    assert re.search(r"1 of 5 participants were used to pre-train", output)
+    assert "Traceback" not in output
+    report = (folder / "reports/watch/exercise/report.md").read_text()
+    assert f"- Participants: {', '.join(split['test'])}:" in report
+
+
+def test_gait_of_simulated_people_is_regressed_beside_all_floors(folder):
+    run(folder, "relcon-prepare", *SIMULATED)
+    output = run(
+        folder,
+        "relcon-eval",
+        "checkpoint=runs/watch/relcon/seed0",
+        "data=simulated",
+        "task=gait_simulated",
+        "seeds=[0]",
+    )
+    report = folder / "reports" / "simulated" / "gait"
+    scores = pd.read_parquet(report / "scores.parquet")
+    assert set(scores["level"]) == {"stride_velocity", "double_support"}
+    assert {"relcon", "random encoder", "hand-crafted + forest", "training mean"} <= set(scores["system"])
+    assert scores[scores["metric"] == "mae"]["value"].notna().all()
+    for text in (output, (report / "report.md").read_text()):
+        assert "simulated people" in text
+        assert "training mean" in text
+    assert "SIMULATED wrist accelerometry" in (report / "report.md").read_text()
+    assert (report / "scatter_stride_velocity.png").stat().st_size > 5000
+    split = json.loads((report / "splits" / "0.json").read_text())
+    assert (len(split["train"]), len(split["test"])) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["task=gait_simulated", "probe=mlp"], "MLP probe does not predict numbers"),
+        (["task=gait_simulated", "+task.position=ankle"], "is for the ankle, .* was recorded on the wrist"),
+        (["task=gait_simulated", "+task.stratify=sex"], "no column 'sex' to stratify by"),
+        (["task=workout_simulated", "+task.classes=[skiing]"], "no segment labelled skiing"),
+        (["task=gait_simulated", "+task.targets.cadence=hz"], "no target 'cadence'"),
+        (
+            ["task=workout_simulated", "task.participants=[simulated-0000,nobody]"],
+            "nobody of task.participants have no windows",
+        ),
+    ],
+)
+def test_a_task_that_does_not_fit_the_store_is_named(folder, arguments, message):
+    if not (folder / "data" / "simulated").exists():
+        run(folder, "relcon-prepare", *SIMULATED)
+    output = run(
+        folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "data=simulated", *arguments, "name=x", code=2
+    )
+    assert re.search(message, output.replace("\n", " ")), output
