@@ -13,7 +13,7 @@ from relcon_lightning.downstream import plots
 @pytest.fixture(autouse=True)
 def _figures(monkeypatch):
     """Give the figure itself rather than its picture."""
-    monkeypatch.setattr(plots, "_png", lambda figure: figure)
+    monkeypatch.setattr(plots, "png", lambda figure: figure)
 
 
 def texts(figure: Figure) -> list[str]:

@@ -41,6 +41,14 @@ def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
     assert "eval/exercise/recording/f1/relcon" in metrics
 
 
+def test_the_report_shows_how_what_it_judges_was_trained(folder):
+    run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "folder=reports/shown", "seeds=[0]")
+    made = folder / "runs" / "watch" / "relcon" / "seed0"
+    for name, caption in (("curves", "Training of relcon"), ("ranking", "What ranked the windows for relcon")):
+        assert (folder / "reports" / "shown" / f"{name}_0.png").read_bytes() == (made / f"{name}.png").read_bytes()
+        assert caption in (folder / "reports" / "shown" / "report.html").read_text()
+
+
 def test_several_runs_are_compared_with_nets_that_learn_from_the_labels(folder):
     """A pattern finds RelCon's run and passes over the distance's; supervised nets stand beside it."""
     output = run(

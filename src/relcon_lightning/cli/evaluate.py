@@ -76,7 +76,7 @@ def main(config: DictConfig) -> None:
         "Participants": f"{', '.join(participants)}: none of them was pre-trained on",
         "Folds": f"{len(splits)}; in each, a probe is fitted on some of them and tested on others",
     }
-    page = write_report(result, config.task.title, facts, folder)
+    page = write_report(result, config.task.title, facts, folder, _pictures(trained))
     _log(config, result, folder)
     log.info("Report: %s and %s", page, page.with_suffix(".md"))
 
@@ -156,6 +156,19 @@ def _check_rates(config: DictConfig, origins: Sequence[dict[str, Any]]) -> None:
             raise ConfigError(
                 f"The encoder was trained at {rate} Hz, data.sampling_rate is {config.data.sampling_rate}."
             )
+
+
+def _pictures(trained: Sequence[Trained]) -> dict[str, tuple[str, bytes]]:
+    """What the first run of each method left of its training: curves, and examples of the ranking."""
+    captions = {"curves": "Training of {}", "ranking": "What ranked the windows for {}"}
+    found = {}
+    for i, one in enumerate(trained):
+        run = Path(one.checkpoints[0])
+        run = run if run.is_dir() else run.parents[1]
+        for name, caption in captions.items():
+            if (run / f"{name}.png").is_file():
+                found[f"{name}_{i}"] = (caption.format(one.name), (run / f"{name}.png").read_bytes())
+    return found
 
 
 def _check_position(config: DictConfig, store: CohortStore) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from relcon_lightning.data.inspect import Inspection
+from relcon_lightning.png import png
 
 _BLUE, _RED = "#1b6ca8", "#c8553d"
 _MOST_LABELS = 20
@@ -36,9 +34,7 @@ def overview(found: Inspection, rate: float) -> bytes:
         axes.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel("s")
     panels[0].legend(ncols=3, frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.95))
-    buffer = BytesIO()
-    FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return png(figure, dpi=110)
 
 
 def _hours(axes: Axes, found: Inspection) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 from sklearn.metrics import auc, roc_curve
 from sklearn.preprocessing import StandardScaler
+
+from relcon_lightning.png import png
 
 _COLOURS = ("#1b6ca8", "#c8553d", "#8a8d91", "#588b4a", "#7d5ba6", "#d9a441")
 
@@ -37,7 +37,7 @@ def score_bars(scores: pd.DataFrame, metric: str, title: str) -> bytes:
     axes.set_ylabel(title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=min(len(systems), 4), frameon=False, fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def confusion(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str], title: str) -> bytes:
@@ -57,7 +57,7 @@ def confusion(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str], 
     axes.set_yticks(range(len(classes)), classes, fontsize=8)
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(title, fontsize=10)
-    return _png(figure)
+    return png(figure)
 
 
 def roc(label: np.ndarray, probability: np.ndarray, classes: Sequence[str], title: str) -> bytes:
@@ -79,7 +79,7 @@ def roc(label: np.ndarray, probability: np.ndarray, classes: Sequence[str], titl
     axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8, title="area under the curve")
-    return _png(figure)
+    return png(figure)
 
 
 def tsne(embeddings: Mapping[str, np.ndarray], label: np.ndarray, perplexity: float = 100.0) -> bytes:
@@ -107,7 +107,7 @@ def tsne(embeddings: Mapping[str, np.ndarray], label: np.ndarray, perplexity: fl
         axes.set_title(system, fontsize=9)
     handles, texts = panels[0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside right upper", frameon=False, fontsize=7, markerscale=2)
-    return _png(figure)
+    return png(figure)
 
 
 def _many(place: int) -> tuple[float, float, float]:
@@ -129,10 +129,4 @@ def scatter(target: np.ndarray, predicted: np.ndarray, participant: np.ndarray, 
     axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, loc="upper left")
-    return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = BytesIO()
-    FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=130)
-    return buffer.getvalue()
+    return png(figure)

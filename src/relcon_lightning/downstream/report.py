@@ -67,7 +67,13 @@ def words(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object], folder: str | Path) -> Path:
+def write_report(
+    evaluation: Evaluation,
+    title: str,
+    facts: Mapping[str, object],
+    folder: str | Path,
+    trained: Mapping[str, tuple[str, bytes]] | None = None,
+) -> Path:
     """Write ``report.md``, ``report.html``, the figures, and what :mod:`relcon_lightning.gather` reads.
 
     Args:
@@ -75,13 +81,14 @@ def write_report(evaluation: Evaluation, title: str, facts: Mapping[str, object]
         title: Of the report.
         facts: Name and value of what a reader must know: checkpoint, data, participants ...
         folder: Created if missing.
+        trained: Pictures of the trainings that are judged: file name to caption and PNG.
 
     Returns:
         Path of the HTML page.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    figures = _figures(evaluation)
+    figures = _figures(evaluation) | dict(trained or {})
     for name, (_, png) in figures.items():
         (folder / f"{name}.png").write_bytes(png)
     tables = result_tables(evaluation)

@@ -1,0 +1,145 @@
+"""Pictures of a training in its run folder: the curves, and what the distance calls near and far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger
+from matplotlib.figure import Figure
+
+from relcon_lightning.methods.base import Batch
+from relcon_lightning.nets import MotifDistance, SpectralDistance
+from relcon_lightning.png import png
+
+CURVES: Mapping[str, tuple[str, ...]] = {
+    "loss": ("train/loss", "val/loss"),
+    "average precision": ("val/average_precision", "val/average_precision_chance"),
+    "macro F1 of the online probe": ("val/knn_f1", "val/linear_f1"),
+    "spread of the embedding": ("val/diversity",),
+    "alignment": ("val/alignment",),
+    "uniformity": ("val/uniformity",),
+    "gradient norm": ("train/grad_norm",),
+    "learning rate": ("lr-Adam",),
+}
+_ANCHORS, _SHOWN, _WINDOWS = 3, 3, 32
+
+
+class Pictures(Callback):
+    """Draws ``curves.png`` from the CSV log, and ``ranking.png`` where the method has a distance, when a fit ends.
+
+    Args:
+        folder: Of the run.
+        sampling_rate: Hz, for the time axis.
+    """
+
+    def __init__(self, folder: str, sampling_rate: float) -> None:
+        self.folder, self.sampling_rate = Path(folder), sampling_rate
+        self._batch: Batch | None = None
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: object,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the first batch to draw from."""
+        if batch_idx == 0:
+            self._batch = batch
+
+    @torch.no_grad()
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw, on the first rank."""
+        if not trainer.is_global_zero:
+            return
+        log = next((logger for logger in trainer.loggers if isinstance(logger, CSVLogger)), None)
+        if log is not None:
+            log.save()
+            path = Path(log.log_dir) / "metrics.csv"
+            if path.exists():
+                (self.folder / "curves.png").write_bytes(png(curves({"": pd.read_csv(path)})))
+        distance = getattr(pl_module, "distance", None)
+        if self._batch is not None and isinstance(distance, MotifDistance | SpectralDistance):
+            distance.eval()
+            windows = self._batch["anchor"][:_WINDOWS]
+            found = distance.in_batch(windows).float().cpu().numpy()
+            person = self._batch["participant"][:_WINDOWS].cpu().numpy()
+            figure = ranking(windows.cpu().numpy(), found, person, self.sampling_rate)
+            (self.folder / "ranking.png").write_bytes(png(figure))
+
+
+def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:
+    """Small panels of what was logged over steps, runs on top of each other.
+
+    Args:
+        runs: By name, what Lightning's CSV logger wrote: a row has some of the columns, the others are empty.
+    """
+    present = {
+        title: names
+        for title, names in CURVES.items()
+        if any(name in table and table[name].notna().any() for table in runs.values() for name in names)
+    }
+    columns = min(4, max(1, len(present)))
+    rows = max(1, -(-len(present) // columns))
+    figure = Figure(figsize=(3.1 * columns, 2.5 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[len(present) :]:
+        axes.set_axis_off()
+    for axes, (title, names) in zip(panels, present.items(), strict=False):
+        for run, table in runs.items():
+            for name in names:
+                drawn = table[["step", name]].dropna() if name in table else table.iloc[:0]
+                if len(drawn):
+                    label = " ".join(part for part in (run, name.split("/")[0] if len(names) > 1 else "") if part)
+                    marker = "o" if len(drawn) < 12 else None
+                    style = ":" if name.endswith("chance") else "-"
+                    label = f"{label} chance" if name.endswith("chance") else label
+                    axes.plot(drawn["step"] + 1, drawn[name], style, marker=marker, markersize=3, label=label or None)
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("step", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(frameon=False, fontsize=7)
+    return figure
+
+
+def ranking(windows: np.ndarray, distances: np.ndarray, participant: np.ndarray, rate: float) -> Figure:
+    """Some anchors, each with its nearest and its farthest candidates.
+
+    Args:
+        windows: ``(N, 3, T)`` in g; the first of each of some participants is an anchor.
+        distances: ``(N, N)``, row = anchor.
+        participant: ``(N,)`` numbers.
+        rate: Hz.
+    """
+    _, firsts = np.unique(participant, return_index=True)
+    anchors = (sorted(firsts.tolist()) + [i for i in range(len(windows)) if i not in firsts])[:_ANCHORS]
+    shown = min(_SHOWN, (len(windows) - 1) // 2)
+    figure = Figure(figsize=(2.1 * (1 + 2 * shown), 1.6 * len(anchors) + 0.4), layout="constrained")
+    panels = figure.subplots(len(anchors), 1 + 2 * shown, squeeze=False, sharex=True, sharey="row")
+    time = np.arange(windows.shape[-1]) / rate
+    for row, anchor in zip(panels, anchors, strict=True):
+        order = [int(i) for i in np.argsort(distances[anchor], kind="stable") if i != anchor]
+        chosen = [anchor, *order[:shown], *order[len(order) - shown :]]
+        for place, (axes, i) in enumerate(zip(row, chosen, strict=True)):
+            for line, axis in zip(windows[i], "xyz", strict=True):
+                axes.plot(time, line, linewidth=0.7, label=axis)
+            whose = "same person" if participant[i] == participant[anchor] else "other person"
+            title = "anchor" if place == 0 else f"{distances[anchor, i]:.3g}, {whose}"
+            axes.set_title(title, fontsize=7, fontweight="bold" if place == 0 else "normal")
+            axes.tick_params(labelsize=6)
+            axes.spines[["top", "right"]].set_visible(False)
+        row[0].set_ylabel("g", fontsize=7)
+    for axes in panels[-1]:
+        axes.set_xlabel("s", fontsize=7)
+    figure.suptitle(f"anchors, their {shown} nearest and {shown} farthest windows with distances", fontsize=9)
+    return figure
