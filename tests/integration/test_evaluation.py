@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pandas as pd
@@ -124,3 +125,40 @@ def test_a_task_that_does_not_fit_the_store_is_named(folder, arguments, message)
         folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "data=simulated", *arguments, "name=x", code=2
     )
     assert re.search(message, output.replace("\n", " ")), output
+
+
+def test_offline_the_dashboard_says_what_it_would_build(folder):
+    if not (folder / "reports" / "watch" / "exercise").exists():
+        run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "seeds=[0]")
+    output = run(folder, "relcon-dashboard")
+    assert "W&B is offline" in output
+    assert "loss (line): train/loss, val/loss" in output
+    assert "window/f1 (bar): eval/exercise/window/f1/" in output
+    assert json.loads((folder / "reports" / "dashboard.json").read_text())["project"] == "relcon"
+
+
+def test_reports_are_gathered_into_tables(folder):
+    if not (folder / "reports" / "watch" / "exercise").exists():
+        run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "seeds=[0]")
+    output = run(folder, "relcon-report", 'reports="reports/watch/exercise"')
+    assert "reports/tables.html" in output.splitlines()[-1]
+    assert "random encoder (floor)" in (folder / "reports" / "tables.md").read_text()
+    assert "fits no folder of relcon-eval" in run(folder, "relcon-report", "reports=nowhere", code=2)
+
+
+SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+@pytest.mark.skipif(not (SHARED / "mobilised_lab").is_dir(), reason=f"the Mobilise-D recordings are not at {SHARED}")
+def test_the_strides_of_real_people_are_regressed(folder):
+    run(folder, "relcon-prepare", "data=mobilised", f"data.raw_dir={SHARED / 'mobilised_lab'}")
+    arguments = ("data=mobilised", "task=gait_mobilised", "seeds=[0]")
+    output = run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", *arguments)
+    assert "too few people" in output
+    predictions = pd.read_parquet(folder / "reports" / "mobilised" / "gait" / "predictions.parquet")
+    assert predictions["participant"].nunique() == 3
+    velocity = predictions.query("level == 'stride_velocity'")["label"]
+    support = predictions.query("level == 'double_support'")["label"]
+    assert velocity.between(0.05, 2).all()
+    assert support.between(0.02, 1.5).all()
+    assert len(velocity) > 30

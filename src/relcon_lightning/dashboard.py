@@ -1,0 +1,144 @@
+"""A W&B workspace that compares methods: planned from the runs on disk, built through wandb's own library."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from glob import glob
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from relcon_lightning.errors import ConfigError
+
+_PROGRESS = {"epoch", "step"}
+_GROUP = "model.name"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves over steps (``line``) or one bar a metric (``bar``).
+
+    Attributes:
+        kind: ``line`` or ``bar``.
+        title: Of the panel.
+        metrics: Keys as they were logged.
+    """
+
+    kind: str
+    title: str
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Panels under a heading."""
+
+    name: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """What is to be shown.
+
+    Attributes:
+        project: In W&B.
+        name: Of the workspace.
+        group_by: Key of the runs' configuration; runs with one value are averaged.
+        sections: In order.
+    """
+
+    project: str
+    name: str
+    group_by: str
+    sections: tuple[Section, ...]
+
+    def describe(self) -> list[str]:
+        """A line a panel, for people."""
+        lines = [f"Workspace {self.name!r} of project {self.project}, runs grouped by {self.group_by}:"]
+        for section in self.sections:
+            lines.append(f"  {section.name}")
+            lines += [f"    {panel.title} ({panel.kind}): {', '.join(panel.metrics)}" for panel in section.panels]
+        return lines
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+def plan(logs: Sequence[str], project: str, name: str) -> Dashboard:
+    """The dashboard of what the runs and evaluations below some folders logged.
+
+    Training metrics get a panel each with training and validation together; an evaluation gets a panel for each level
+    and metric with a bar a system.
+
+    Args:
+        logs: Folders in which ``**/csv/metrics.csv`` are looked for.
+        project: In W&B.
+        name: Of the workspace.
+
+    Raises:
+        ConfigError: Nothing was logged there.
+    """
+    keys = {key for folder in logs for key in _logged(folder)}
+    if not keys:
+        raise ConfigError(f"No run below {' or '.join(logs)} has logged anything (csv/metrics.csv), train one first.")
+    curves: dict[str, list[str]] = {}
+    bars: dict[str, dict[str, list[str]]] = {}
+    for key in sorted(keys):
+        parts = key.split("/")
+        if parts[0] == "eval" and len(parts) > 3:
+            bars.setdefault(parts[1], {}).setdefault("/".join(parts[2:4]), []).append(key)
+        elif parts[0] in ("train", "val"):
+            curves.setdefault("/".join(parts[1:]), []).append(key)
+        else:
+            curves.setdefault(key, []).append(key)
+    sections = []
+    if curves:
+        lines = [Panel("line", title, tuple(own)) for title, own in curves.items()]
+        sections.append(Section("Training", tuple(lines)))
+    for task, panels in bars.items():
+        sections.append(Section(f"Evaluation: {task}", tuple(Panel("bar", t, tuple(k)) for t, k in panels.items())))
+    return Dashboard(project, name, _GROUP, tuple(sections))
+
+
+def _logged(folder: str) -> set[str]:
+    keys: set[str] = set()
+    for path in glob(f"{folder}/**/csv/metrics.csv", recursive=True):  # noqa: PTH207
+        with Path(path).open(newline="") as file:
+            keys |= set(next(csv.reader(file), []))
+    return keys - _PROGRESS
+
+
+def build(dashboard: Dashboard, entity: str) -> Any:
+    """The workspace as wandb's library has it, not yet saved.
+
+    Raises:
+        ConfigError: wandb-workspaces is not installed.
+    """
+    try:
+        panels: Any = import_module("wandb_workspaces.reports.v2")
+        workspaces: Any = import_module("wandb_workspaces.workspaces")
+    except ImportError as error:
+        raise ConfigError(
+            f"relcon-dashboard needs wandb-workspaces ({error}): pip install 'relcon-lightning[dashboard]'."
+        ) from error
+
+    def drawn(panel: Panel) -> Any:
+        if panel.kind == "bar":
+            return panels.BarPlot(title=panel.title, metrics=list(panel.metrics))
+        return panels.LinePlot(title=panel.title, x="trainer/global_step", y=list(panel.metrics))
+
+    sections = [
+        workspaces.Section(name=section.name, panels=[drawn(panel) for panel in section.panels], is_open=True)
+        for section in dashboard.sections
+    ]
+    grouped = workspaces.RunsetSettings(groupby=[workspaces.Config(dashboard.group_by)])
+    return workspaces.Workspace(
+        entity=entity, project=dashboard.project, name=dashboard.name, sections=sections, runset_settings=grouped
+    )
