@@ -1,23 +1,60 @@
-"""A ratio means something only if both sides compute the same."""
+"""Every part of the benchmark works, checks itself against its reference, and names what it measured."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from functools import cache
+
 import pytest
-import torch
+from rich.console import Console
 
-from benchmarks.run import measure, pairs
-
-PAIRS = {name: (ours, reference) for name, ours, reference in pairs(batch=3)}
-
-
-@pytest.mark.parametrize("name", [name for name in PAIRS if "augmentations" not in name])
-@torch.no_grad()
-def test_the_reference_gives_what_ours_gives(name):
-    ours, reference = PAIRS[name]
-    torch.testing.assert_close(ours(), reference(), rtol=1e-4, atol=1e-4)
+from benchmarks.machine import Machine, measure
+from benchmarks.material import TOY
+from benchmarks.run import COLUMNS, PARTS, cells, title
+from benchmarks.run import measure as measure_parts
+from benchmarks.timing import Row, Variant, compare
 
 
-def test_both_sides_run_in_turn_after_a_warm_up():
+@cache
+def machine() -> Machine:
+    return measure(side=64, batch=1, rounds=1)
+
+
+@pytest.mark.parametrize("part", [name for name in PARTS if name != "malloc"])  # it starts ten processes
+def test_a_part_runs_at_toy_size(part):
+    console = Console(record=True, width=250)
+    rows = measure_parts([part], TOY, machine(), console)
+    assert len(rows) >= 2
+    assert all(row.seconds > 0 for row in rows)
+    assert any(row.faster is not None for row in rows)
+    text = console.export_text()
+    assert rows[0].group in text
+    assert rows[-1].name in text
+
+
+def test_variants_run_in_turn_after_a_warm_up_and_ratios_are_of_items_a_second():
     calls: list[str] = []
-    measure(lambda: calls.append("ours"), lambda: calls.append("reference"), rounds=2)
-    assert calls == ["ours", "reference"] * 3
+    variants = [
+        Variant("reference", lambda: calls.append("reference")),
+        Variant("ours", lambda: calls.append("ours"), items=3),
+    ]
+    reference, ours = compare("x", variants, machine(), rounds=2, unit="items/s")
+    assert calls == ["reference", "ours"] * 3
+    assert reference.faster is None
+    assert ours.faster is not None
+    assert ours.rate.endswith("items/s")
+
+
+def test_a_row_has_a_cell_a_column_and_says_nothing_of_what_was_not_measured():
+    empty, full = Row("group", "name", 0.5), Row("g", "n", 2.0, 1.5, 3.0, 0.25, 0.1, 12.0, "5 a/s", "same")
+    assert cells(empty) == ["group", "name", "500", "", "", "", "", "", "", ""]
+    assert cells(full) == ["g", "n", "2000", "1.50", "3", "25%", "10%", "12", "5 a/s", "same"]
+    assert len(COLUMNS) == len(cells(full))
+    assert "float32" in title(machine())
+
+
+def test_an_unknown_part_is_named():
+    done = subprocess.run([sys.executable, "-m", "benchmarks.run", "lost"], text=True, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert "there is no part lost; choose from distance, loss" in done.stderr
