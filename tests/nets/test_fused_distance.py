@@ -83,7 +83,7 @@ def test_attention_that_newton_did_not_settle_is_computed_again_exactly(monkeypa
     assert calls == [8, 8]  # nine pairs: every chunk has one shape
 
 
-@pytest.mark.parametrize("scale", [0.01, 1.0, 50.0])
+@pytest.mark.parametrize("scale", [0.01, 0.1, 0.2, 0.3, 1.0, 50.0])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_newton_alone_is_sparsemax_where_it_says_so(scale, dtype):
     z = (scale * torch.randn(200, 256, generator=torch.Generator().manual_seed(1))).to(dtype)
@@ -96,7 +96,8 @@ def test_newton_alone_is_sparsemax_where_it_says_so(scale, dtype):
 def test_newton_says_where_it_has_not_arrived(monkeypatch):
     z = torch.randn(20, 64, generator=torch.Generator().manual_seed(1))
     exact = sparsemax(z)
-    monkeypatch.setattr(sys.modules[newton_sparsemax.__module__], "_NEWTON_STEPS", 2)
+    for name in ("_COMPILED_STEPS", "_NEWTON_STEPS"):
+        monkeypatch.setattr(sys.modules[newton_sparsemax.__module__], name, 2)
     p, settled = newton_sparsemax(z)
     assert not settled
     assert not torch.allclose(p, exact)
