@@ -137,3 +137,8 @@ def test_the_licence_that_is_shown_before_a_download_is_the_one_that_the_store_k
     source = Path(get_class(config.source._target_).__init__.__code__.co_filename).read_text()
     assert f'licence="{config.archive.licence}' in source
     assert config.archive.url.startswith("https://")
+
+
+def test_every_data_set_has_a_task_of_its_name():
+    """A sweep over tasks is composed without the swept ones first."""
+    assert set(GROUPS["data"]) - PARTS <= set(EVAL_GROUPS["task"])

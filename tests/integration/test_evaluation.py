@@ -138,6 +138,15 @@ def test_offline_the_dashboard_says_what_it_would_build(folder):
     assert json.loads((folder / "reports" / "dashboard.json").read_text())["project"] == "relcon"
 
 
+def test_checkpoints_and_tasks_are_swept(folder):
+    if not (folder / "data" / "simulated").exists():
+        run(folder, "relcon-prepare", *SIMULATED)
+    swept = ("checkpoint=runs/watch/relcon/seed0", "task=gait_simulated,workout_simulated", "seeds=[0]")
+    run(folder, "relcon-eval", "-m", "data=simulated", *swept, "hydra.sweep.dir=reports/swept")
+    titles = {json.loads(path.read_text())["title"] for path in (folder / "reports" / "swept").glob("*/facts.json")}
+    assert titles == {"Gait regression (simulated people)", "Workout classification (simulated people)"}
+
+
 def test_reports_are_gathered_into_tables(folder):
     if not (folder / "reports" / "watch" / "exercise").exists():
         run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "seeds=[0]")
