@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from glob import glob
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -109,8 +108,8 @@ def plan(logs: Sequence[str], project: str, name: str) -> Dashboard:
 
 def _logged(folder: str) -> set[str]:
     keys: set[str] = set()
-    for path in glob(f"{folder}/**/csv/metrics.csv", recursive=True):  # noqa: PTH207
-        with Path(path).open(newline="") as file:
+    for path in Path(folder).rglob("csv/metrics.csv"):
+        with path.open(newline="") as file:
             keys |= set(next(csv.reader(file), []))
     return keys - _PROGRESS
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from relcon_lightning.downstream.report import LEVELS, markdown_table, score_table, words
-from relcon_lightning.downstream.statistics import comparison_table
+from relcon_lightning.downstream.statistics import clearly_best
 from relcon_lightning.downstream.systems import HANDCRAFTED, MEAN, NORMALISED, RANDOM
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.page import write_page
@@ -44,6 +44,11 @@ class Finished:
     scores: pd.DataFrame
     predictions: pd.DataFrame
     costs: pd.DataFrame
+
+    @property
+    def cohort(self) -> str:
+        """Name of the recordings."""
+        return self.data.split(":")[0]
 
     @classmethod
     def read(cls, folder: str | Path) -> Finished:
@@ -82,7 +87,7 @@ def tables(evaluations: Sequence[Finished]) -> dict[str, pd.DataFrame]:
     for one in evaluations:
         for level in one.scores["level"].unique():
             name = f"{words(level)}, {one.units[level]}" if one.units else LEVELS[level]
-            heading = f"{one.title}, {one.data.split(':')[0]}: {name}"
+            heading = f"{one.title}, {one.cohort}: {name}"
             if heading in made:
                 heading = f"{heading} [{one.folder}]"
             made[heading] = _table(one, level)
@@ -94,21 +99,11 @@ def _table(one: Finished, level: str) -> pd.DataFrame:
     costs = one.costs.set_index("system")
     table["parameters"] = [f"{costs.loc[system, 'parameters']:,}" for system in table.index]
     table["seconds"] = [f"{costs.loc[system, 'seconds']:.1f}" for system in table.index]
-    best = _clearly_best(one.predictions[one.predictions["level"] == level])
+    best = clearly_best(one.predictions[one.predictions["level"] == level], draws=500)
     if best is not None:
         shown = "MAE" if one.units else "macro F1"
         table[shown] = [f"**{cell}**" if name == best else cell for name, cell in table[shown].items()]
     return table.rename(index=lambda system: f"{system} (floor)" if system in FLOORS else system)
-
-
-def _clearly_best(predictions: pd.DataFrame) -> str | None:
-    """The system whose difference to every other one is outside the noise, if there is one."""
-    for system in predictions["system"].unique():
-        own = predictions["system"] == system
-        verdicts = comparison_table(pd.concat([predictions[own], predictions[~own]]), draws=500).iloc[1:, -1]
-        if len(verdicts) and (verdicts == "better").all():
-            return str(system)
-    return None
 
 
 def write_tables(evaluations: Sequence[Finished], folder: str | Path) -> Path:
@@ -119,7 +114,7 @@ def write_tables(evaluations: Sequence[Finished], folder: str | Path) -> Path:
     lines = ["# Results", ""]
     for heading, table in made.items():
         lines += [f"## {heading}", "", *markdown_table(table), ""]
-    citations = {one.data.split(":")[0]: one.data for one in evaluations}
+    citations = {one.cohort: one.data for one in evaluations}
     (folder / "tables.md").write_text("\n".join([*lines, NOTE, "", *citations.values(), ""]), encoding="utf-8")
     _tidy(evaluations).to_parquet(folder / "tables.parquet", index=False)
     plain = {heading: table.map(lambda cell: str(cell).replace("**", "")) for heading, table in made.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from os.path import relpath
@@ -35,6 +35,7 @@ from relcon_lightning.downstream.report import result_tables
 from relcon_lightning.downstream.systems import (
     NORMALISED,
     RANDOM,
+    P,
     Probe,
     RegressionProbe,
     System,
@@ -121,28 +122,33 @@ def _regressors(config: DictConfig, trained: Sequence[Trained]) -> list[System[R
     """What was trained and the floors, each under a regression."""
     if "regression" not in config.probe:
         raise ConfigError(f"The {config.probe.title} does not predict numbers: judge this task with probe=linear.")
-    fresh = partial(fresh_encoder, trained[0].checkpoints[0])
-    probe = partial(instantiate, config.probe.regression)
-    own = [frozen(one.name, _loader(one.checkpoints), probe, len(one.checkpoints) > 1) for one in trained]
-    floors = [frozen(RANDOM, fresh, probe), normalised(NORMALISED, fresh, probe)]
-    return [*own, *floors, handcrafted_regression(config.data.sampling_rate), training_mean()]
+    probe: Callable[[], RegressionProbe] = partial(instantiate, config.probe.regression)
+    return [*_frozen(trained, probe), handcrafted_regression(config.data.sampling_rate), training_mean()]
 
 
 def _classifiers(config: DictConfig, trained: Sequence[Trained]) -> list[System[Probe]]:
     """What was trained, the floors with the architecture of the first of them, and the baselines asked for."""
-    fresh = partial(fresh_encoder, trained[0].checkpoints[0])
     training = instantiate(config.training)
     baseline = OmegaConf.to_container(config.get("baseline") or OmegaConf.create())
     assert isinstance(baseline, dict)
     if config.probe.frozen:
-        probe = partial(instantiate, config.probe.head)
-        own = [frozen(one.name, _loader(one.checkpoints), probe, len(one.checkpoints) > 1) for one in trained]
-        floors = [frozen(RANDOM, fresh, probe), normalised(NORMALISED, fresh, probe)]
+        probe: Callable[[], Probe] = partial(instantiate, config.probe.head)
+        own = _frozen(trained, probe)
     else:
         own = [end_to_end(f"{one.name}, fine-tuned", _loader(one.checkpoints), training) for one in trained]
-        floors = [end_to_end("from scratch", fresh, training)]
+        own.append(end_to_end("from scratch", _fresh(trained), training))
     baselines = [end_to_end(str(name), seeded(net), training) for name, net in baseline.items()]
-    return [*own, *floors, *baselines, handcrafted(config.data.sampling_rate)]
+    return [*own, *baselines, handcrafted(config.data.sampling_rate)]
+
+
+def _frozen(trained: Sequence[Trained], probe: Callable[[], P]) -> list[System[P]]:
+    """What was trained as it is, and random weights of the first architecture, all under one kind of probe."""
+    own = [frozen(one.name, _loader(one.checkpoints), probe, len(one.checkpoints) > 1) for one in trained]
+    return [*own, frozen(RANDOM, _fresh(trained), probe), normalised(NORMALISED, _fresh(trained), probe)]
+
+
+def _fresh(trained: Sequence[Trained]) -> Nets:
+    return partial(fresh_encoder, trained[0].checkpoints[0])
 
 
 def _loader(checkpoints: Sequence[str]) -> Nets:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,7 +95,7 @@ def evaluate(
         pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
         pd.concat(predictions, ignore_index=True),
         pd.DataFrame(costs, columns=["system", "parameters", "seconds"]),
-        _sizes(windows, folds),
+        part_sizes(windows.participant, windows.recording, folds),
         classes,
         probabilities=probabilities,
         embeddings=embeddings,
@@ -167,11 +167,23 @@ def _levels(
     yield "recording", items.iloc[first], voted, mean
 
 
-def _sizes(windows: LabelledWindows, folds: Sequence[dict[str, np.ndarray]]) -> pd.DataFrame:
-    """Participants, recordings and windows of training and validation (mean over folds) and of all that is tested."""
+def part_sizes(
+    participant: np.ndarray, recording: np.ndarray, folds: Sequence[Mapping[str, np.ndarray]]
+) -> pd.DataFrame:
+    """Participants, recordings and windows of each part: the mean over folds, but all that is tested.
+
+    Args:
+        participant: ``(N,)`` ids of the windows.
+        recording: ``(N,)`` ids.
+        folds: Rows of the windows of each part.
+    """
     counts = {}
-    for part in ("train", "validation", "test"):
-        of = [windows.take(fold[part]) for fold in folds]
-        totals = np.array([[len(np.unique(w.participant)), len(np.unique(w.recording)), len(w)] for w in of])
+    for part in folds[0]:
+        totals = np.array(
+            [
+                [*(len(np.unique(ids[fold[part]])) for ids in (participant, recording)), len(fold[part])]
+                for fold in folds
+            ]
+        )
         counts[part] = totals.sum(0) if part == "test" else totals.mean(0).round().astype(int)
     return pd.DataFrame(counts, index=["participants", "recordings", "windows"]).T

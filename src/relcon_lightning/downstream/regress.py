@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.splits import Split
-from relcon_lightning.downstream.evaluate import Evaluation, refuse_tested_twice
+from relcon_lightning.downstream.evaluate import Evaluation, part_sizes, refuse_tested_twice
 from relcon_lightning.downstream.metrics import regression_metrics
 from relcon_lightning.downstream.systems import RegressionProbe, System
 from relcon_lightning.downstream.targets import TargetWindows
@@ -71,7 +71,7 @@ def evaluate_regression(
         pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
         pd.concat(predictions, ignore_index=True),
         pd.DataFrame(costs, columns=["system", "parameters", "seconds"]),
-        _sizes(windows, splits),
+        part_sizes(windows.participant, windows.recording, [_parts(windows, split) for split in splits]),
         units=dict(units),
     )
 
@@ -108,12 +108,7 @@ def _predict(
     return np.asarray(probe.predict(x[test]))
 
 
-def _sizes(windows: TargetWindows, splits: Sequence[Split]) -> pd.DataFrame:
-    """Participants, recordings and windows of training (mean over folds) and of all that is tested."""
-    counts = {}
-    for part in ("train", "test"):
-        of = [np.isin(windows.participant, getattr(split, part)) for split in splits]
-        columns = (windows.participant, windows.recording)
-        totals = np.array([[*(len(np.unique(column[rows])) for column in columns), rows.sum()] for rows in of])
-        counts[part] = totals.sum(0) if part == "test" else totals.mean(0).round().astype(int)
-    return pd.DataFrame(counts, index=["participants", "recordings", "windows"]).T
+def _parts(windows: TargetWindows, split: Split) -> dict[str, np.ndarray]:
+    """Rows of the windows of training and test participants, whichever targets they have."""
+    parts = {"train": split.train, "test": split.test}
+    return {name: np.flatnonzero(np.isin(windows.participant, ids)) for name, ids in parts.items()}

@@ -108,9 +108,8 @@ def comparison_table(predictions: pd.DataFrame, draws: int = DRAWS) -> pd.DataFr
         predictions: As for :func:`bootstrap_f1` or :func:`bootstrap_mae`; of one level.
         draws: Of the bootstrap.
     """
-    numeric = all(isinstance(value, float) for value in predictions["label"])
-    drawn = bootstrap_mae(predictions, draws) if numeric else bootstrap_f1(predictions, draws)
-    enough = predictions["participant"].nunique() >= FEWEST
+    drawn, numeric = _drawn(predictions, draws)
+    enough = _enough(predictions)
     first = drawn.columns[0]
     rows = []
     for system in drawn:
@@ -120,6 +119,33 @@ def comparison_table(predictions: pd.DataFrame, draws: int = DRAWS) -> pd.DataFr
         rows.append((str(interval(drawn[system])), "" if own else str(difference), verdict))
     names = [f"{'MAE' if numeric else 'macro F1'} [95 %]", f"{first} minus it", f"{first} is"]
     return pd.DataFrame(rows, index=drawn.columns, columns=names)
+
+
+def clearly_best(predictions: pd.DataFrame, draws: int = DRAWS) -> str | None:
+    """The system whose difference to every other one is outside the noise, if there is one.
+
+    Args:
+        predictions: As for :func:`comparison_table`.
+        draws: Of the bootstrap.
+    """
+    drawn, numeric = _drawn(predictions, draws)
+    if drawn.shape[1] < 2 or not _enough(predictions):
+        return None
+    for system in drawn:
+        rivals = (interval(drawn[system] - drawn[other]) for other in drawn if other != system)
+        if all(_verdict(difference, numeric) == "better" for difference in rivals):
+            return str(system)
+    return None
+
+
+def _drawn(predictions: pd.DataFrame, draws: int) -> tuple[pd.DataFrame, bool]:
+    """The bootstrap of the metric that suits the predictions, and whether it is an error, of which less is better."""
+    numeric = pd.api.types.is_float_dtype(predictions["label"])
+    return (bootstrap_mae if numeric else bootstrap_f1)(predictions, draws), numeric
+
+
+def _enough(predictions: pd.DataFrame) -> bool:
+    return bool(predictions["participant"].nunique() >= FEWEST)
 
 
 def _verdict(difference: Interval, less_is_better: bool) -> str:

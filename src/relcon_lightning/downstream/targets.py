@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from relcon_lightning.data.recording import SEGMENT_COLUMNS
 from relcon_lightning.data.store import CohortStore
+from relcon_lightning.downstream.windows import placed_segments
 from relcon_lightning.errors import DataError
 
 _JOINT_S = 1e-6  # stretches that are no further apart are one, and what shares no more with a window is outside it
@@ -60,11 +62,9 @@ def target_windows(
     """
     for name in targets:
         if name not in store.segments.columns:
-            known = sorted(set(store.segments.columns) - {"recording_id", "start_s", "end_s", "label"})
+            known = sorted(set(store.segments.columns) - SEGMENT_COLUMNS)
             raise DataError(f"{store.path} has no target {name!r} in segments.parquet; it has {known or 'none'}.")
-    segments = store.segments.dropna(subset=list(targets), how="all").merge(
-        store.recordings[["recording_id", "participant_id", "n_samples"]].reset_index(names="row"), on="recording_id"
-    )
+    segments = placed_segments(store, targets)
     if participants is not None:
         segments = segments[segments["participant_id"].isin(list(participants))]
     rate = store.sampling_rate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,9 +63,7 @@ def labelled_windows(
     Raises:
         DataError: The cohort has no labels, none of one of the classes, or no labelled segment as long as a window.
     """
-    segments = store.segments.dropna(subset=["label"]).merge(
-        store.recordings[["recording_id", "participant_id", "n_samples"]].reset_index(names="row"), on="recording_id"
-    )
+    segments = placed_segments(store, ["label"])
     if classes is not None:
         unknown = sorted(set(classes) - set(segments["label"]))
         if unknown:
@@ -93,6 +91,12 @@ def labelled_windows(
     signal = store.gather(segments["row"].to_numpy()[of], first[of] + nth * stride, window)
     columns = (_strings(segments[name])[of] for name in ("label", "participant_id", "recording_id"))
     return LabelledWindows(signal, *columns)
+
+
+def placed_segments(store: CohortStore, known: Sequence[str]) -> pd.DataFrame:
+    """The segments that have one of the columns ``known``, each with ``row``, person and length of its recording."""
+    recordings = store.recordings[["recording_id", "participant_id", "n_samples"]].reset_index(names="row")
+    return store.segments.dropna(subset=list(known), how="all").merge(recordings, on="recording_id")
 
 
 def _strings(column: pd.Series[str]) -> np.ndarray:
