@@ -17,3 +17,7 @@ class ConfigError(ValueError):
 
 class TrainingError(RuntimeError):
     """A training that cannot go on, such as a loss that is not a number."""
+
+
+class Preempted(RuntimeError):
+    """A training that was asked to end before it was done, and has saved."""

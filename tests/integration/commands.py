@@ -23,7 +23,13 @@ SIMULATED = ["data=simulated", "data.source.participants=6", "data.source.minute
 def run(folder: Path, command: str, *arguments: str, code: int = 0, timeout: int = 300) -> str:
     """Run a command of the installed package; its combined output."""
     program = Path(sys.executable).parent / command
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "COLUMNS": "150"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "OMP_NUM_THREADS": "1",
+        "WANDB_MODE": "offline",
+        "COLUMNS": "150",
+    }
     done = subprocess.run(
         [program, *arguments], cwd=folder, env=environment, text=True, capture_output=True, timeout=timeout, check=False
     )

@@ -3,8 +3,17 @@
 from relcon_lightning.callbacks.candidates import CandidateMonitor
 from relcon_lightning.callbacks.embedding import EmbeddingMonitor
 from relcon_lightning.callbacks.finite import FiniteGuard
+from relcon_lightning.callbacks.last_checkpoint import LastCheckpoint
 from relcon_lightning.callbacks.online_probe import OnlineProbe
 from relcon_lightning.callbacks.pictures import Pictures
 from relcon_lightning.callbacks.retrieval import RetrievalMonitor
 
-__all__ = ["CandidateMonitor", "EmbeddingMonitor", "FiniteGuard", "OnlineProbe", "Pictures", "RetrievalMonitor"]
+__all__ = [
+    "CandidateMonitor",
+    "EmbeddingMonitor",
+    "FiniteGuard",
+    "LastCheckpoint",
+    "OnlineProbe",
+    "Pictures",
+    "RetrievalMonitor",
+]

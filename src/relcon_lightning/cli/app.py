@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.errors import InstantiationException
@@ -16,9 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 import relcon_lightning
-from relcon_lightning.errors import ConfigError, DataError, TrainingError
+from relcon_lightning.errors import ConfigError, DataError, Preempted, TrainingError
 
 log = logging.getLogger(__name__)
+
+PREEMPTED = os.EX_TEMPFAIL  # 75: saved, try again later
 
 
 def config_folder() -> str:
@@ -38,14 +42,20 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             try:
                 function(config)
             except (ConfigError, DataError, TrainingError) as error:
-                _stop(error)
+                stop(error)
+            except Preempted as error:
+                stop(error, PREEMPTED)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                stop(error)
             except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
                 key = str(error).split("Missing mandatory value: ")[-1].split()[0]
-                _stop(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))
+                stop(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))
             except InstantiationException as error:  # Hydra wraps what a constructor raises
                 if not isinstance(error.__cause__, ConfigError | DataError):
                     raise
-                _stop(error.__cause__)
+                stop(error.__cause__)
 
         app: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=name, version_base="1.3")(run)
         return app
@@ -68,9 +78,10 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def _stop(error: Exception) -> None:
+def stop(error: Exception, code: int = 2) -> NoReturn:
+    """End the command with a message in place of a traceback."""
     log.error("%s", error)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

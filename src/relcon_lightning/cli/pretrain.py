@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from os.path import relpath
 from pathlib import Path
 
@@ -12,34 +13,54 @@ import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from relcon_lightning.checkpoint import Provenance
-from relcon_lightning.cli.app import command, plain
+from relcon_lightning.cli.app import command, plain, stop
+from relcon_lightning.cli.rerun import expand, report_differences
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.record import make_record, save_record
+from relcon_lightning.resume import find_checkpoint, keep_metrics
 
 log = logging.getLogger(__name__)
 
 
+def main() -> None:
+    """The command line, or that of an earlier run, to :func:`pretrain`."""
+    try:
+        sys.argv[1:] = expand(sys.argv[1:])  # also what the other ranks are started with
+    except ConfigError as error:
+        stop(error)
+    pretrain()
+
+
 @command("pretrain")
-def main(config: DictConfig) -> None:
+def pretrain(config: DictConfig) -> None:
     """Train, and say where the checkpoint and the logs are."""
     settings = plain(config)
     folder = Path(relpath(config.run_dir))
     _refuse_to_overwrite(folder, config.overwrite, config.resume)
     _refuse_parallel_sweep(config)
+    start = find_checkpoint(config.resume, folder / "checkpoints")
     L.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = instantiate(config.data.datamodule)
     datamodule.setup()
     rank_zero_only(datamodule.split.save)(folder / "split.json")
+    record = make_record(settings, datamodule.store)
+    if config.from_run:
+        report_differences(config.from_run, record)
+    rank_zero_only(save_record)(record, folder)
     method = instantiate(config.model.method)
     callbacks = [Provenance(settings), *instantiate(config.callbacks).values()]
     trainer = instantiate(config.trainer, callbacks=callbacks, logger=list(instantiate(config.logger).values()))
     for logger in trainer.loggers:
+        if start and isinstance(logger, CSVLogger):
+            keep_metrics(logger, step=start[1])
         logger.log_hyperparams(settings)
     try:
-        trainer.fit(method, datamodule, ckpt_path=config.resume, weights_only=True)
+        trainer.fit(method, datamodule, ckpt_path=start and start[0], weights_only=True)
     finally:
         wandb.finish()
     if trainer.is_global_zero:
@@ -49,7 +70,10 @@ def main(config: DictConfig) -> None:
 
 def _refuse_to_overwrite(folder: Path, overwrite: bool, resume: str | None) -> None:
     if (folder / "checkpoints" / "last.ckpt").exists() and not (overwrite or resume):
-        raise ConfigError(f"{folder} holds a finished run. Choose another name=..., or replace it with overwrite=true.")
+        raise ConfigError(
+            f"{folder} holds a run. Choose another name=..., go on with it by resume=auto, or replace it with "
+            "overwrite=true."
+        )
 
 
 def _refuse_parallel_sweep(config: DictConfig) -> None:

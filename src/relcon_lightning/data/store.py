@@ -119,6 +119,10 @@ class CohortStore:
             )
         return dict(zip(self.participants["participant_id"], self.participants[attribute].astype(str), strict=True))
 
+    def fingerprint(self) -> str:
+        """SHA-256 of the manifest, which holds the checksums of all other files."""
+        return self._place.checksum(MANIFEST)
+
     def verify(self) -> None:
         """Compare the checksum of every file with the manifest.
 

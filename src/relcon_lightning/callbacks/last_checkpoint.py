@@ -1,0 +1,52 @@
+"""Saving the last step: when a run is done, and when a scheduler takes the machine back."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from relcon_lightning.errors import Preempted
+
+
+class LastCheckpoint(Callback):
+    """Writes ``last.ckpt`` after the last step, or after the step in which SIGTERM arrived, and stops then.
+
+    ModelCheckpoint leaves the steps since its last interval unsaved at the end. Ranks agree on stopping, wherever the
+    signal arrived; Lightning's own handler communicates inside the signal handler, which can meet another rank in the
+    middle of its step.
+
+    Args:
+        folder: Of the checkpoints.
+
+    Raises:
+        Preempted: From training.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.path = Path(folder) / "last.ckpt"
+        self.asked = self.ends = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the signal over from Lightning, which puts the handler before it back at the end."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._note)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Save if this is the end, for all ranks if any of them was asked to."""
+        self.ends = trainer.strategy.reduce_boolean_decision(self.asked, all=False)
+        if self.ends or trainer.global_step == trainer.max_steps:
+            trainer.save_checkpoint(self.path)
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """Stop; only now has the step before been logged."""
+        if self.ends:
+            raise Preempted(f"Asked to end, after {trainer.global_step} steps. Go on with resume=auto: {self.path}")
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self.asked = True

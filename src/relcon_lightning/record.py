@@ -1,0 +1,127 @@
+"""What a run folder says of how it was made: ``run.json``, enough to make it again and to see what differs."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from relcon_lightning.data.store import CohortStore
+from relcon_lightning.errors import ConfigError
+
+FILE = "run.json"
+_LIBRARIES = ("relcon-lightning", "torch", "lightning", "hydra-core", "numpy", "scikit-learn")
+_WHAT_IS_TRAINED = (
+    "data",
+    "encoder",
+    "loss",
+    "model",
+    "ranking",
+    "augmentation",
+    "view",
+    "temperature",
+    "seed",
+    "trainer",
+)
+_PLACES = {
+    "data.root",
+    "data.raw_dir",
+    "data.datamodule.store",
+    "model.distance_checkpoint",
+    "trainer.default_root_dir",
+}
+
+
+def make_record(settings: dict[str, Any], store: CohortStore) -> dict[str, Any]:
+    """Configuration, versions, state of the code, data and machine of a run that begins.
+
+    Args:
+        settings: The resolved configuration.
+        store: The cohort.
+    """
+    return {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+        "git": _git(Path(__file__).parent),
+        "machine": {"platform": platform.platform(), "threads": torch.get_num_threads(), "gpus": _gpus()},
+        "data": {"store": str(store.path), "cohort.json": store.fingerprint()},
+        "config": settings,
+    }
+
+
+def save_record(record: dict[str, Any], folder: Path) -> None:
+    """Write it; of a run that goes on, earlier ones are kept beside it as ``run.1.json`` ..."""
+    path = folder / FILE
+    if path.exists():
+        path.rename(folder / f"run.{len(list(folder.glob('run.*.json'))) + 1}.json")
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(record, indent=1) + "\n")
+    part.replace(path)
+
+
+def load_record(folder: Path) -> dict[str, Any]:
+    """Read it.
+
+    Raises:
+        ConfigError: The folder has none.
+    """
+    try:
+        record: dict[str, Any] = json.loads((folder / FILE).read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder} is no run that can be made again: {folder / FILE} cannot be read.") from error
+    return record
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What could make two runs differ, a line each; where their files lie does not count."""
+    lines = []
+    for part in ("versions", "git"):
+        lines += _changes(part, old[part], new[part])
+    if old["data"]["cohort.json"] != new["data"]["cohort.json"]:
+        lines.append(f"data: {new['data']['store']} is not the data of {old['data']['store']}")
+    for part in _WHAT_IS_TRAINED:
+        lines += _changes(part, old["config"].get(part), new["config"].get(part))
+    return lines
+
+
+def _changes(name: str, old: Any, new: Any) -> list[str]:
+    before, after = dict(_flat(name, old)), dict(_flat(name, new))
+    keys = sorted({*before, *after} - _PLACES)
+    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}", inner)
+    else:
+        yield name, value
+
+
+def _git(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether files differ from it, if the code lies in a checkout."""
+
+    def ask(*arguments: str) -> str:
+        answer = subprocess.run(
+            ["git", "-C", folder, *arguments], capture_output=True, text=True, check=True, timeout=30
+        )
+        return answer.stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain", "--", folder))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _gpus() -> list[str]:
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

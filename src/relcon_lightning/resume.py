@@ -1,0 +1,114 @@
+"""Going on with a run that was interrupted: checkpoints that are whole, and finding the newest of them."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from relcon_lightning.checkpoint import read_checkpoint
+from relcon_lightning.errors import ConfigError, TrainingError
+
+log = logging.getLogger(__name__)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """A checkpoint appears under its name once all of it is on the disk, whatever happens meanwhile.
+
+    Lightning's own writes to the folder for temporary files first; moving from there to another disk is a copy, which
+    can be interrupted.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write, beside its place, and move there.
+
+        Raises:
+            TrainingError: It cannot be written, for example because the disk is full; what was there before is kept.
+        """
+        if "://" in str(path):  # a bucket, where an object is whole or not there
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except (OSError, RuntimeError) as error:  # torch raises the latter where a write fails
+            part.unlink(missing_ok=True)
+            raise TrainingError(
+                f"{path} cannot be written ({str(error).splitlines()[0]}). The checkpoint before it is kept: make room "
+                "on the disk, then go on with resume=auto."
+            ) from error
+
+
+def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None:
+    """The checkpoint to go on from, and its step.
+
+    Args:
+        resume: A path; ``auto`` for the newest checkpoint in the folder that can be read; None to start anew.
+        folder: Of the run's checkpoints.
+
+    Returns:
+        None: To start anew; with ``auto`` because nothing was saved yet.
+
+    Raises:
+        ConfigError: The path is no checkpoint, or there are files in the folder and none can be read.
+    """
+    if resume is None:
+        return None
+    if resume != "auto":
+        path = Path(resume)
+        path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+        return path, int(read_checkpoint(path)["global_step"])
+    found, damaged = [], []
+    for path in sorted(folder.glob("*.ckpt")):
+        try:
+            found.append((int(read_checkpoint(path)["global_step"]), path.stat().st_mtime, path))
+        except ConfigError as error:
+            log.warning("Passed over %s: %s", path, error)
+            damaged.append(path.name)
+    if found:
+        step, _, path = max(found)
+        log.info("Going on from %s, after %d steps.", path, step)
+        return path, step
+    if damaged:
+        raise ConfigError(f"No checkpoint in {folder} can be read; start anew with overwrite=true.")
+    log.info("There is no checkpoint in %s yet: starting anew.", folder)
+    return None
+
+
+@rank_zero_only
+def keep_metrics(logger: CSVLogger, step: int) -> None:
+    """Let ``metrics.csv`` go on after the rows of the first steps; Lightning would begin a new one.
+
+    Args:
+        logger: Of the run, before it has logged.
+        step: Steps that are done; rows of later ones, which will come again, are dropped.
+    """
+    path = Path(logger.log_dir) / "metrics.csv"
+    kept = path.with_suffix(".csv.part")
+    if path.exists():
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            names = list(reader.fieldnames or [])
+            rows = [row for row in reader if (row.get("step") or "").isdigit() and int(row["step"]) < step]
+        with kept.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+    if kept.exists():  # or left by a run that was interrupted here
+        experiment = logger.experiment  # it removes the file
+        kept.replace(path)
+        with path.open(newline="") as file:
+            experiment.metrics_keys = next(csv.reader(file), [])

@@ -1,0 +1,31 @@
+"""Callbacks that end a run from inside, for tests of what is left of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from lightning.pytorch.callbacks import Callback
+
+
+class SignalAt(Callback):
+    """Send the process a signal in the middle of a step, on one rank."""
+
+    def __init__(self, step: int, name: str = "SIGKILL", rank: int = 0) -> None:
+        self.step, self.signal, self.rank = step, getattr(signal, name), rank
+
+    def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == self.step and trainer.global_rank == self.rank:
+            os.kill(os.getpid(), self.signal)
+
+
+class FailAt(Callback):
+    """Raise in the middle of a step, on one rank."""
+
+    def __init__(self, step: int, rank: int = 0) -> None:
+        self.step, self.rank = step, rank
+
+    def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == self.step and trainer.global_rank == self.rank:
+            raise ValueError("this rank broke")

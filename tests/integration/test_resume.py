@@ -1,0 +1,137 @@
+"""Runs that are killed, asked to end, or find the disk full, and go on."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+
+import pandas as pd
+import pytest
+import torch
+
+from tests.integration.commands import TINY, run, wandb_records
+
+STEPS = 8
+EIGHT = [*TINY, f"trainer.max_steps={STEPS}", "trainer.val_check_interval=3"]
+METHODS = {
+    "distance": ["model=distance"],
+    "relcon": ["model=relcon", "model.distance_checkpoint=runs/watch/distance/seed0"],
+    "simclr": ["model=simclr"],
+    "byol": ["model=byol"],
+}
+NOW = "+callbacks.stop._target_=tests.integration.stopping."
+
+
+def metrics(made):
+    """Logged values of a run, in the order of their steps; the time that something took is not one of them."""
+    table = pd.read_csv(made / "csv" / "metrics.csv")
+    return {
+        name: table.dropna(subset=name).set_index("step")[name]
+        for name in table.columns
+        if name not in ("step", "epoch") and not name.startswith("time/")
+    }
+
+
+def content(made):
+    return torch.load(made / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def equal(a, b):
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
+    return a == b
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_killed_at_any_step_goes_on_to_the_same_weights_and_losses(folder, method):
+    step = random.randrange(STEPS)
+    arguments = [*METHODS[method], *EIGHT]
+    run(folder, "relcon-pretrain", *arguments, "name=whole")
+    run(folder, "relcon-pretrain", *arguments, "name=killed", f"{NOW}SignalAt", f"+callbacks.stop.step={step}", code=-9)
+    output = run(folder, "relcon-pretrain", *arguments, "name=killed", "resume=auto")
+    assert ("Going on from" if step > 3 else "starting anew") in output or step == 3, (step, output)
+    whole, killed = folder / "runs" / "watch" / method / "whole", folder / "runs" / "watch" / method / "killed"
+    assert content(whole)["global_step"] == STEPS
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
+        assert equal(content(whole)[part], content(killed)[part]), f"{part} differs after a kill at step {step}"
+    expected, found = metrics(whole), metrics(killed)
+    assert expected.keys() == found.keys()
+    for name in expected:
+        pd.testing.assert_series_equal(expected[name], found[name], check_exact=True, obj=f"{name}, killed at {step}")
+
+
+@pytest.fixture(scope="module")
+def terminated(folder):
+    """A run that was asked to end in its fifth step, and what it said."""
+    arguments = ["model=distance", *EIGHT, "name=terminated"]
+    output = run(
+        folder,
+        "relcon-pretrain",
+        *arguments,
+        f"{NOW}SignalAt",
+        "+callbacks.stop.step=4",
+        "+callbacks.stop.name=SIGTERM",
+        code=75,
+    )
+    return folder / "runs" / "watch" / "distance" / "terminated", output, arguments
+
+
+def test_a_run_asked_to_end_saves_the_step_it_was_in_and_ends_with_a_code_of_its_own(terminated):
+    made, output, _ = terminated
+    assert content(made)["global_step"] == 5
+    assert "Go on with resume=auto" in output
+    assert "Traceback" not in output
+
+
+def test_what_went_on_is_one_run_to_those_who_read_it(folder, terminated):
+    made, _, arguments = terminated
+    run(folder, "relcon-pretrain", *arguments, "resume=auto")
+    assert metrics(made)["train/loss"].index.tolist() == list(range(STEPS))
+    ids = set()
+    for file in sorted((made / "wandb").glob("offline-run-*/*.wandb")):
+        ids |= {record.run.run_id for record in wandb_records(file) if record.WhichOneof("record_type") == "run"}
+    assert len(list((made / "wandb").glob("offline-run-*"))) == 2
+    assert len(ids) == 1
+    assert json.loads((made / "run.1.json").read_text())["config"]["resume"] is None
+    assert json.loads((made / "run.json").read_text())["config"]["resume"] == "auto"
+
+
+def test_a_truncated_checkpoint_is_passed_over(folder):
+    arguments = ["model=distance", *EIGHT, "name=truncated"]
+    run(folder, "relcon-pretrain", *arguments, f"{NOW}SignalAt", "+callbacks.stop.step=7", code=-signal.SIGKILL)
+    checkpoints = folder / "runs" / "watch" / "distance" / "truncated" / "checkpoints"
+    last = checkpoints / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    output = run(folder, "relcon-pretrain", *arguments, "resume=auto")
+    assert "Passed over" in output
+    assert "6.ckpt, after 6 steps" in " ".join(output.split())
+    for path in checkpoints.iterdir():
+        path.write_bytes(b"PK")
+    output = run(folder, "relcon-pretrain", *arguments, "resume=auto", code=2)
+    assert "No checkpoint in" in output
+
+
+def test_a_run_is_made_again_from_its_folder(folder):
+    run(folder, "relcon-pretrain", "model=distance", *EIGHT, "seed=3", "name=first")
+    first = folder / "runs" / "watch" / "distance" / "first"
+    output = run(folder, "relcon-pretrain", f"from_run={first}")
+    again = first.with_name("first-again")
+    assert "can differ" not in output
+    assert equal(content(first)["state_dict"], content(again)["state_dict"])
+    output = run(folder, "relcon-pretrain", f"from_run={first}", "name=other", "model.learning_rate=0.1")
+    assert "model.learning_rate: 0.001 -> 0.1" in output
+    output = run(folder, "relcon-pretrain", "from_run=runs/watch", code=2)
+    assert "no run that can be made again" in output
+
+
+def test_a_run_folder_says_what_made_it(folder):
+    record = json.loads((folder / "runs" / "watch" / "distance" / "seed0" / "run.json").read_text())
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["config"]["model"]["name"] == "distance"
+    assert len(record["data"]["cohort.json"]) == 64
+    assert record["command"].startswith("relcon-pretrain model=distance")
