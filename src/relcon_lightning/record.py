@@ -118,7 +118,7 @@ def _git(folder: Path) -> dict[str, Any] | None:
         return answer.stdout.strip()
 
     try:
-        return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain", "--", folder))}
+        return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain", "--", str(folder)))}
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -80,16 +80,6 @@ def test_a_sweep_gives_a_folder_a_job(folder):
     assert len({p.name for p in found}) == 2
 
 
-def test_two_ranks_share_one_run(folder):
-    run(folder, "relcon-pretrain", "model=distance", "trainer=ddp_cpu", "name=ddp", *TINY)
-    made = folder / "runs" / "watch" / "distance" / "ddp"
-    assert (made / "checkpoints" / "last.ckpt").exists()
-    assert len(list((made / "wandb").glob("offline-run-*"))) == 1
-    assert len(list((made / "csv").glob("metrics*.csv"))) == 1
-    output = run(folder, "relcon-pretrain", "-m", "model=distance", "trainer=ddp_cpu", "seed=7,8", *TINY, code=2)
-    assert "torchrun" in output
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from relcon_lightning.augment import Augmentation, RandomAugmentations
+from relcon_lightning.distributed import gather, rank
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import cosine_similarities, cross_similarities, relative_contrastive
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
@@ -46,6 +47,8 @@ class RelCon(EmbeddingMethod):
         within_user: Candidates of the anchor's participant at other times. Off (Table 5): an augmented copy of the
             anchor stands in for them.
         batch_candidates: The other anchors of the batch are candidates too.
+        gather: And those of the other ranks, which makes the loss that of one large batch. Batch normalisation still
+            sees each rank's own (``trainer.sync_batchnorm`` changes that).
         augmentation: Makes that copy.
         view: If given, what is embedded are augmented windows while distances are those of the windows as recorded.
             Not in the paper; a cohort of a few people is otherwise learnt by heart.
@@ -60,6 +63,7 @@ class RelCon(EmbeddingMethod):
         temperature: float = 1.0,
         within_user: bool = True,
         batch_candidates: bool = True,
+        gather: bool = False,
         augmentation: Augmentation | None = None,
         view: Augmentation | None = None,
         **kwargs: Any,
@@ -68,6 +72,7 @@ class RelCon(EmbeddingMethod):
         self.distance = distance.requires_grad_(False).eval()
         self.ranking_loss, self.temperature = loss, temperature
         self.within_user, self.batch_candidates = within_user, batch_candidates
+        self.gather = gather
         self.augmentation = augmentation or RandomAugmentations()
         self.view = view
 
@@ -98,15 +103,25 @@ class RelCon(EmbeddingMethod):
             everyone = torch.ones(n_anchors, n_candidates, dtype=torch.bool, device=anchor.device)
             distances = self._frozen(self.distance.pairwise, anchor, candidates)
             blocks.append((cosine_similarities(z_anchor, z_candidates), distances, everyone, everyone))
-        if self.batch_candidates and n_anchors > 1:
-            others = ~torch.eye(n_anchors, dtype=torch.bool, device=anchor.device)
-            person = batch["participant"]
-            distances = self._frozen(self.distance.in_batch, anchor)
-            same = (person[:, None] == person) & others
-            blocks.append((cross_similarities(z_anchor, z_anchor), distances, others, same))
+        if self.batch_candidates:
+            blocks += self._batch_block(batch, z_anchor)
         if not blocks:
             raise ConfigError("RelCon has no candidates: set data.n_candidates above 0 or model.batch_candidates=true.")
         return Ranked(*(torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True)))
+
+    def _batch_block(self, batch: Batch, z: Tensor) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Each anchor and the other anchors of the batch, or of all ranks; none if it is alone."""
+        anchor, person = batch["anchor"], batch["participant"]
+        windows, z_windows, people, first = anchor, z, person, 0
+        if self.gather:
+            windows, z_windows, people = gather(anchor), gather(z), gather(person)
+            first = rank() * len(anchor)
+        if len(windows) == 1:
+            return []
+        own = torch.arange(first, first + len(anchor), device=anchor.device)
+        others = own[:, None] != torch.arange(len(windows), device=anchor.device)
+        distances = self._frozen(self.distance.between, anchor, windows)
+        return [(cross_similarities(z, z_windows), distances, others, (person[:, None] == people) & others)]
 
     def _embed(self, anchor: Tensor, candidates: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """``(B, E)`` and ``(B, c, E)`` embeddings, in one pass of the encoder."""

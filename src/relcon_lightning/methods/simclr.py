@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from relcon_lightning.augment import Augmentation, RandomAugmentations
+from relcon_lightning.distributed import gather
 from relcon_lightning.losses import nt_xent_loss
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
 from relcon_lightning.nets.heads import mlp
@@ -22,6 +23,7 @@ class SimCLR(EmbeddingMethod):
         temperature: tau; 1 in the paper.
         projection: Widths of the three linear layers on the embedding, discarded afterwards (Tang et al. 2020).
         augmentation: Makes a view; two of the eight by default.
+        gather: Views on the other ranks are negatives too.
         **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
     """
 
@@ -31,16 +33,18 @@ class SimCLR(EmbeddingMethod):
         temperature: float = 1.0,
         projection: Sequence[int] = (256, 128, 50),
         augmentation: Augmentation | None = None,
+        gather: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, **kwargs)
         self.head = mlp([self.dim, *projection])
-        self.temperature = temperature
+        self.temperature, self.gather = temperature, gather
         self.augmentation = augmentation or RandomAugmentations()
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
         """NT-Xent over the two views of the anchors; candidates are not used."""
         anchor = batch["anchor"]
         views = torch.cat([self.augmentation(anchor, generator) for _ in range(2)])
-        first, second = self.head(self.encoder(views)).chunk(2)
+        pairs = torch.stack(self.head(self.encoder(views)).chunk(2), dim=1)
+        first, second = (gather(pairs) if self.gather else pairs).unbind(1)
         return nt_xent_loss(first, second, self.temperature)

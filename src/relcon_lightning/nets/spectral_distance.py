@@ -35,5 +35,9 @@ class SpectralDistance(nn.Module):
 
     def in_batch(self, anchors: Tensor) -> Tensor:
         """``(B, B)`` distances between the windows ``(B, 3, T)``."""
-        features = self.features(anchors)
-        return torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist").square()
+        return self.between(anchors, anchors)
+
+    def between(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        """``(A, N)`` distances of each anchor ``(A, 3, T)`` to each candidate ``(N, 3, T)``, shared by all anchors."""
+        mode = "donot_use_mm_for_euclid_dist"
+        return torch.cdist(self.features(anchors), self.features(candidates), compute_mode=mode).square()

@@ -1,0 +1,68 @@
+"""Two processes that train one run, and what ends it."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pandas as pd
+import pytest
+import torch
+
+from tests.integration.commands import TINY, run
+
+NOW = "+callbacks.stop._target_=tests.integration.stopping."
+DDP = ["model=distance", "trainer=ddp_cpu", *TINY, "trainer.max_steps=8", "trainer.val_check_interval=3"]
+FAR_FROM_HANGING_S = 60  # start-up included
+
+
+def ended(folder, *arguments, code):
+    begun = time.monotonic()
+    output = run(folder, "relcon-pretrain", *DDP, *arguments, code=code)
+    assert time.monotonic() - begun < FAR_FROM_HANGING_S, output
+    return output
+
+
+def test_two_ranks_share_one_run(folder):
+    run(folder, "relcon-pretrain", *DDP, "name=ddp")
+    made = folder / "runs" / "watch" / "distance" / "ddp"
+    assert (made / "checkpoints" / "last.ckpt").exists()
+    assert len(list((made / "wandb").glob("offline-run-*"))) == 1
+    assert len(list((made / "csv").glob("metrics*.csv"))) == 1
+    assert [path.name for path in made.glob("run*.json")] == ["run.json"]
+
+
+def test_a_sweep_over_several_devices_is_refused(folder):
+    output = run(folder, "relcon-pretrain", "-m", *DDP, "seed=7,8", code=2)
+    assert "torchrun" in output
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_raises_ends_the_run_with_its_cause(folder, rank):
+    output = ended(
+        folder, f"name=raises{rank}", f"{NOW}FailAt", "+callbacks.stop.step=4", f"+callbacks.stop.rank={rank}", code=1
+    )
+    assert "this rank broke" in output
+
+
+@pytest.mark.parametrize(("rank", "code"), [(0, -signal.SIGKILL), (1, 1)])
+def test_a_rank_that_dies_ends_the_run(folder, rank, code):
+    ended(
+        folder,
+        f"name=dies{rank}",
+        f"{NOW}SignalAt",
+        "+callbacks.stop.step=4",
+        f"+callbacks.stop.rank={rank}",
+        code=code,
+    )
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_ranks_asked_to_end_save_the_same_step_and_go_on(folder, rank):
+    stop = [f"{NOW}SignalAt", "+callbacks.stop.step=4", "+callbacks.stop.name=SIGTERM", f"+callbacks.stop.rank={rank}"]
+    ended(folder, f"name=asked{rank}", *stop, code=75)
+    path = folder / "runs" / "watch" / "distance" / f"asked{rank}" / "checkpoints" / "last.ckpt"
+    assert torch.load(path, weights_only=True)["global_step"] == 5
+    run(folder, "relcon-pretrain", *DDP, f"name=asked{rank}", "resume=auto")
+    steps = pd.read_csv(path.parents[1] / "csv" / "metrics.csv").dropna(subset="train/loss")["step"]
+    assert steps.tolist() == list(range(8))
