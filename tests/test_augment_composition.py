@@ -130,3 +130,11 @@ def test_a_mask_hides_one_stretch_at_a_random_place(share: float, time: int) -> 
     assert first.max() == time - length
     with pytest.raises(ConfigError, match="share=1"):
         ContiguousMask(1)
+
+
+def test_windows_keep_their_precision_in_autocast():
+    x = torch.randn(32, 3, 64)
+    expected = RandomAugmentations()(x, torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = RandomAugmentations()(x, torch.Generator().manual_seed(0))
+    assert torch.equal(found, expected)

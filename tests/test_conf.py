@@ -18,7 +18,7 @@ from relcon_lightning.nets import MotifDistance
 CONF = Path(config_folder())
 GROUPS = {
     group: sorted(p.stem for p in (CONF / group).glob("*.yaml"))
-    for group in ("augmentation", "data", "encoder", "logger", "loss", "model", "ranking", "trainer")
+    for group in ("augmentation", "data", "encoder", "logger", "loss", "model", "ranking", "sampling", "trainer")
 }
 EVAL_GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in ("probe", "baseline", "task")}
 PARTS = {"base", "candidates"}  # parts of other choices, not choices
@@ -93,10 +93,9 @@ def test_the_cpu_run_differs_in_the_values_it_lists_and_in_nothing_else():
 
     cpu, gpu = values("cpu"), values("gpu")
     differing = {key for key in cpu if cpu[key] != gpu.get(key)} | (gpu.keys() - cpu.keys())
-    listed = OmegaConf.load(CONF / "trainer" / "cpu.yaml")
+    files = [OmegaConf.to_container(OmegaConf.load(CONF / f"{f}.yaml")) for f in ("trainer/cpu", "sampling/grouped")]
     names = {
-        key.split(".")[-1]
-        for key, _ in flat({k: v for k, v in OmegaConf.to_container(listed).items() if k != "defaults"})
+        key.split(".")[-1] for file in files for key, _ in flat({k: v for k, v in file.items() if k != "defaults"})
     }
     unexpected = {
         key
@@ -142,3 +141,20 @@ def test_the_licence_that_is_shown_before_a_download_is_the_one_that_the_store_k
 def test_every_data_set_has_a_task_of_its_name():
     """A sweep over tasks is composed without the swept ones first."""
     assert set(GROUPS["data"]) - PARTS <= set(EVAL_GROUPS["task"])
+
+
+def test_the_paper_draws_candidates_for_each_anchor_and_a_small_machine_shares_them():
+    paper = composed("trainer=ddp_8xa100").data
+    assert (paper.n_candidates, paper.participants_per_batch, paper.batch_size) == (20, None, 64)
+    small = composed().data
+    assert (small.n_candidates, small.participants_per_batch) == (0, 4)
+    assert composed("sampling=drawn").data.n_candidates == 20
+
+
+def test_a_cluster_gets_a_process_for_each_device_of_a_job():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        overrides = ["run_dir=here", "+cluster=slurm", "trainer=ddp_8xa100", "trainer.num_nodes=2"]
+        config = compose("pretrain", overrides, return_hydra_config=True)
+    launcher = config.hydra.launcher
+    assert launcher._target_.endswith("SlurmLauncher")
+    assert (launcher.nodes, launcher.tasks_per_node, launcher.gpus_per_node) == (2, 8, 8)

@@ -32,9 +32,13 @@ class Augmentation(ABC):
         """Change ``x`` ``(B, 3, T)`` as ``uniform`` ``(B, draws(T))`` in [0, 1) says; ``x`` stays as it is."""
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment ``x`` ``(B, 3, T)`` with numbers from ``generator``, which lives on the device of ``x``."""
+        """Augment ``x`` ``(B, 3, T)`` with numbers from ``generator``, which lives on the device of ``x``.
+
+        In the precision of ``x``, in autocast too: eight bits are fewer than a sensor has.
+        """
         uniform = torch.rand(len(x), self.draws(x.shape[-1]), generator=generator, device=x.device)
-        return self.apply(x, uniform.to(x.dtype))
+        with torch.autocast(x.device.type, enabled=False):
+            return self.apply(x, uniform.to(x.dtype))
 
 
 class Noise(Augmentation):

@@ -66,6 +66,19 @@ def test_overwriting_a_run_replaces_its_checkpoint(folder):
     assert not torch.equal(*weights)
 
 
+@pytest.mark.parametrize("method", ["distance", "relcon"])
+def test_training_in_bfloat16(folder, method):
+    run(
+        folder,
+        "relcon-pretrain",
+        f"model={method}",
+        "model.distance_checkpoint=runs/watch/distance/seed0",
+        "trainer.precision=bf16-mixed",
+        "name=bf16",
+        *TINY,
+    )
+
+
 def test_a_sweep_gives_a_folder_a_job(folder):
     run(
         folder,
@@ -90,7 +103,7 @@ def test_a_sweep_gives_a_folder_a_job(folder):
         (["name=x", "model=distance", "data.root=elsewhere"], "There is no cohort store at elsewhere/watch"),
         (["name=x", "model=distance", "data.sampling_rate=50"], "holds signals at 100 Hz but 50 Hz are expected"),
         (["name=x", "model=distance", "data.window_s=60"], "fewer than"),
-        (["model=distance", *TINY], "holds a finished run"),
+        (["model=distance", *TINY], "holds a run"),
         (["name=x", "model=distance", "data.participants_per_batch=7"], "cannot be divided"),
     ],
 )

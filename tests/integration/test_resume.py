@@ -135,3 +135,18 @@ def test_a_run_folder_says_what_made_it(folder):
     assert record["config"]["model"]["name"] == "distance"
     assert len(record["data"]["cohort.json"]) == 64
     assert record["command"].startswith("relcon-pretrain model=distance")
+
+
+@pytest.mark.parametrize("method", ["distance", "relcon", "simclr"])
+def test_one_seed_gives_one_result_whatever_the_number_of_workers(folder, method):
+    arguments = [*METHODS[method], *EIGHT, "seed=5"]
+    for workers in (0, 1, 3):
+        run(folder, "relcon-pretrain", *arguments, f"name=workers{workers}", f"data.num_workers={workers}")
+    made = folder / "runs" / "watch" / method
+    expected = metrics(made / "workers0")
+    for workers in (1, 3):
+        found = metrics(made / f"workers{workers}")
+        assert expected.keys() == found.keys()
+        for name in expected:
+            pd.testing.assert_series_equal(expected[name], found[name], check_exact=True)
+        assert equal(content(made / "workers0")["state_dict"], content(made / f"workers{workers}")["state_dict"])

@@ -143,3 +143,33 @@ def test_steps_on_one_batch_lower_its_loss(name, toy_store):
 def test_the_list_is_complete():
     shipped = {path.stem for path in (Path(config_folder()) / "model").glob("*.yaml")}
     assert set(METHODS) == shipped - {"base", "distance"}
+
+
+def hostile(kind: str, shape: torch.Size) -> torch.Tensor:
+    """Windows ``(..., 3, T)`` that a broken or idle sensor gives."""
+    g = torch.Generator().manual_seed(1)
+    return {
+        "still": torch.tensor([0.0, 0.0, 1.0])[:, None].expand(shape).clone(),
+        "zero": torch.zeros(shape),
+        "huge": 1e4 * torch.randn(shape, generator=g),
+        "tiny": 1e-8 * torch.randn(shape, generator=g),
+        "the same": torch.randn(shape[-2:], generator=g).expand(shape).clone(),
+        "one spike": torch.zeros(shape).index_fill_(-1, torch.tensor([3]), 16.0),
+    }[kind]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["still", "zero", "huge", "tiny", "the same", "one spike"])
+@pytest.mark.parametrize("name", [*METHODS, "distance"])
+@pytest.mark.filterwarnings("ignore")
+def test_loss_and_gradient_stay_finite_whatever_the_sensor_gives(name, kind, precision, toy_store):
+    method, batch = built(composed(name, toy_store, "compile=false", "data.n_candidates=2"))
+    for part in ("anchor", "candidates"):
+        batch[part] = hostile(kind, batch[part].shape)
+    method.train()
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        value = loss(method, batch)
+    value.backward()
+    assert value.isfinite()
+    bad = [k for k, p in method.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    assert not bad

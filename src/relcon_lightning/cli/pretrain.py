@@ -80,10 +80,11 @@ def _refuse_parallel_sweep(config: DictConfig) -> None:
     """Lightning starts the other ranks by repeating the command, ``-m`` included: each would sweep by itself."""
     devices = config.trainer.get("devices", 1)
     several = devices not in (1, "1", [0]) or config.trainer.get("num_nodes", 1) > 1
-    if several and HydraConfig.get().mode == RunMode.MULTIRUN and "TORCHELASTIC_RUN_ID" not in os.environ:
+    started_by_rank = {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"} & os.environ.keys()  # torchrun, srun
+    if several and HydraConfig.get().mode == RunMode.MULTIRUN and not started_by_rank:
         raise ConfigError(
             "A sweep (-m) cannot train on several devices in one process. Start each job by itself, with torchrun "
-            "--nproc-per-node=N -m relcon_lightning.cli.pretrain key=value ..., or sweep through a cluster launcher."
+            "--nproc-per-node=N -m relcon_lightning.cli.pretrain key=value ..., or sweep with +cluster=slurm."
         )
 
 
