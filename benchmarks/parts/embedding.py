@@ -8,33 +8,20 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.machine import Machine
 from benchmarks.material import RATE, Size, signals
-from benchmarks.parts.encoder import AsImages
 from benchmarks.timing import Row, Variant, compare, count_flops
 from relcon_lightning.downstream.windows import embed_windows, estimate_normalisation
+from relcon_lightning.embed.embedder import Mixed
+from relcon_lightning.nets.as_images import AsImages
 
 BATCH = 256
 DAY_MINUTES = 24 * 60
 # Least cosine of a window's embedding with its own in eager float32, both less the mean embedding of the recording:
 # without that, the embeddings of any two windows have a cosine near 1.
 LEAST_COSINE = {torch.float32: 0.9999, torch.bfloat16: 0.9}
-
-
-class Mixed(nn.Module):
-    """An encoder in autocast."""
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, x: Tensor) -> Tensor:
-        """As the encoder."""
-        with torch.autocast("cpu", torch.bfloat16):
-            embeddings: Tensor = self.encoder(x)
-        return embeddings
 
 
 def centred_cosines(found: np.ndarray, expected: np.ndarray) -> np.ndarray:

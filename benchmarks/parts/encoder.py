@@ -12,49 +12,10 @@ from benchmarks.machine import Machine
 from benchmarks.material import Size, windows
 from benchmarks.timing import Row, Variant, compare, count_flops
 from relcon_lightning.nets import ResNet1d
+from relcon_lightning.nets.as_images import AsImages
 
 # Of the gradient of all weights, by its distance from the eager float32 one over its length.
 GRADIENT_ERROR = {torch.float32: 1e-2, torch.bfloat16: 0.25}
-
-
-class AsImages(nn.Module):
-    """The same encoder on images one pixel high, channels last: convolutions in 1D know no such layout."""
-
-    def __init__(self, encoder: ResNet1d) -> None:
-        super().__init__()
-        self.encoder = _lifted(copy.deepcopy(encoder)).to(memory_format=torch.channels_last)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """As the encoder."""
-        embeddings: Tensor = self.encoder(x[:, :, None].contiguous(memory_format=torch.channels_last))
-        return embeddings.flatten(1)
-
-
-def _lifted(module: nn.Module) -> nn.Module:
-    for name, child in module.named_children():
-        setattr(module, name, _lifted_layer(child))
-    return module
-
-
-def _lifted_layer(layer: nn.Module) -> nn.Module:
-    if isinstance(layer, nn.Conv1d):
-        padding = layer.padding if isinstance(layer.padding, str) else (0, layer.padding[0])
-        image = nn.Conv2d(
-            layer.in_channels, layer.out_channels, (1, layer.kernel_size[0]), (1, layer.stride[0]), padding
-        )
-        return _filled(image, layer)
-    if isinstance(layer, nn.BatchNorm1d):
-        return _filled(nn.BatchNorm2d(layer.num_features), layer)
-    if isinstance(layer, nn.MaxPool1d):
-        return nn.MaxPool2d((1, layer.kernel_size), (1, layer.stride), (0, layer.padding))
-    return _lifted(layer)
-
-
-def _filled(image: nn.Module, layer: nn.Module) -> nn.Module:
-    """Weights of ``layer`` with the height of the kernel put in where it is missing."""
-    own = image.state_dict()
-    image.load_state_dict({name: value.view_as(own[name]) for name, value in layer.state_dict().items()})
-    return image
 
 
 def ways(encoder: ResNet1d) -> Iterator[tuple[str, nn.Module, torch.dtype]]:

@@ -1,0 +1,179 @@
+"""What can be embedded: a user's tables, files of devices and cohort stores, each recording read piece by piece."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from relcon_lightning.data.manifest import MANIFEST, checksum
+from relcon_lightning.data.recording import Recording
+from relcon_lightning.data.resample import check_unit
+from relcon_lightning.data.sources.device import SUFFIXES as DEVICE_SUFFIXES
+from relcon_lightning.data.sources.device import DeviceFolder
+from relcon_lightning.data.sources.folder_tables import RECORDINGS, SEGMENTS, read_recordings
+from relcon_lightning.data.sources.paths import participant_in
+from relcon_lightning.data.sources.table_stream import TABLE_SUFFIXES, Layout, TableStream
+from relcon_lightning.data.store import CohortStore
+from relcon_lightning.data.stream import Block, blocks_of
+from relcon_lightning.errors import DataError
+
+log = logging.getLogger(__name__)
+
+_KNOWN = ", ".join((*TABLE_SUFFIXES, *DEVICE_SUFFIXES))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A recording that is being read.
+
+    Attributes:
+        rate: Hz.
+        start_time: Unix seconds of the first sample, None if unknown.
+        duration_s: None if unknown before the recording was read.
+        blocks: Of its samples.
+    """
+
+    rate: float
+    start_time: float | None
+    duration_s: float | None
+    blocks: Iterator[Block]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A recording to embed.
+
+    Attributes:
+        recording_id: Its path below the folder, of a table without the suffix; or its id in the store.
+        participant_id: Who was recorded.
+        version: Changes when the file does.
+        stamped: Whether the time of day is known.
+        open: Begin to read; raises DataError.
+    """
+
+    recording_id: str
+    participant_id: str
+    version: str
+    stamped: bool
+    open: Callable[[], Opened]
+
+
+def find_inputs(
+    path: str | Path, layout: Layout, participant: str | None = None, lenient: bool = False, shortest_s: float = 0.0
+) -> list[Input]:
+    """The recordings in a file, a folder or a cohort store, in the order of their ids.
+
+    In a folder other files are passed over, hidden ones too; a table ``recordings.csv`` there says who was recorded.
+
+    Args:
+        path: Of the file, the folder or the store.
+        layout: Of the tables.
+        participant: Regular expression searched in a file's path, see ``RecordingFolder``; None if each recording
+            is of another participant, who gets its id.
+        lenient: Take what can be read of a damaged device file.
+        shortest_s: Recordings of a store that are shorter are left out, with a warning: a store is parted at gaps.
+
+    Raises:
+        DataError: Nothing there, a file of an unknown kind, two with one id, or one in whose path no participant is.
+    """
+    if "://" in str(path) or (Path(path) / MANIFEST).is_file():
+        return _of_store(CohortStore.open(path), shortest_s)
+    files, root = _files(Path(path))
+    table = root / RECORDINGS
+    people = read_recordings(table, list(files))[0] if Path(path).is_dir() and table.is_file() else {}
+    inputs: dict[str, Input] = {}
+    for name, file in files.items():
+        person = participant_in(participant, name, root) if participant and not people else people.get(name)
+        one = _of_file(file, name, person, layout, lenient)
+        if one.recording_id in inputs:
+            raise DataError(f"{root} has two files that would get the id {one.recording_id}; rename or remove one.")
+        inputs[one.recording_id] = one
+    return [inputs[name] for name in sorted(inputs)]
+
+
+def _files(path: Path) -> tuple[dict[str, Path], Path]:
+    """Files by their path below the folder, and the folder."""
+    if path.is_file():
+        if not _known(path):
+            raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}: expected one of {_KNOWN}.")
+        return {path.name: path}, path.parent
+    if not path.is_dir():
+        raise DataError(f"There is no file, folder or cohort store at {path}.")
+    below = {file.relative_to(path): file for file in sorted(path.rglob("*")) if file.is_file() and _known(file)}
+    tables = (RECORDINGS, SEGMENTS)
+    found = {
+        name.as_posix(): file
+        for name, file in below.items()
+        if name.as_posix() not in tables and not any(part.startswith(".") for part in name.parts)
+    }
+    if not found:
+        raise DataError(f"{path} has no recordings: expected files that end in {_KNOWN}.")
+    return found, path
+
+
+def _known(path: Path) -> bool:
+    return path.name.endswith(TABLE_SUFFIXES) or path.suffix.lower() in DEVICE_SUFFIXES
+
+
+def _of_file(path: Path, name: str, person: str | None, layout: Layout, lenient: bool) -> Input:
+    state = path.stat()
+    version = f"{state.st_size} {state.st_mtime_ns}"
+    if path.suffix.lower() in DEVICE_SUFFIXES:
+        return Input(name, person or name, f"{version} {lenient}", True, partial(_open_device, path, layout, lenient))
+    recording_id = next(name.removesuffix(suffix) for suffix in TABLE_SUFFIXES if name.endswith(suffix))
+    opener = partial(_open_table, TableStream(path, layout))
+    return Input(recording_id, person or recording_id, f"{version} {layout}", layout.stamped, opener)
+
+
+def _open_table(table: TableStream) -> Opened:
+    found = table.scan()
+    return Opened(found.rate, found.start_time, found.duration_s, table.blocks())
+
+
+def _open_device(path: Path, layout: Layout, lenient: bool) -> Opened:
+    source = DeviceFolder(path.parent, participant=".", max_gap_s=layout.max_gap_s, lenient=lenient)
+    source.people = {path: path.name}
+    recordings = source.recordings()
+    first = next(recordings)
+    return Opened(first.sampling_rate, first.start_time, None, _device_blocks(path, first, recordings))
+
+
+def _device_blocks(path: Path, first: Recording, others: Iterator[Recording]) -> Iterator[Block]:
+    for part in chain([first], others):
+        check_unit(part.signal, str(path))
+        start_s = (part.start_time or 0.0) - (first.start_time or 0.0)
+        yield from blocks_of(partial(_rows, part.signal), len(part.signal), part.sampling_rate, start_s)
+
+
+def _rows(signal: np.ndarray, first: int, last: int) -> np.ndarray:
+    return signal[first:last]
+
+
+def _of_store(store: CohortStore, shortest_s: float) -> list[Input]:
+    table = store.recordings
+    long_enough = table["n_samples"] >= shortest_s * store.sampling_rate - 0.5
+    if not long_enough.any():
+        raise DataError(f"No recording of {store.path} is as long as a window of {shortest_s:g} s.")
+    if not long_enough.all():
+        log.warning("%s: left out %d recordings shorter than a window.", store.path, (~long_enough).sum())
+    stamped = bool(np.isfinite(table["start_time"]).all())
+    manifest = Path(store.path) / MANIFEST
+    version = checksum(manifest) if manifest.is_file() else str(store.path)
+    table = table[long_enough].sort_values("recording_id")
+    rows = zip(table["recording_id"], table["participant_id"], table["n_samples"], table["start_time"], strict=True)
+    return [
+        Input(name, person, version, stamped, partial(_open_stored, store, name, samples, start_time))
+        for name, person, samples, start_time in rows
+    ]
+
+
+def _open_stored(store: CohortStore, recording_id: str, samples: int, start_time: float) -> Opened:
+    rate = store.sampling_rate
+    start = start_time if np.isfinite(start_time) else None
+    return Opened(rate, start, samples / rate, blocks_of(partial(store.read, recording_id), samples, rate))

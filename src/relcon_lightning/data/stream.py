@@ -1,0 +1,163 @@
+"""Windows of a recording that is read piece by piece: the memory does not depend on how long it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
+from operator import itemgetter
+
+import numpy as np
+from scipy.signal import resample_poly
+
+from relcon_lightning.errors import DataError
+
+BLOCK = 2**16  # samples at once: 11 minutes at 100 Hz
+_WINDOWS = 2**11  # at once, however dense they are: 6 MB
+_RATIO_LIMIT = 1000  # of the terms of a change of rate
+_FILTER = 10  # half length of the filter of resample_poly, times the larger term
+
+
+@dataclass(frozen=True)
+class Block:
+    """Samples in the order of time.
+
+    Attributes:
+        times: ``(n,)`` seconds from the first sample of the recording.
+        signal: ``(n, 3)`` in g; a sample that is not finite counts as missing.
+        begins: A new stretch, however near the block before it ends.
+    """
+
+    times: np.ndarray
+    signal: np.ndarray
+    begins: bool = False
+
+
+def blocks_of(
+    read: Callable[[int, int], np.ndarray], samples: int, rate: float, start_s: float = 0.0
+) -> Iterator[Block]:
+    """An uninterrupted recording in blocks, the first of which begins a stretch.
+
+    Args:
+        read: From the numbers of a first and a last sample (exclusive) to the signal between them ``(n, 3)`` in g.
+        samples: That there are.
+        rate: Hz.
+        start_s: Seconds of the first sample.
+    """
+    for first in range(0, samples, BLOCK):
+        last = min(first + BLOCK, samples)
+        yield Block(start_s + np.arange(first, last) / rate, read(first, last), begins=first == 0)
+
+
+def cut_windows(
+    blocks: Iterable[Block], source_rate: float, target_rate: float, window: int, stride: int, max_gap_s: float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Windows at another rate, none of them across a gap; the same whatever the sizes of the blocks.
+
+    Samples are put on a regular grid by linear interpolation, within stretches parted at gaps, and each stretch is
+    resampled by the band-limited filter of :func:`~relcon_lightning.data.resample.resample`. The rate of the grid is
+    within a thousandth of ``source_rate`` and in a simple ratio to ``target_rate``; samples that are on it stay.
+
+    Args:
+        blocks: In the order of time.
+        source_rate: Hz.
+        target_rate: Hz of the windows.
+        window: Samples at the target rate.
+        stride: Samples from one window of a stretch to the next.
+        max_gap_s: Seconds between samples above which they belong to different stretches.
+
+    Returns:
+        Starts ``(k,)`` in seconds and windows ``(k, 3, window)`` float32 in g, at most some thousand at once.
+
+    Raises:
+        DataError: The rates are too far apart.
+    """
+    ratio = _ratio(source_rate, target_rate)
+    grid_rate = float(Fraction(target_rate) / ratio)
+    for (_, origin), pieces in groupby(_on_grid(blocks, grid_rate, max_gap_s), key=itemgetter(0, 1)):
+        signal = _resampled((piece for _, _, piece in pieces), ratio)
+        for positions, windows in _windows(signal, window, stride):
+            yield origin + positions / target_rate, windows
+
+
+def _ratio(source_rate: float, target_rate: float) -> Fraction:
+    upsampling = Fraction(target_rate) / Fraction(source_rate)
+    ratio = min(upsampling, 1 / upsampling).limit_denominator(_RATIO_LIMIT)
+    if not ratio:
+        raise DataError(f"{source_rate:g} Hz cannot be resampled to {target_rate:g} Hz: they are too far apart.")
+    return ratio if upsampling < 1 else 1 / ratio
+
+
+def _on_grid(blocks: Iterable[Block], rate: float, max_gap_s: float) -> Iterator[tuple[int, float, np.ndarray]]:
+    """Number and start of a stretch, and the next ``(m, 3)`` of its samples: ``regularise`` for a stream."""
+    number, origin, done = -1, 0.0, 0
+    last = None  # the sample before the block
+    for block in blocks:
+        last = None if block.begins else last
+        times, signal = _present(block, last)
+        edges = np.flatnonzero(np.diff(times) > max_gap_s) + 1
+        for stamp, values in zip(np.split(times, edges), np.split(signal, edges), strict=True):
+            if not len(stamp):
+                continue
+            if last is None or stamp[0] != last[0]:
+                number, origin, done = number + 1, float(stamp[0]), 0
+            end = int((stamp[-1] - origin) * rate + 1e-6) + 1
+            grid = origin + np.arange(done, end) / rate
+            yield number, origin, np.stack([np.interp(grid, stamp, axis) for axis in values.T], axis=1)
+            done, last = max(done, end), (stamp[-1], values[-1])
+
+
+def _present(block: Block, last: tuple[float, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray]:
+    """The samples that are there, after the last one before them; of those with one stamp the first."""
+    present = np.isfinite(block.times) & np.isfinite(block.signal).all(axis=1)
+    times, signal = block.times[present], np.asarray(block.signal, dtype=np.float64)[present]
+    if last is not None:
+        times, signal = np.append(last[0], times), np.concatenate([last[1][None], signal])
+    times, first = np.unique(times, return_index=True)
+    return times, signal[first]
+
+
+def _resampled(pieces: Iterable[np.ndarray], ratio: Fraction) -> Iterator[np.ndarray]:
+    """A stretch ``(n, 3)`` that comes in pieces, at the new rate ``(m, 3)`` float32, as if it had been whole.
+
+    A part of it is given when all that its filter sees is there. What is kept of the input begins at a multiple of
+    ``ratio.denominator``, where a sample of the output is.
+    """
+    up, down = ratio.numerator, ratio.denominator
+    if ratio == 1:
+        yield from (np.asarray(piece, dtype=np.float32) for piece in pieces)
+        return
+    reach = _FILTER * max(up, down) // up + 1  # of the filter, in samples of the input
+    kept, dropped, done = np.empty((0, 3)), 0, 0
+
+    def upto(end: int) -> np.ndarray:
+        whole = resample_poly(kept, up, down, axis=0, padtype="edge")
+        offset = dropped * up // down
+        return np.asarray(whole[done - offset : end - offset], dtype=np.float32)
+
+    for piece in pieces:
+        kept = np.concatenate([kept, piece])
+        end = (dropped + len(kept) - 1 - reach) * up // down
+        if end > done:
+            yield upto(end)
+            done = end
+            unused = max(0, (done * down // up - reach - dropped) // down * down)
+            kept, dropped = kept[unused:], dropped + unused
+    if len(kept):
+        yield upto(-(-(dropped + len(kept)) * up // down))
+
+
+def _windows(pieces: Iterable[np.ndarray], window: int, stride: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """First samples ``(k,)`` and windows ``(k, 3, window)`` of a stretch that comes in pieces ``(m, 3)``."""
+    kept, dropped, following = np.empty((0, 3), dtype=np.float32), 0, 0  # the last: sample of the next window
+    for piece in pieces:
+        kept = np.concatenate([kept, piece])
+        firsts = np.arange(following, dropped + len(kept) - window + 1, stride)
+        for some in np.split(firsts, range(_WINDOWS, len(firsts), _WINDOWS)):
+            if len(some):
+                views = np.lib.stride_tricks.sliding_window_view(kept, window, axis=0)
+                yield some, views[some - dropped]
+        following += len(firsts) * stride
+        unused = min(following - dropped, len(kept))
+        kept, dropped = kept[unused:], dropped + unused

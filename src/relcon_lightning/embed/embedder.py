@@ -1,0 +1,199 @@
+"""From recordings to one embedding a window."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from relcon_lightning.checkpoint import load_encoder, provenance
+from relcon_lightning.data.resample import check_unit
+from relcon_lightning.data.stream import Block, blocks_of, cut_windows
+from relcon_lightning.downstream.windows import embed_windows
+from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.nets import ResNet1d
+from relcon_lightning.nets.as_images import AsImages
+
+MAX_GAP_S = 1.0
+
+
+class Mixed(nn.Module):
+    """An encoder whose convolutions compute in bfloat16."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the encoder."""
+        with torch.autocast(x.device.type, torch.bfloat16):
+            embeddings: Tensor = self.encoder(x)
+        return embeddings
+
+
+class Embedder:
+    """An encoder with the rate and the length of the windows that it was trained on.
+
+    Args:
+        encoder: ``(B, 3, T)`` in g to ``(B, dim)``.
+        sampling_rate: Hz, of its windows.
+        window_s: Seconds.
+        batch_size: Windows at once; halved when the memory of the device does not suffice.
+        device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto``: a GPU if there is one.
+        precision: ``float32``, ``bfloat16`` (cosines of 0.999 with float32, twice as fast on a CPU that has
+            instructions for it), or ``auto``: the latter where the device has such instructions.
+
+    Raises:
+        ConfigError: A rate, window or batch size that is not positive, no such device or precision.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        sampling_rate: float,
+        window_s: float,
+        batch_size: int = 256,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        if precision not in ("auto", "float32", "bfloat16"):
+            raise ConfigError(f"precision={precision}: expected auto, float32 or bfloat16.")
+        for name, value in (("sampling_rate", sampling_rate), ("window_s", window_s), ("batch_size", batch_size)):
+            if not 0 < value < np.inf:
+                raise ConfigError(f"{name}={value}: expected a number above 0.")
+        self.encoder, self.sampling_rate, self.window_s = encoder, float(sampling_rate), float(window_s)
+        self.batch_size, self.device = batch_size, _device(device)
+        self.window = round(window_s * sampling_rate)
+        if precision == "bfloat16" or (precision == "auto" and _has_bfloat16(self.device)):
+            on_cpu = self.device == "cpu" and isinstance(encoder, ResNet1d)
+            self.encoder = Mixed(AsImages(encoder) if on_cpu else encoder)
+        self.dim: int = self._embed(np.zeros((1, 3, self.window), dtype=np.float32)).shape[1]
+
+    @classmethod
+    def load(
+        cls, checkpoint: str | Path, batch_size: int = 256, device: str = "auto", precision: str = "auto"
+    ) -> Embedder:
+        """The encoder of a checkpoint, or of the last one of a run's folder.
+
+        Raises:
+            ConfigError: As :func:`~relcon_lightning.checkpoint.load_encoder`, or it does not say its rate and window.
+        """
+        data = provenance(checkpoint)["config"].get("data", {})
+        if not {"sampling_rate", "window_s"} <= data.keys():
+            raise ConfigError(f"{checkpoint} does not say data.sampling_rate and data.window_s of its windows.")
+        return cls(load_encoder(checkpoint), data["sampling_rate"], data["window_s"], batch_size, device, precision)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights, the rate and the window."""
+        digest = hashlib.sha256(f"{self.encoder} {self.sampling_rate} {self.window}".encode())
+        for name, weights in self.encoder.state_dict().items():
+            digest.update(name.encode() + weights.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def stride(self, stride_s: float | None) -> int:
+        """Samples from one window to the next; None for windows beside each other.
+
+        Raises:
+            ConfigError: Less than a sample.
+        """
+        if stride_s is None:
+            return self.window
+        if not 0.5 <= stride_s * self.sampling_rate < np.inf:
+            raise ConfigError(
+                f"stride_s={stride_s}: expected {1 / self.sampling_rate:g} s or more, a sample of the encoder."
+            )
+        return round(stride_s * self.sampling_rate)
+
+    def embed(
+        self, blocks: Iterable[Block], rate: float, stride_s: float | None = None, max_gap_s: float = MAX_GAP_S
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Embed a recording piece by piece.
+
+        Args:
+            blocks: Of the recording.
+            rate: Hz, of the recording.
+            stride_s: Seconds from one window to the next; None for windows beside each other.
+            max_gap_s: Longer gaps are in no window; shorter ones are interpolated.
+
+        Returns:
+            Starts ``(k,)`` in seconds from the first sample, and embeddings ``(k, dim)`` float32.
+        """
+        cut = cut_windows(blocks, rate, self.sampling_rate, self.window, self.stride(stride_s), max_gap_s)
+        return ((starts, self._embed(windows)) for starts, windows in cut)
+
+    def _embed(self, windows: np.ndarray) -> np.ndarray:
+        while True:
+            try:
+                return embed_windows(self.encoder, windows, self.batch_size, self.device)
+            except torch.OutOfMemoryError as error:
+                if self.batch_size == 1:
+                    raise ConfigError(f"{self.device} has no memory for one window; use device=cpu.") from error
+                self.batch_size //= 2
+
+
+def embed_recording(
+    encoder: Embedder | str | Path, signal: np.ndarray, sampling_rate: float, stride_s: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """One embedding for each window of a recording, which is resampled to the rate of the encoder.
+
+    Samples with NaN are missing: gaps of up to a second are interpolated, no window lies across a longer one.
+
+    Args:
+        encoder: A checkpoint, the folder of a run, or an :class:`Embedder`, which is loaded once for many recordings.
+        signal: ``(n, 3)`` in g, gravity included.
+        sampling_rate: Hz, of the signal.
+        stride_s: Seconds from one window to the next; None for windows beside each other.
+
+    Returns:
+        Starts ``(k,)`` in seconds from the first sample, and embeddings ``(k, dim)`` float32.
+
+    Raises:
+        ConfigError: No such checkpoint, or a stride of less than a sample.
+        DataError: Another shape or unit, no positive rate, or no gap-free stretch as long as a window.
+    """
+    if isinstance(encoder, nn.Module):
+        raise ConfigError(
+            "A bare encoder does not say the rate of its windows: give its checkpoint, "
+            "or Embedder(encoder, sampling_rate, window_s)."
+        )
+    embedder = encoder if isinstance(encoder, Embedder) else Embedder.load(encoder)
+    signal = np.asarray(signal)
+    if signal.ndim != 2 or signal.shape[1] != 3:
+        raise DataError(f"Expected a signal (samples, 3), found {signal.shape}.")
+    if not 0 < sampling_rate < np.inf:
+        raise DataError(f"Expected a rate above 0 Hz, found {sampling_rate}.")
+    check_unit(signal, "The signal")
+    blocks = blocks_of(lambda first, last: signal[first:last], len(signal), sampling_rate)
+    parts = list(embedder.embed(blocks, sampling_rate, stride_s))
+    if not parts:
+        raise too_short("The signal", embedder.window_s, MAX_GAP_S)
+    starts, embeddings = zip(*parts, strict=True)
+    return np.concatenate(starts), np.concatenate(embeddings)
+
+
+def too_short(where: str, window_s: float, max_gap_s: float) -> DataError:
+    """The error of a recording without a window."""
+    return DataError(
+        f"{where} has no window: it has no {window_s:g} s of samples without a gap of more than {max_gap_s:g} s."
+    )
+
+
+def _has_bfloat16(device: str) -> bool:
+    if device == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return device.startswith("cuda") and torch.cuda.is_bf16_supported()
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
+        raise ConfigError(f"device={name} cannot be used: {error}") from error
+    return name

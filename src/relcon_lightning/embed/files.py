@@ -1,0 +1,111 @@
+"""Embedding many recordings into one file: what is done stays done, and one bad recording does not stop the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+from relcon_lightning.data.sources.inputs import Input
+from relcon_lightning.embed.embedder import MAX_GAP_S, Embedder, too_short
+from relcon_lightning.embed.output import EmbeddingFile
+from relcon_lightning.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+def embed_files(
+    embedder: Embedder,
+    inputs: Sequence[Input],
+    output: str | Path,
+    stride_s: float | None = None,
+    max_gap_s: float = MAX_GAP_S,
+    overwrite: bool = False,
+) -> None:
+    """Embed recordings into a Parquet file; see :class:`~relcon_lightning.embed.output.EmbeddingFile`.
+
+    Recordings that an interrupted run with the same encoder, settings and files has finished are not embedded again.
+
+    Args:
+        embedder: The encoder.
+        inputs: The recordings.
+        output: The file.
+        stride_s: Seconds from one window to the next; None for windows beside each other.
+        max_gap_s: Seconds; no window lies across a longer gap.
+        overwrite: Replace an existing file.
+
+    Raises:
+        ConfigError: The file exists, or a stride of less than a sample.
+        DataError: Names the recordings that could not be embedded and why; the file holds the others.
+    """
+    facts = {
+        "encoder": embedder.fingerprint(),
+        "sampling_rate": embedder.sampling_rate,
+        "window_s": embedder.window_s,
+        "stride_s": embedder.stride(stride_s) / embedder.sampling_rate,
+        "max_gap_s": max_gap_s,
+    }
+    file = EmbeddingFile(output, embedder.dim, all(one.stamped for one in inputs), facts, overwrite)
+    parts = {one.recording_id: file.part(one.recording_id, one.participant_id, one.version) for one in inputs}
+    try:
+        failed = _embed_missing(embedder, inputs, parts, file, stride_s, max_gap_s)
+    finally:
+        file.clear()
+    done = [part for name, part in parts.items() if name not in failed]
+    if done:
+        file.finish(done, complete=not failed)
+        log.info("Embeddings of %d recordings: %s", len(done), output)
+    if failed:
+        reasons = "\n".join(f"  {name}: {reason}" for name, reason in failed.items())
+        raise DataError(f"{len(failed)} of {len(inputs)} recordings could not be embedded:\n{reasons}")
+
+
+def _embed_missing(
+    embedder: Embedder,
+    inputs: Sequence[Input],
+    parts: Mapping[str, Path],
+    file: EmbeddingFile,
+    stride_s: float | None,
+    max_gap_s: float,
+) -> dict[str, str]:
+    """Write the parts that are not there; why it failed for each recording of which it did."""
+    missing = [one for one in inputs if not parts[one.recording_id].exists()]
+    if len(missing) < len(inputs):
+        log.info("%d of %d recordings were embedded before.", len(inputs) - len(missing), len(inputs))
+    failed: dict[str, str] = {}
+    with _display() as display:
+        for i, one in enumerate(missing, start=1):
+            task = display.add_task(f"{one.recording_id} ({i} of {len(missing)})", total=None)
+            pieces = _pieces(embedder, one, stride_s, max_gap_s, partial(display.update, task))
+            tables = (file.table(one.participant_id, one.recording_id, *piece) for piece in pieces)
+            try:
+                file.write(parts[one.recording_id], tables)
+            except DataError as error:
+                failed[one.recording_id] = str(error)
+                log.error("%s", error)
+            display.remove_task(task)
+    return failed
+
+
+def _pieces(
+    embedder: Embedder, one: Input, stride_s: float | None, max_gap_s: float, progress: Callable[..., None]
+) -> Iterator[tuple[float | None, np.ndarray, np.ndarray]]:
+    """Unix time of the first sample, starts and embeddings, piece by piece."""
+    opened, found = one.open(), False
+    progress(total=None if opened.duration_s is None else opened.duration_s / 3600)
+    for starts, embeddings in embedder.embed(opened.blocks, opened.rate, stride_s, max_gap_s):
+        found = True
+        yield opened.start_time, starts, embeddings
+        progress(completed=starts[-1] / 3600)
+    if not found:
+        raise too_short(one.recording_id, embedder.window_s, max_gap_s)
+
+
+def _display() -> Progress:
+    return Progress(
+        "{task.description}", BarColumn(), "{task.completed:.2f} h", TimeElapsedColumn(), TimeRemainingColumn()
+    )

@@ -1,0 +1,137 @@
+"""The embeddings of many recordings as one Parquet file, which an interruption does not undo.
+
+Each recording is written to a file of its own in a hidden folder beside the output, as it is embedded, and appears
+there when it is complete. Once all are done they are copied into one file. A part's name is the hash of all that it
+depends on, so that what was embedded in another way is never taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyarrow import parquet
+
+from relcon_lightning.errors import ConfigError
+
+_GROUP = 2**13  # rows of a row group: 8 MB of 256 dimensions
+_IDS = ["participant_id", "recording_id"]
+
+
+class EmbeddingFile:
+    """A table with columns participant_id, recording_id, start and one for each dimension, ``e0``, ``e1`` ...
+
+    The start of a window is a UTC time stamp if that of every recording is known, else in seconds from the first
+    sample of its recording. The facts are in the metadata of the file, under ``relcon_lightning``.
+
+    Args:
+        path: Of the output.
+        dim: Of an embedding.
+        stamped: Whether the starts are time stamps.
+        facts: How the embeddings were made, all that they depend on.
+        overwrite: Replace what is there.
+
+    Raises:
+        ConfigError: The output is there, and it is not that of a run which left out recordings.
+    """
+
+    def __init__(self, path: str | Path, dim: int, stamped: bool, facts: dict[str, Any], overwrite: bool) -> None:
+        self.path, self.stamped = Path(path), stamped
+        self.parts = self.path.with_name(f".{self.path.name}.parts")
+        if self.path.is_dir() or (self.path.exists() and not overwrite and not self.parts.exists()):
+            raise ConfigError(f"{path} exists: choose another output=, or replace it with overwrite=true.")
+        self.columns = [f"e{i}" for i in range(dim)]
+        self.facts = json.dumps({**facts, "start": "UTC" if stamped else "seconds"})
+        start = pa.timestamp("us", tz="UTC") if stamped else pa.float64()
+        fields = [(name, pa.string()) for name in _IDS] + [("start", start)]
+        embedding = [(name, pa.float32()) for name in self.columns]
+        self.schema = pa.schema([*fields, *embedding], metadata={"relcon_lightning": self.facts})
+
+    def part(self, *identity: str) -> Path:
+        """The file of a recording.
+
+        Args:
+            identity: All that its embeddings depend on beside the facts.
+        """
+        digest = hashlib.sha256(json.dumps([self.facts, *identity]).encode()).hexdigest()
+        return self.parts / f"{digest[:32]}.parquet"
+
+    def table(
+        self, participant_id: str, recording_id: str, start_time: float | None, starts: np.ndarray, values: np.ndarray
+    ) -> pa.Table:
+        """Rows of a recording.
+
+        Args:
+            participant_id: Who was recorded.
+            recording_id: The recording.
+            start_time: Unix seconds of its first sample, None if unknown.
+            starts: ``(k,)`` seconds from the first sample.
+            values: ``(k, dim)`` float32.
+        """
+        when = pa.array(starts, pa.float64())
+        if self.stamped:
+            when = pa.array(np.rint(((start_time or 0.0) + starts) * 1e6).astype(np.int64)).cast(
+                self.schema.field("start").type
+            )
+        ids = [pa.array([name] * len(starts), pa.string()) for name in (participant_id, recording_id)]
+        columns = [pa.array(np.ascontiguousarray(column)) for column in values.T]
+        return pa.table([*ids, when, *columns], schema=self.schema)
+
+    def write(self, path: Path, tables: Iterable[pa.Table]) -> None:
+        """Write a file whole or not at all, a row group at a time.
+
+        Raises:
+            ConfigError: No room or no permission to write there.
+        """
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                with parquet.ParquetWriter(file, self.schema, use_dictionary=_IDS) as writer:
+                    for group in _grouped(tables):
+                        writer.write_table(group)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error}. Choose another output=.") from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def finish(self, parts: Iterable[Path], complete: bool) -> None:
+        """Copy the parts into the output, and remove them if none is missing."""
+        self.write(self.path, _read(parts))
+        if complete:
+            shutil.rmtree(self.parts)
+
+    def clear(self) -> None:
+        """Remove the folder of the parts if there are none."""
+        if self.parts.is_dir() and not any(self.parts.iterdir()):
+            self.parts.rmdir()
+
+
+def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Tables of :data:`_GROUP` rows or more: each row group costs an entry for every column."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting, rows = [*waiting, table], rows + len(table)
+        if rows >= _GROUP:
+            yield pa.concat_tables(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _read(parts: Iterable[Path]) -> Iterator[pa.Table]:
+    for part in parts:
+        with parquet.ParquetFile(part) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
