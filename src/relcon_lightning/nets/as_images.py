@@ -62,4 +62,4 @@ def _filled(image: nn.Module, layer: nn.Module) -> nn.Module:
     """Weights of ``layer`` with the height of the kernel put in where it is missing."""
     own = image.state_dict()
     image.load_state_dict({name: value.view_as(own[name]) for name, value in layer.state_dict().items()})
-    return image
+    return image.train(layer.training)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from relcon_lightning import Embedder, embed_recording
+from relcon_lightning.embed.embedder import Mixed
+from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.nets import resnet18_1d, resnet34_1d, small_resnet_1d
+from relcon_lightning.nets.as_images import AsImages
+
+
+def made(net=small_resnet_1d, **options):
+    torch.manual_seed(0)
+    encoder = net().eval()
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):  # statistics as after some training
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return encoder, Embedder(encoder, 100.0, 2.56, device="cpu", **{"precision": "float32", **options})
+
+
+def walk(seconds, rate, seed=0):
+    t = np.arange(round(seconds * rate)) / rate
+    noise = 0.02 * np.random.default_rng(seed).standard_normal((len(t), 3))
+    return np.stack([np.sin(9 * t), 0.3 * np.sin(18 * t), 1 + 0 * t], axis=1) + noise
+
+
+def test_a_window_gets_the_embedding_the_encoder_gives_it():
+    encoder, embedder = made()
+    signal = walk(20, 100).astype(np.float32)
+    starts, z = embed_recording(embedder, signal, 100.0)
+    np.testing.assert_allclose(starts, np.arange(7) * 2.56)
+    windows = torch.from_numpy(signal[: 7 * 256].reshape(7, 256, 3).transpose(0, 2, 1).copy())
+    with torch.no_grad():
+        np.testing.assert_allclose(z, encoder(windows).numpy(), atol=1e-5)
+
+
+def test_any_stride_and_rate():
+    _, embedder = made()
+    starts, dense = embed_recording(embedder, walk(20, 100), 100.0, stride_s=0.5)
+    assert len(starts) == (2000 - 256) // 50 + 1
+    _, beside = embed_recording(embedder, walk(20, 100), 100.0, stride_s=2.56)
+    np.testing.assert_allclose(dense[0], beside[0], atol=1e-5)
+    starts, other = embed_recording(embedder, walk(20, 50), 50.0)
+    assert len(starts) == 7
+    assert torch.cosine_similarity(torch.tensor(other[3]), torch.tensor(beside[3]), dim=0) > 0.98
+
+
+def test_batches_do_not_matter_and_shrink_to_what_memory_holds(monkeypatch):
+    encoder, embedder = made(batch_size=3)
+    _, z = embed_recording(embedder, walk(30, 100), 100.0)
+    whole = embed_recording(made(batch_size=64)[1], walk(30, 100), 100.0)[1]
+    np.testing.assert_allclose(z, whole, atol=1e-5)
+    _, embedder = made(batch_size=64)
+    forward = type(encoder).forward
+
+    def small_memory(self, x):
+        if len(x) > 4:
+            raise torch.OutOfMemoryError("no memory")
+        return forward(self, x)
+
+    monkeypatch.setattr(type(encoder), "forward", small_memory)
+    np.testing.assert_allclose(embed_recording(embedder, walk(30, 100), 100.0)[1], whole, atol=1e-5)
+    assert embedder.batch_size == 4
+
+
+@pytest.mark.parametrize("net", [small_resnet_1d, resnet34_1d, resnet18_1d])
+def test_as_images_an_encoder_is_the_same(net):
+    encoder, _ = made(net)
+    x = torch.randn(5, 3, 256)
+    with torch.no_grad():
+        torch.testing.assert_close(AsImages(encoder)(x), encoder(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("net", [small_resnet_1d, resnet34_1d])
+def test_bfloat16_keeps_the_direction_of_embeddings(net):
+    encoder, exact = made(net)
+    fast = Embedder(encoder, 100.0, 2.56, device="cpu", precision="bfloat16")
+    assert isinstance(fast.encoder, Mixed)
+    signal = np.concatenate([walk(20, 100, seed) * (1 + seed) for seed in range(3)])
+    expected, found = (torch.from_numpy(embed_recording(e, signal, 100.0)[1]) for e in (exact, fast))
+    assert torch.cosine_similarity(expected, found).min() > 0.999
+
+
+@pytest.mark.parametrize(
+    ("signal", "rate", "message"),
+    [
+        (np.zeros((10, 2)), 100.0, r"Expected a signal \(samples, 3\)"),
+        (walk(20, 100) * 9.81, 100.0, "unit|g"),
+        (walk(20, 100), 0.0, "above 0 Hz"),
+        (walk(2, 100), 100.0, "has no window"),
+        (np.full((3000, 3), np.nan), 100.0, ""),
+    ],
+)
+def test_a_recording_that_cannot_be_embedded_is_named(signal, rate, message):
+    with pytest.raises(DataError, match=message):
+        embed_recording(made()[1], signal, rate)
+
+
+@pytest.mark.parametrize(
+    "options", [{"precision": "int8"}, {"batch_size": 0}, {"device": "nowhere"}, {"device": "cuda:99"}]
+)
+def test_a_setting_that_cannot_work_is_named(options):
+    with pytest.raises(ConfigError, match=str(next(iter(options.values())))):
+        Embedder(small_resnet_1d(), 100.0, 2.56, **options)
+
+
+def test_a_stride_below_a_sample_and_a_bare_encoder_are_refused():
+    encoder, embedder = made()
+    with pytest.raises(ConfigError, match="stride_s"):
+        embed_recording(embedder, walk(20, 100), 100.0, stride_s=0.001)
+    with pytest.raises(ConfigError, match="bare encoder"):
+        embed_recording(encoder, walk(20, 100), 100.0)  # type: ignore[arg-type]

@@ -1,0 +1,120 @@
+"""``relcon-embed`` as a user runs it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyarrow import parquet
+
+from relcon_lightning import embed_recording
+from relcon_lightning.data import CohortStore
+from tests.integration.commands import run
+
+SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+RUN = "checkpoint=runs/watch/relcon/seed0"
+FLOAT = "precision=float32"
+
+
+def table(seconds=30, rate=50.0, seed=0):
+    t = np.arange(round(seconds * rate)) / rate
+    x = 0.1 * np.random.default_rng(seed).standard_normal((len(t), 3)) + [0, 0, 1]
+    return pd.DataFrame({"time": t, "x": x[:, 0], "y": x[:, 1], "z": x[:, 2]})
+
+
+def embed(folder, *arguments, code=0):
+    return run(folder, "relcon-embed", RUN, FLOAT, *arguments, code=code)
+
+
+def dimensions(found):
+    return found[[name for name in found if name[0] == "e"]].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def mixed(folder):
+    """A folder of two people's tables in several formats, with a broken one among them."""
+    root = folder / "mixed"
+    (root / "anna").mkdir(parents=True)
+    table().to_csv(root / "anna" / "walk.csv", index=False)
+    (root / "anna" / "run.csv.gz").write_bytes(gzip.compress(table(seed=1).to_csv(index=False).encode()))
+    table(seed=2).to_parquet(root / "bo.parquet", index=False)
+    return root
+
+
+def test_a_folder_becomes_one_table_with_a_row_a_window(folder, mixed):
+    embed(folder, f"input={mixed.name}", "output=e.parquet", "data.source.participant='[^/.]+'")
+    found = pd.read_parquet(folder / "e.parquet")
+    assert found.columns[:3].tolist() == ["participant_id", "recording_id", "start"]
+    assert found.groupby("recording_id").size().to_dict() == {"anna/run": 11, "anna/walk": 11, "bo": 11}
+    assert set(found["participant_id"]) == {"anna", "bo"}
+    starts, z = embed_recording(folder / "runs/watch/relcon/seed0", table()[["x", "y", "z"]].to_numpy(), 50.0)
+    walk = found[found["recording_id"] == "anna/walk"]
+    np.testing.assert_allclose(walk["start"], starts, atol=1e-6)
+    cosine = (dimensions(walk) * z).sum(1) / np.linalg.norm(z, axis=1) / np.linalg.norm(dimensions(walk), axis=1)
+    assert cosine.min() > 0.999
+    assert b"relcon_lightning" in parquet.read_schema(folder / "e.parquet").metadata
+    assert not list(folder.glob(".e.parquet*"))
+
+
+def test_what_is_there_is_not_written_over(folder, mixed):
+    (folder / "there.parquet").write_text("mine")
+    output = embed(folder, f"input={mixed.name}", "output=there.parquet", code=2)
+    assert "overwrite=true" in output
+    assert (folder / "there.parquet").read_text() == "mine"
+    assert "would be read" in embed(folder, f"input={mixed.name}", f"output={mixed.name}/e.parquet", code=2)
+
+
+def test_one_bad_recording_does_not_stop_the_others_and_what_is_done_stays_done(folder, mixed):
+    root = folder / "partly"
+    shutil.copytree(mixed, root)
+    (root / "broken.csv").write_text("time,x,y,z\n0,a,b,c\n")
+    output = embed(folder, "input=partly", "output=p.parquet", code=2)
+    assert "broken" in output
+    assert "1 of 4 recordings could not be embedded" in output
+    assert pd.read_parquet(folder / "p.parquet")["recording_id"].nunique() == 3
+    (root / "broken.csv").write_text(table(seed=3).to_csv(index=False))
+    output = embed(folder, "input=partly", "output=p.parquet")
+    assert "3 of 4 recordings were embedded before" in output
+    assert pd.read_parquet(folder / "p.parquet")["recording_id"].nunique() == 4
+
+
+def test_a_cohort_store_is_embedded_with_its_own_ids(folder):
+    embed(folder, "input=data/watch", "output=store.parquet", "stride_s=1")
+    found = pd.read_parquet(folder / "store.parquet")
+    store = CohortStore.open(folder / "data" / "watch")
+    assert set(found["recording_id"]) == set(store.recordings["recording_id"])
+    assert found.groupby("recording_id").size().unique().tolist() == [(2000 - 256) // 100 + 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["input=nowhere"], "There is no file, folder or cohort store at nowhere"),
+        (["input=mixed", "data.source.columns=[a,b,c]"], "a"),
+        (["input=mixed", "data.source.unit=stone"], "data.source.unit=stone"),
+        (["input=mixed", "stride_s=0"], "stride_s"),
+        (["input=mixed", "precision=int8"], "precision=int8"),
+        ([], "input must be given"),
+    ],
+)
+def test_mistakes_are_named(folder, mixed, arguments, message):
+    output = run(folder, "relcon-embed", RUN, "output=m.parquet", *arguments, code=2)
+    assert message in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.skipif(not (SHARED / "device_samples").is_dir(), reason="needs the sample files of real devices")
+@pytest.mark.parametrize("name", ["ax3_sample.cwa", "gnactv_sample.bin"])
+def test_a_file_of_a_device_gets_its_times(folder, name):
+    output = f"{name}.parquet"
+    embed(folder, f"input={SHARED / 'device_samples' / name}", f"output={output}", "stride_s=0.5")
+    found = pd.read_parquet(folder / output)
+    assert len(found) > 1
+    assert str(found["start"].dtype.tz) == "UTC"
+    assert found["start"].is_monotonic_increasing
+    assert np.isfinite(dimensions(found)).all()
