@@ -29,6 +29,8 @@ ENTRIES = {
     "relcon-prepare": "prepare",
     "relcon-inspect": "inspect",
     "relcon-report": "report",
+    "relcon-embed": "embed",
+    "relcon-export": "export",
     "": "pretrain",
 }
 

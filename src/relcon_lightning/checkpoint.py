@@ -7,6 +7,7 @@ configuration may name the nets of this package alone.
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
 from importlib.metadata import version
@@ -17,6 +18,8 @@ import lightning as L
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from relcon_lightning import nets
@@ -27,6 +30,9 @@ from relcon_lightning.nets import MotifDistance
 
 KEY = "relcon_lightning"
 FORMAT = 1
+WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of an exported folder
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from a format to the next one
+_HUB = "hf://"
 _BUILDABLE = {f"relcon_lightning.nets.{name}" for name in nets.__all__}
 
 
@@ -51,32 +57,59 @@ class Provenance(Callback):
             "version": version("relcon-lightning"),
             "config": self.config,
             "participants": {"salt": salt, "hashes": hash_participants(trained_on, salt)},
+            "data": {name: str(getattr(data.store.info, name)) for name in ("name", "position", "licence", "citation")},
         }
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint of this package on the CPU.
+    """Load a checkpoint of this package on the CPU, from whatever version on.
+
+    Args:
+        path: A checkpoint, the folder of a run (its last one), a folder made by ``relcon-export``, or the latter on the
+            Hugging Face hub as ``hf://owner/name`` (extra ``hub``).
 
     Raises:
-        ConfigError: No such file, not a checkpoint, one that would run code, or one of another program or format.
+        ConfigError: No such file, not a checkpoint, one that would run code, or one of another program or newer format.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "checkpoints" / "last.ckpt"
-    if not path.is_file():
-        raise ConfigError(f"There is no checkpoint at {path}. Train one with relcon-pretrain, or correct the path.")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ConfigError(f"{path} is not a checkpoint that can be read safely: {error}") from error
+    path = _downloaded(str(path)) if str(path).startswith(_HUB) else Path(path)
+    if (path / CONFIG).is_file():
+        checkpoint = _read_exported(path)
+    else:
+        path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+        if not path.is_file():
+            raise ConfigError(f"There is no checkpoint at {path}. Train one with relcon-pretrain, or correct the path.")
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+            raise ConfigError(f"{path} is not a checkpoint that can be read safely: {error}") from error
     if not isinstance(checkpoint, dict) or KEY not in checkpoint:
         raise ConfigError(f"{path} was not written by relcon-pretrain: it has no entry {KEY!r}.")
-    if checkpoint[KEY]["format"] != FORMAT:
-        raise ConfigError(
-            f"{path} has checkpoint format {checkpoint[KEY]['format']}, this version reads {FORMAT}: "
-            "upgrade relcon-lightning."
-        )
+    while (found := checkpoint[KEY]["format"]) != FORMAT:
+        if found not in _UPGRADES:
+            raise ConfigError(
+                f"{path} has checkpoint format {found}, this version reads {FORMAT}: upgrade relcon-lightning."
+            )
+        checkpoint = _UPGRADES[found](checkpoint)
     return checkpoint
+
+
+def _read_exported(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / CONFIG).read_text())
+        return {**content, "state_dict": load_file(folder / WEIGHTS)}
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise ConfigError(f"{folder} is not an exported encoder that can be read: {error}") from error
+
+
+def _downloaded(address: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ConfigError(f"{address} needs: pip install 'relcon-lightning[hub]'.") from error
+    try:
+        return Path(snapshot_download(address.removeprefix(_HUB), allow_patterns=[WEIGHTS, CONFIG]))
+    except (OSError, ValueError) as error:  # its own errors are among them
+        raise ConfigError(f"{address} cannot be fetched: {error}") from error
 
 
 def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDistance:
@@ -109,7 +142,7 @@ def load_encoder(path: str | Path) -> nn.Module:
     """The encoder of a pre-training run, in evaluation mode: ``encoder(x (B, 3, T) in g) -> (B, encoder.dim)``.
 
     Args:
-        path: A checkpoint, or the folder of a run (its last checkpoint).
+        path: Of :func:`read_checkpoint`: a checkpoint, the folder of a run or an exported one, or ``hf://owner/name``.
 
     Raises:
         ConfigError: As :func:`read_checkpoint`, or the checkpoint has no encoder.

@@ -9,13 +9,13 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
-from relcon_lightning.checkpoint import provenance
+from relcon_lightning.checkpoint import CONFIG, provenance
 from relcon_lightning.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 _CLASS = "._target_"
-_SAME = {"name", "folder", "run_dir", "overwrite", "resume", "compile", "paths", "logger", "callbacks"}
+_SAME = {"name", "folder", "run_dir", "overwrite", "resume", "from_run", "compile", "paths", "logger", "callbacks"}
 _SAME_ANYWHERE = {"seed", "default_root_dir"}
 
 
@@ -113,4 +113,4 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _is_run(path: Path) -> bool:
-    return (path / "checkpoints" / "last.ckpt").is_file()
+    return (path / "checkpoints" / "last.ckpt").is_file() or (path / CONFIG).is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -112,6 +113,14 @@ def test_mistakes_are_named_before_work_starts(folder, arguments, message):
     output = run(folder, "relcon-pretrain", *arguments, code=code)
     assert message in " ".join(output.split())
     assert "Traceback" not in output
+
+
+def test_the_python_of_the_readme_runs(folder):
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.S))
+    assert "embed_recording" in code
+    check = "assert embedding.shape == (1, 256) and embeddings.shape == (23, 256) and starts[1] == 2.56"
+    subprocess.run([sys.executable, "-c", f"{code}\n{check}"], cwd=folder, check=True, timeout=120)
 
 
 def test_help_shows_examples_and_choices():

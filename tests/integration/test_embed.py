@@ -118,3 +118,15 @@ def test_a_file_of_a_device_gets_its_times(folder, name):
     assert str(found["start"].dtype.tz) == "UTC"
     assert found["start"].is_monotonic_increasing
     assert np.isfinite(dimensions(found)).all()
+
+
+def test_an_exported_encoder_stands_for_its_run(folder, mixed):
+    run(folder, "relcon-export", RUN, "to=published", "onnx=true")
+    assert (folder / "published" / "encoder.onnx").exists()
+    embed(folder, "input=data/watch", "output=from_run.parquet")
+    run(folder, "relcon-embed", "checkpoint=published", FLOAT, "input=data/watch", "output=from_export.parquet")
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(folder / "from_run.parquet"), pd.read_parquet(folder / "from_export.parquet")
+    )
+    output = run(folder, "relcon-export", RUN, "to=published", code=2)
+    assert "overwrite=true" in output

@@ -1,0 +1,188 @@
+"""Publishing an encoder: a folder in the Hugging Face layout that anyone can load without running code from it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import Environment, StrictUndefined
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from relcon_lightning.checkpoint import CONFIG, KEY, WEIGHTS, load_encoder, read_checkpoint
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.nets.as_images import AsImages
+
+log = logging.getLogger(__name__)
+
+_DYNAMIC = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO}  # windows of a batch, samples of a window
+_TOLERANCE = 1e-4
+
+
+def export(
+    checkpoint: str | Path,
+    folder: str | Path,
+    onnx: bool = False,
+    torch_export: bool = False,
+    results: str | Path | None = None,
+    licence: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the encoder of a run with what has to be known to use it.
+
+    ``model.safetensors`` (weights), ``config.json`` (architecture, rate, window, training, salted hashes of the
+    participants), ``README.md`` (model card) and, if asked for, ``encoder.onnx`` and ``encoder.pt2``, both for any
+    number and length of windows and checked against the encoder.
+
+    Args:
+        checkpoint: Of the run, or its folder.
+        folder: To make; it appears when it is complete.
+        onnx: With ``encoder.onnx`` (extra ``onnx``).
+        torch_export: With ``encoder.pt2``.
+        results: A ``report.md`` whose content becomes part of the card.
+        licence: Of the weights, as Hugging Face names it (``apache-2.0``); to be chosen by whoever publishes.
+        overwrite: Replace what is there.
+
+    Raises:
+        ConfigError: No such checkpoint or report, something in the place of the folder, or the extra is missing.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise ConfigError(f"{folder} exists: choose another to=, or replace it with overwrite=true.")
+    if results is not None and not Path(results).is_file():
+        raise ConfigError(f"There is no report at {results}: give the report.md of an evaluation.")
+    content, encoder = read_checkpoint(checkpoint), load_encoder(checkpoint)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        weights = {f"encoder.{name}": value.contiguous() for name, value in encoder.state_dict().items()}
+        save_file(weights, made / WEIGHTS, metadata={"format": "pt"})
+        entry = _published(content)
+        (made / CONFIG).write_text(json.dumps({KEY: entry}, indent=1) + "\n")
+        report = Path(results).read_text() if results is not None else None
+        (made / "README.md").write_text(_card(entry, encoder, report, licence))
+        if onnx:
+            _write_onnx(encoder, made / "encoder.onnx", entry)
+        if torch_export:
+            _write_program(encoder, made / "encoder.pt2", entry)
+        made.chmod(0o755)
+        (made / WEIGHTS).chmod(0o644)
+        if folder.exists():
+            shutil.rmtree(folder)
+        made.replace(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return folder
+
+
+def push_to_hub(folder: str | Path, repository: str, private: bool = True) -> str:
+    """Upload an exported folder; you have to be logged in (``hf auth login``).
+
+    Args:
+        folder: Made by :func:`export`.
+        repository: ``owner/name`` on the Hugging Face hub, made if it is not there.
+        private: For a new repository.
+
+    Returns:
+        Its address.
+
+    Raises:
+        ConfigError: The extra ``hub`` is missing, or the hub refuses.
+    """
+    try:
+        from huggingface_hub import HfApi
+    except ImportError as error:
+        raise ConfigError("push_to_hub needs: pip install 'relcon-lightning[hub]'.") from error
+    api = HfApi()
+    try:
+        address = api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder)
+    except (OSError, ValueError) as error:  # its own errors are among them
+        raise ConfigError(f"{repository} cannot be uploaded: {error}") from error
+    return str(address)
+
+
+def _published(content: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of itself, without paths of the machine that it was trained on."""
+    entry = content[KEY]
+    config = entry["config"]
+    data = {key: config["data"][key] for key in ("name", "sampling_rate", "window_s")}
+    model = {key: config["model"][key] for key in ("name", "learning_rate", "temperature") if key in config["model"]}
+    kept = {
+        "seed": config["seed"],
+        "data": data,
+        "model": model | {"method": {"encoder": config["model"]["method"]["encoder"]}},
+        "trainer": {"max_steps": config["trainer"]["max_steps"]},
+    }
+    return {**entry, "config": kept, "steps": content.get("global_step")}
+
+
+def _card(entry: dict[str, Any], encoder: nn.Module, report: str | None, licence: str | None) -> str:
+    template = files("relcon_lightning").joinpath("card.md.j2").read_text()
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(template).render(
+        entry=entry,
+        config=entry["config"],
+        data=entry.get("data"),
+        parameters=sum(p.numel() for p in encoder.parameters()),
+        dim=encoder.dim,
+        report=report,
+        licence=licence,
+    )
+
+
+def _example(entry: dict[str, Any]) -> Tensor:
+    data = entry["config"]["data"]
+    return torch.randn(2, 3, round(data["window_s"] * data["sampling_rate"]))
+
+
+def _program(encoder: nn.Module, entry: dict[str, Any]) -> torch.export.ExportedProgram:
+    """As images, since torch fixes the length of what is pooled in 1D."""
+    return torch.export.export(AsImages(encoder).eval(), (_example(entry),), dynamic_shapes=(_DYNAMIC,))
+
+
+def _write_program(encoder: nn.Module, path: Path, entry: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, about weights on several devices
+        torch.export.save(_program(encoder, entry), path)
+    _check(torch.export.load(path).module(), encoder, path, entry)
+
+
+def _write_onnx(encoder: nn.Module, path: Path, entry: dict[str, Any]) -> None:
+    try:
+        import onnxruntime  # type: ignore[import-untyped]
+        import onnxscript  # noqa: F401, which torch needs
+    except ImportError as error:
+        raise ConfigError("onnx=true needs: pip install 'relcon-lightning[onnx]'.") from error
+    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = torch.onnx.export(
+            _program(encoder, entry), dynamo=True, verbose=False, input_names=["windows"], output_names=["embeddings"]
+        )
+    assert made is not None
+    made.save(path)
+    session = onnxruntime.InferenceSession(path)
+    _check(lambda x: torch.from_numpy(session.run(None, {"windows": x.numpy()})[0]), encoder, path, entry)
+
+
+def _check(found: Callable[[Tensor], Tensor], encoder: nn.Module, path: Path, entry: dict[str, Any]) -> None:
+    """Compare on random windows of several numbers and lengths."""
+    window = _example(entry).shape[-1]
+    for count, time in ((1, window), (7, window), (3, 2 * window + 1)):
+        x = torch.randn(count, 3, time)
+        with torch.no_grad():
+            difference = float((found(x) - encoder(x)).abs().max())
+        if difference > _TOLERANCE:
+            raise ConfigError(f"{path.name} differs from the encoder by {difference:.2g} on {count} windows of {time}.")

@@ -1,0 +1,55 @@
+"""From a folder of somebody's files to embeddings and scores, with the commands of the README."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.integration.commands import TINY, run
+
+PEOPLE = [f"p{i}" for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def own(folder):
+    """Recordings of six people at 50 Hz, half slow and half fast, with a table of labels and one of speeds."""
+    root, rows = folder / "own", []
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    for person in PEOPLE:
+        for label, pace in (("slow", 0.8), ("fast", 2.5)):
+            t = np.arange(2000) / 50
+            wave = pace * np.stack([np.sin(2 * np.pi * pace * t), np.cos(4 * np.pi * pace * t), 0 * t], axis=1) / 4
+            signal = wave + [0, 0, 1] + 0.02 * rng.standard_normal((len(t), 3))
+            name = f"{person}_{label}.csv"
+            table = pd.DataFrame({"time": t, "x": signal[:, 0], "y": signal[:, 1], "z": signal[:, 2]})
+            table.to_csv(root / name, index=False)
+            pace += 0.02 * rng.standard_normal()
+            rows.append({"file": name, "participant": person, "label": label, "pace": pace})
+    table = pd.DataFrame(rows)
+    table[["file", "participant"]].to_csv(root / "recordings.csv", index=False)
+    table.assign(start_s=0.0, end_s=40.0)[["file", "start_s", "end_s", "label", "pace"]].to_csv(
+        root / "segments.csv", index=False
+    )
+    run(folder, "relcon-prepare", "data=folder", "data.raw_dir=own", "data.name=mine", "data.sampling_rate=100")
+    return ["data=folder", "data.name=mine", "checkpoint=runs/watch/relcon/seed0", "task=folder"]
+
+
+def test_labels_are_classified(folder, own):
+    output = run(folder, "relcon-eval", *own, "seeds=[0]", "folder=reports/labels")
+    assert "Classification of your labels" in output
+    assert (folder / "reports" / "labels" / "report.html").exists()
+    scores = pd.read_parquet(folder / "reports" / "labels" / "scores.parquet")
+    assert len(scores)
+
+
+def test_numbers_are_predicted(folder, own):
+    output = run(folder, "relcon-eval", *own, "task.targets={pace: m/s}", "seeds=[0]", "folder=reports/pace")
+    assert "pace, m/s" in output.lower()
+    assert (folder / "reports" / "pace" / "report.md").exists()
+
+
+def test_a_method_trains_on_them(folder, own):
+    run(folder, "relcon-pretrain", "model=simclr", "data=folder", "data.name=mine", *TINY)
+    assert (folder / "runs" / "mine" / "simclr" / "seed0" / "checkpoints" / "last.ckpt").exists()

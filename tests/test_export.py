@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from relcon_lightning import checkpoint as checkpoints
+from relcon_lightning import embed_recording, load_encoder
+from relcon_lightning.checkpoint import FORMAT, KEY, load_distance, provenance, read_checkpoint
+from relcon_lightning.data.splits import hash_participants
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.export import export
+from relcon_lightning.nets import small_resnet_1d
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A checkpoint as a run leaves it."""
+    torch.manual_seed(0)
+    encoder = small_resnet_1d()
+    config = {
+        "seed": 3,
+        "paths": {"runs": "/home/anna/runs"},
+        "data": {"name": "toy", "sampling_rate": 50, "window_s": 2.56, "root": "/home/anna/data"},
+        "model": {
+            "name": "relcon",
+            "temperature": 0.1,
+            "distance_checkpoint": "/home/anna/runs/distance",
+            "method": {"encoder": {"_target_": "relcon_lightning.nets.small_resnet_1d"}, "seed": 3},
+        },
+        "trainer": {"max_steps": 80, "default_root_dir": "/home/anna/runs"},
+    }
+    entry = {
+        "format": FORMAT,
+        "version": "0.1.0",
+        "config": config,
+        "participants": {"salt": "s", "hashes": hash_participants(["p1", "p2"], "s")},
+        "data": {"name": "toy", "position": "wrist", "licence": "CC BY 4.0", "citation": "A and B (2020)"},
+    }
+    weights = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    path = tmp_path / "run.ckpt"
+    torch.save({"state_dict": weights, KEY: entry, "global_step": 77}, path)
+    return path
+
+
+def test_an_exported_encoder_is_the_same(run, tmp_path):
+    folder = export(run, tmp_path / "out")
+    x = torch.randn(4, 3, 128)
+    assert torch.equal(load_encoder(folder)(x), load_encoder(run)(x))
+    signal = np.random.default_rng(0).standard_normal((1000, 3)) * 0.1 + [0, 0, 1]
+    for found, expected in zip(embed_recording(folder, signal, 50.0), embed_recording(run, signal, 50.0), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_folder_has_weights_alone_and_no_path_of_the_machine(run, tmp_path):
+    folder = export(run, tmp_path / "out")
+    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        assert set(file.keys()) == {f"encoder.{name}" for name in small_resnet_1d().state_dict()}
+    for name in ("README.md", "config.json"):
+        assert "anna" not in (folder / name).read_text()
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_who_was_trained_on_is_still_known(run, tmp_path):
+    entry = provenance(export(run, tmp_path / "out"))
+    assert entry["participants"] == provenance(run)["participants"]
+    assert entry["steps"] == 77
+
+
+def test_the_card_says_what_a_user_has_to_know(run, tmp_path):
+    report = tmp_path / "report.md"
+    report.write_text("| relcon | 0.9 |\n")
+    card = (export(run, tmp_path / "out", results=report, licence="apache-2.0") / "README.md").read_text()
+    for fact in ("license: apache-2.0", "CC BY 4.0", "A and B (2020)", "wrist", "| participants | 2", "| steps | 77"):
+        assert fact in card
+    assert "| relcon | 0.9 |" in card
+    assert "No results" in (export(run, tmp_path / "bare") / "README.md").read_text()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_other_programs_get_the_same_numbers_for_any_number_and_length_of_windows(run, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    folder = export(run, tmp_path / "out", onnx=True, torch_export=True)
+    encoder = load_encoder(folder)
+    session = onnxruntime.InferenceSession(folder / "encoder.onnx")
+    program = torch.export.load(folder / "encoder.pt2").module()
+    for shape in ((1, 3, 128), (9, 3, 77), (2, 3, 1000)):
+        x = torch.randn(shape)
+        expected = encoder(x).detach()
+        torch.testing.assert_close(program(x), expected, rtol=1e-4, atol=1e-5)
+        found = torch.from_numpy(session.run(None, {"windows": x.numpy()})[0])
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_be_exported_is_named_and_nothing_is_left(run, tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ConfigError, match="overwrite=true"):
+        export(run, tmp_path / "there")
+    with pytest.raises(ConfigError, match="no report at"):
+        export(run, tmp_path / "out", results=tmp_path / "none.md")
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        export(tmp_path / "none.ckpt", tmp_path / "out")
+    content = torch.load(run, weights_only=True)
+    del content[KEY]["config"]["trainer"]
+    torch.save(content, run)
+    with pytest.raises(KeyError):
+        export(run, tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.ckpt", "there"]
+
+
+def test_overwriting_replaces_the_folder(run, tmp_path):
+    folder = export(run, tmp_path / "out")
+    (folder / "old").touch()
+    export(run, folder, overwrite=True)
+    assert not (folder / "old").exists()
+
+
+@pytest.mark.parametrize("part", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"\x00" * 50, None])
+def test_a_damaged_folder_is_named(run, tmp_path, part, content):
+    folder = export(run, tmp_path / "out")
+    if content is None and part == "config.json":
+        (folder / part).write_text(json.dumps([KEY]))
+    elif content is None:
+        (folder / part).write_bytes((folder / part).read_bytes()[:-100])
+    else:
+        (folder / part).write_bytes(content)
+    with pytest.raises(ConfigError, match="out"):
+        load_encoder(folder)
+
+
+def test_a_configuration_that_names_another_class_is_refused(run, tmp_path):
+    folder = export(run, tmp_path / "out")
+    content = json.loads((folder / "config.json").read_text())
+    content[KEY]["config"]["model"]["method"]["encoder"] = {"_target_": "os.system", "command": "true"}
+    (folder / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"os\.system"):
+        load_encoder(folder)
+
+
+def test_an_exported_encoder_has_no_distance(run, tmp_path):
+    with pytest.raises(ConfigError, match="no motif distance"):
+        load_distance(export(run, tmp_path / "out"))
+
+
+def test_older_formats_are_upgraded_step_by_step(run, monkeypatch):
+    content = torch.load(run, weights_only=True)
+    content[KEY]["format"] = FORMAT - 2
+    torch.save(content, run)
+    with pytest.raises(ConfigError, match="upgrade"):
+        read_checkpoint(run)
+
+    def next_one(checkpoint):
+        return {**checkpoint, KEY: {**checkpoint[KEY], "format": checkpoint[KEY]["format"] + 1}}
+
+    monkeypatch.setattr(checkpoints, "_UPGRADES", {FORMAT - 2: next_one, FORMAT - 1: next_one})
+    assert read_checkpoint(run)[KEY]["format"] == FORMAT
+
+
+def test_an_encoder_on_the_hub_is_fetched_by_its_address(run, tmp_path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub", reason="needs the extra hub")
+    folder, asked = export(run, tmp_path / "out"), []
+
+    def fetch(name, allow_patterns):
+        asked.append((name, allow_patterns))
+        return str(folder)
+
+    monkeypatch.setattr(hub, "snapshot_download", fetch)
+    x = torch.randn(2, 3, 128)
+    assert torch.equal(load_encoder("hf://owner/name")(x), load_encoder(run)(x))
+    assert asked == [("owner/name", ["model.safetensors", "config.json"])]
+
+    def refuse(name, allow_patterns):
+        raise OSError("no such repository")
+
+    monkeypatch.setattr(hub, "snapshot_download", refuse)
+    with pytest.raises(ConfigError, match="hf://owner/name cannot be fetched"):
+        load_encoder("hf://owner/name")
+
+
+def test_torch_hub_finds_it(run):
+    encoder = torch.hub.load(str(REPOSITORY), "encoder", str(run), source="local", trust_repo=True)
+    x = torch.randn(2, 3, 128)
+    assert torch.equal(encoder(x), load_encoder(run)(x))
