@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.commands import TINY, run
 
-PEOPLE = [f"p{i}" for i in range(6)]
+PEOPLE = [f"own{i}" for i in range(6)]
 
 
 @pytest.fixture(scope="module")

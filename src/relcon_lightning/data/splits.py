@@ -124,8 +124,10 @@ def k_fold(
         ConfigError: k is below 3 or above the number of participants.
     """
     ids = sorted(set(participants))
+    if len(ids) < 3:
+        raise ConfigError(f"{len(ids)} participants: at least 3 are needed, to fit, to validate and to test on.")
     if not 3 <= k <= len(ids):
-        raise ConfigError(f"k={k} folds of {len(ids)} participants: expected 3 to {len(ids)}.")
+        raise ConfigError(f"k={k} folds of {len(ids)} participants: expected 3 to {len(ids)}, set task.folds.k.")
     folds = np.array_split(np.array(_shuffled(ids, seed, strata), dtype=object), k)
     for i in range(k):
         rest = np.concatenate([fold for j, fold in enumerate(folds) if j not in (i, (i + 1) % k)])
