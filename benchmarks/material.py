@@ -31,6 +31,7 @@ class Size:
         encoder_windows: Of a forward and backward pass of the encoder.
         participants: Of the cohort on disk.
         minutes: Of each of its recordings.
+        worn: Participants, and minutes of each, that batches are loaded from: as many windows as a waking day gives.
         embed_minutes: Of the recording that is embedded; times in the table are scaled to a day.
         grouped: Anchors and participants of the batches whose anchors serve as each other's candidates.
         training_steps: Of the distance.
@@ -46,6 +47,7 @@ class Size:
     encoder_windows: int = 128
     participants: int = 16
     minutes: float = 10.0
+    worn: tuple[int, float] = (4, 480.0)
     embed_minutes: float = 30.0
     grouped: tuple[tuple[int, int], ...] = ((32, 4), (84, 4))
     training_steps: int = 60
@@ -67,6 +69,7 @@ TOY = Size(
     encoder_windows=6,
     participants=8,
     minutes=0.5,
+    worn=(8, 0.5),
     embed_minutes=0.5,
     grouped=((8, 2),),
     training_steps=1,

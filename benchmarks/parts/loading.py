@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,8 @@ def endless(loader: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[list[Tensor]]
 
 def rows(size: Size, machine: Machine) -> list[Row]:
     """Files that the system has cached, read in the process that asks; ``benchmarks/stores.py`` compares formats."""
+    participants, minutes = size.worn
+    size = replace(size, participants=participants, minutes=minutes)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "windows"
         write_windows(root, size)
