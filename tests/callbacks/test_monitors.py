@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock, PropertyMock
 
 import lightning as L
 import numpy as np
@@ -14,7 +15,14 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
 from relcon_lightning.augment import RandomAugmentations
-from relcon_lightning.callbacks import CandidateMonitor, EmbeddingMonitor, FiniteGuard, OnlineProbe, RetrievalMonitor
+from relcon_lightning.callbacks import (
+    CandidateMonitor,
+    EmbeddingMonitor,
+    FiniteGuard,
+    OnlineProbe,
+    RetrievalMonitor,
+    Speed,
+)
 from relcon_lightning.callbacks.candidates import candidate_distances
 from relcon_lightning.data import CandidateDataModule, CohortStore
 from relcon_lightning.downstream.windows import embed_windows
@@ -206,3 +214,21 @@ def test_nan_in_the_data_is_blamed_on_the_participant(toy_store, tmp_path):
     data = Dirty(toy_store.path, window_s=0.64, batch_size=8, n_candidates=0, ratios=(4, 2, 2))
     with pytest.raises(TrainingError, match=r"Windows of p\d are not finite"):
         fit(SimCLR(encoder()), data, tmp_path, FiniteGuard(tmp_path))
+
+
+def test_speed_counts_what_waits_and_leaves_validation_out(monkeypatch):
+    clock = iter([0.0, 1.0, 1.5, 2.5, 2.5, 9.0, 9.1, 10.1, 10.1])  # step, step, validation until 9, step
+    monkeypatch.setattr("relcon_lightning.callbacks.speed.time.perf_counter", lambda: next(clock))
+    trainer, module = MagicMock(world_size=2), MagicMock()
+    updates = iter([False, True])
+    type(trainer._logger_connector).should_update_logs = PropertyMock(side_effect=lambda: next(updates))
+    batch = {"anchor": torch.zeros(4, 3, 8)}
+    speed = Speed()
+    for step in range(3):
+        speed.on_train_batch_start(trainer, module, batch, step)
+        speed.on_train_batch_end(trainer, module)
+        if step == 1:
+            speed.on_validation_end(trainer, module)
+    logged = module.log_dict.call_args.args[0]
+    assert logged["time/waiting_share"] == pytest.approx(0.6 / 2.6)  # 0.5 and 0.1 of 1.5 and 1.1
+    assert logged["time/anchors_per_s"] == pytest.approx(16 / 2.6)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from relcon_lightning import nets
-from relcon_lightning.nets import resnet34_1d, small_resnet_1d
+from relcon_lightning.nets import resnet18_1d, resnet34_1d, small_resnet_1d
 
 ENCODERS = [resnet34_1d, small_resnet_1d]
 STAGES = ((3, 64, 3), (4, 128, 4), (6, 256, 4))  # blocks, width, kernel
@@ -184,3 +184,29 @@ def test_spread_of_a_constant_window_has_a_finite_gradient() -> None:
     encoder = nets.small_resnet_1d().eval()
     encoder(torch.zeros(2, 3, 64)).sum().backward()
     assert all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("make", [small_resnet_1d, resnet34_1d, resnet18_1d])
+def test_recomputing_changes_nothing_but_the_memory(make) -> None:
+    torch.manual_seed(0)
+    plain = make()
+    frugal = make(recompute=True)
+    frugal.load_state_dict(plain.state_dict())
+    kept = {}
+    for name, net in (("plain", plain), ("frugal", frugal)):
+        kept[name] = []
+
+        def count(tensor, sizes=kept[name]):
+            sizes.append(tensor.numel())
+            return tensor
+
+        x = torch.randn(4, 3, 128, generator=torch.Generator().manual_seed(1))
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            z = net(x)
+        z.square().sum().backward()
+    for (name, a), b in zip(plain.named_parameters(), frugal.parameters(), strict=True):
+        assert torch.equal(a.grad, b.grad), name
+    for (name, a), b in zip(plain.state_dict().items(), frugal.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    assert sum(kept["frugal"]) < sum(kept["plain"]) / 2
+    assert torch.equal(plain.eval()(x), frugal.eval()(x))

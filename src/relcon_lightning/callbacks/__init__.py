@@ -7,6 +7,7 @@ from relcon_lightning.callbacks.last_checkpoint import LastCheckpoint
 from relcon_lightning.callbacks.online_probe import OnlineProbe
 from relcon_lightning.callbacks.pictures import Pictures
 from relcon_lightning.callbacks.retrieval import RetrievalMonitor
+from relcon_lightning.callbacks.speed import Speed
 
 __all__ = [
     "CandidateMonitor",
@@ -16,4 +17,5 @@ __all__ = [
     "OnlineProbe",
     "Pictures",
     "RetrievalMonitor",
+    "Speed",
 ]

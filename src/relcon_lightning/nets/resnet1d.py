@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class PreActivationBlock(nn.Module):
@@ -37,6 +40,8 @@ class ResNet1d(nn.Module):
         kernel_sizes: Of each stage, in samples of its signal.
         pools: Average pooling before each stage, in samples; 1 is none.
         expansion: Channels of a last convolution with BN and ReLU; none if None.
+        recompute: In training keep no intermediate values but those between blocks, and compute the others again in the
+            backward pass: a third more time, a fraction of the memory, the same gradients.
         spread: Pool the standard deviation over time beside the mean (statistics pooling, Snyder et al. 2018), which
             doubles the embedding.
 
@@ -52,6 +57,7 @@ class ResNet1d(nn.Module):
         pools: Sequence[int] | None = None,
         expansion: int | None = None,
         spread: bool = False,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
@@ -75,34 +81,68 @@ class ResNet1d(nn.Module):
             layers += [nn.BatchNorm1d(width_in), nn.ReLU(), last, nn.BatchNorm1d(expansion), nn.ReLU()]
             width_in = expansion
         self.blocks = nn.Sequential(*layers)
-        self.spread = spread
+        self.spread, self.recompute = spread, recompute
         self.dim = 2 * width_in if spread else width_in
 
     def forward(self, x: Tensor) -> Tensor:
         """Windows ``(B, 3, T)`` in g to embeddings ``(B, dim)``."""
-        features: Tensor = self.blocks(self.stem(x))
+        features = self._features(x)
         mean = features.mean(-1)
         if not self.spread:
             return mean
         std = (features.var(-1, correction=0) + 1e-5).sqrt()  # the root of 0 has no gradient
         return torch.cat([mean, std], dim=1)
 
+    def _features(self, x: Tensor) -> Tensor:
+        """``(B, C, L)``, before pooling over time."""
+        if not (self.recompute and self.training and torch.is_grad_enabled()):
+            features: Tensor = self.blocks(self.stem(x))
+            return features
+        features = self.stem(x)
+        for block in self.blocks:
+            features = checkpoint(block, features, use_reentrant=False, context_fn=partial(_once, block))
+        return features
 
-def resnet34_1d() -> ResNet1d:
+
+def _once(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Contexts of the first computation and of its repetition, in which running statistics are not moved again."""
+    return nullcontext(), _running_statistics_at_rest(block)
+
+
+@contextmanager
+def _running_statistics_at_rest(block: nn.Module) -> Iterator[None]:
+    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm1d)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:  # they have to be computed again, for as many tensors are saved as the first time
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
+
+
+def resnet34_1d(recompute: bool = False) -> ResNet1d:
     """The paper's encoder: 256-d embedding, 3.64 M parameters (the paper says 3.9 M)."""
-    return ResNet1d(widths=(64, 128, 256), depths=(3, 4, 6), kernel_sizes=(3, 4, 4))
+    return ResNet1d(widths=(64, 128, 256), depths=(3, 4, 6), kernel_sizes=(3, 4, 4), recompute=recompute)
 
 
-def resnet18_1d() -> ResNet1d:
+def resnet18_1d(recompute: bool = False) -> ResNet1d:
     """For Table 7 (Yuan et al. 2024): 18 convolutions, 1024-d embedding, 8.91 M parameters (they say 10 M)."""
     return ResNet1d(
-        widths=(64, 128, 256, 512), depths=(2, 2, 2, 2), kernel_sizes=(5, 5, 5, 5), pools=(1, 2, 2, 2), expansion=1024
+        widths=(64, 128, 256, 512),
+        depths=(2, 2, 2, 2),
+        kernel_sizes=(5, 5, 5, 5),
+        pools=(1, 2, 2, 2),
+        expansion=1024,
+        recompute=recompute,
     )
 
 
-def small_resnet_1d() -> ResNet1d:
+def small_resnet_1d(recompute: bool = False) -> ResNet1d:
     """The layout of :func:`resnet34_1d` thinner and shallower, for laptops: 256-d embedding, 0.14 M parameters.
 
     It pools mean and standard deviation of 128 channels; so few layers see too little for the mean alone.
     """
-    return ResNet1d(widths=(32, 64, 128), depths=(1, 1, 1), kernel_sizes=(3, 4, 4), spread=True)
+    return ResNet1d(widths=(32, 64, 128), depths=(1, 1, 1), kernel_sizes=(3, 4, 4), spread=True, recompute=recompute)

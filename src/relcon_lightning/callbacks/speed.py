@@ -1,0 +1,46 @@
+"""How fast training is, and how much of it is spent waiting for data."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from relcon_lightning.methods.base import Batch
+
+
+class Speed(Callback):
+    """Logs ``time/anchors_per_s`` (of all ranks) and ``time/waiting_share``: the part of a step without a batch.
+
+    Both since the last value was logged, validation left out. What a logger or another callback does between two
+    steps counts as waiting, so that the share is an upper bound.
+    """
+
+    def __init__(self) -> None:
+        self.begun: float | None = None  # of the time between two steps
+        self.anchors, self.waited, self.total = 0, 0.0, 0.0
+        self.started = 0.0
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, _: int) -> None:
+        """The batch has come."""
+        self.started = time.perf_counter()
+        if self.begun is not None:
+            self.waited += self.started - self.begun
+            self.total += self.started - self.begun
+            self.anchors += len(batch["anchor"]) * trainer.world_size
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """The step is done."""
+        if self.begun is not None:  # the first step compiles and warms up
+            self.total += time.perf_counter() - self.started
+        if self.total and trainer._logger_connector.should_update_logs:
+            share, rate = self.waited / self.total, self.anchors / self.total
+            pl_module.log_dict({"time/waiting_share": share, "time/anchors_per_s": rate})
+            self.anchors, self.waited, self.total = 0, 0.0, 0.0
+        self.begun = time.perf_counter()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Not waiting."""
+        self.begun = time.perf_counter()
