@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 _CLASS = "._target_"
 _SAME = {"name", "folder", "run_dir", "overwrite", "resume", "from_run", "compile", "paths", "logger", "callbacks"}
-_SAME_ANYWHERE = {"seed", "default_root_dir", "recompute"}
+_SAME_ANYWHERE = {"seed", "default_root_dir", "recompute", "val_check_interval"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _name(own: dict[str, Any], all_settings: Sequence[dict[str, Any]]) -> str:
     short = [key for key in keys if not key.startswith("model.method.")] or keys
     classes = [key.removesuffix(_CLASS) for key in short if key.endswith(_CLASS)]
     shown = [key for key in short if key.endswith(_CLASS) or not key.startswith(tuple(f"{c}." for c in classes))]
-    return " ".join([name, *(_shown(key, own.get(key)) for key in shown)])
+    return " ".join(dict.fromkeys([name, *(_shown(key, own.get(key)) for key in shown)]))
 
 
 def _shown(key: str, value: object) -> str:
