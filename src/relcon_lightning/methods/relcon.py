@@ -49,6 +49,8 @@ class RelCon(EmbeddingMethod):
         batch_candidates: The other anchors of the batch are candidates too.
         gather: And those of the other ranks, which makes the loss that of one large batch. Batch normalisation still
             sees each rank's own (``trainer.sync_batchnorm`` changes that).
+        pairs: How many of the others in the batch are candidates of an anchor, drawn at random; None: all of them. Time
+            and memory for distances grow with it.
         augmentation: Makes that copy.
         view: If given, what is embedded are augmented windows while distances are those of the windows as recorded.
             Not in the paper; a cohort of a few people is otherwise learnt by heart.
@@ -64,6 +66,7 @@ class RelCon(EmbeddingMethod):
         within_user: bool = True,
         batch_candidates: bool = True,
         gather: bool = False,
+        pairs: int | None = None,
         augmentation: Augmentation | None = None,
         view: Augmentation | None = None,
         **kwargs: Any,
@@ -72,7 +75,7 @@ class RelCon(EmbeddingMethod):
         self.distance = distance.requires_grad_(False).eval()
         self.ranking_loss, self.temperature = loss, temperature
         self.within_user, self.batch_candidates = within_user, batch_candidates
-        self.gather = gather
+        self.gather, self.pairs = gather, pairs
         self.augmentation = augmentation or RandomAugmentations()
         self.view = view
 
@@ -104,13 +107,15 @@ class RelCon(EmbeddingMethod):
             distances = self._frozen(self.distance.pairwise, anchor, candidates)
             blocks.append((cosine_similarities(z_anchor, z_candidates), distances, everyone, everyone))
         if self.batch_candidates:
-            blocks += self._batch_block(batch, z_anchor)
+            blocks += self._batch_block(batch, z_anchor, generator)
         if not blocks:
             raise ConfigError("RelCon has no candidates: set data.n_candidates above 0 or model.batch_candidates=true.")
         return Ranked(*(torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True)))
 
-    def _batch_block(self, batch: Batch, z: Tensor) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Each anchor and the other anchors of the batch, or of all ranks; none if it is alone."""
+    def _batch_block(
+        self, batch: Batch, z: Tensor, generator: torch.Generator
+    ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Each anchor and the other anchors of the batch, or of all ranks, or some of them; none if it is alone."""
         anchor, person = batch["anchor"], batch["participant"]
         windows, z_windows, people, first = anchor, z, person, 0
         if self.gather:
@@ -120,8 +125,14 @@ class RelCon(EmbeddingMethod):
             return []
         own = torch.arange(first, first + len(anchor), device=anchor.device)
         others = own[:, None] != torch.arange(len(windows), device=anchor.device)
-        distances = self._frozen(self.distance.between, anchor, windows)
-        return [(cross_similarities(z, z_windows), distances, others, (person[:, None] == people) & others)]
+        same = (person[:, None] == people) & others
+        similarities = cross_similarities(z, z_windows)
+        if self.pairs is None or self.pairs >= len(windows) - 1:
+            return [(similarities, self._frozen(self.distance.between, anchor, windows), others, same)]
+        order = torch.rand(others.shape, generator=generator, device=anchor.device).masked_fill(~others, 2)
+        some = order.argsort(1)[:, : self.pairs]
+        distances = self._frozen(self.distance.to_some, anchor, windows, some)
+        return [(similarities.gather(1, some), distances, others.gather(1, some), same.gather(1, some))]
 
     def _embed(self, anchor: Tensor, candidates: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """``(B, E)`` and ``(B, c, E)`` embeddings, in one pass of the encoder."""

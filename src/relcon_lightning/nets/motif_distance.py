@@ -113,16 +113,19 @@ class MotifDistance(nn.Module):
 
     def between(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """``(A, N)`` distances of each anchor ``(A, 3, T)`` to each candidate ``(N, 3, T)``, shared by all anchors."""
+        everyone = torch.arange(len(candidates), device=anchors.device).expand(len(anchors), -1)
+        return self.to_some(anchors, candidates, everyone)
+
+    def to_some(self, anchors: Tensor, candidates: Tensor, columns: Tensor) -> Tensor:
+        """``(A, K)`` distances of each anchor to its own choice of the candidates, in ``columns`` ``(A, K)``."""
         mean, std = window_statistics(candidates)
         key, value = self._keys_values(candidates)
-        pairs = torch.cartesian_prod(
-            torch.arange(len(anchors), device=anchors.device), torch.arange(len(candidates), device=anchors.device)
-        )
+        rows = torch.arange(len(anchors), device=anchors.device).repeat_interleave(columns.shape[1])
+        pairs = zip(torch.split(rows, self.chunk), torch.split(columns.flatten(), self.chunk), strict=True)
         distances = [
-            self._errors(anchors[row], mean[column], std[column], key[column], value[column])
-            for row, column in (pair.unbind(1) for pair in torch.split(pairs, self.chunk))
+            self._errors(anchors[row], mean[column], std[column], key[column], value[column]) for row, column in pairs
         ]
-        return torch.cat(distances).view(len(anchors), len(candidates))
+        return torch.cat(distances).view(columns.shape)
 
     def _anchor_statistics(self, anchor: Tensor, candidate_statistics: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         return window_statistics(anchor) if self.own_statistics else candidate_statistics

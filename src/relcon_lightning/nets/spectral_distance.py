@@ -41,3 +41,7 @@ class SpectralDistance(nn.Module):
         """``(A, N)`` distances of each anchor ``(A, 3, T)`` to each candidate ``(N, 3, T)``, shared by all anchors."""
         mode = "donot_use_mm_for_euclid_dist"
         return torch.cdist(self.features(anchors), self.features(candidates), compute_mode=mode).square()
+
+    def to_some(self, anchors: Tensor, candidates: Tensor, columns: Tensor) -> Tensor:
+        """``(A, K)`` distances of each anchor to its own choice of the candidates, in ``columns`` ``(A, K)``."""
+        return self.between(anchors, candidates).gather(1, columns)
