@@ -137,16 +137,15 @@ def test_a_run_folder_says_what_made_it(folder):
     assert record["command"].startswith("relcon-pretrain model=distance")
 
 
-@pytest.mark.parametrize("method", ["distance", "relcon", "simclr"])
+@pytest.mark.parametrize("method", ["distance", "relcon"])
 def test_one_seed_gives_one_result_whatever_the_number_of_workers(folder, method):
     arguments = [*METHODS[method], *EIGHT, "seed=5"]
-    for workers in (0, 1, 3):
+    for workers in (0, 2):
         run(folder, "relcon-pretrain", *arguments, f"name=workers{workers}", f"data.num_workers={workers}")
     made = folder / "runs" / "watch" / method
     expected = metrics(made / "workers0")
-    for workers in (1, 3):
-        found = metrics(made / f"workers{workers}")
-        assert expected.keys() == found.keys()
-        for name in expected:
-            pd.testing.assert_series_equal(expected[name], found[name], check_exact=True)
-        assert equal(content(made / "workers0")["state_dict"], content(made / f"workers{workers}")["state_dict"])
+    found = metrics(made / "workers2")
+    assert expected.keys() == found.keys()
+    for name in expected:
+        pd.testing.assert_series_equal(expected[name], found[name], check_exact=True)
+    assert equal(content(made / "workers0")["state_dict"], content(made / "workers2")["state_dict"])
