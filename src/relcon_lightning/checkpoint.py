@@ -30,6 +30,7 @@ from relcon_lightning.nets import MotifDistance
 
 KEY = "relcon_lightning"
 FORMAT = 1
+LAST = Path("checkpoints", "last.ckpt")  # of a run's folder
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of an exported folder
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from a format to the next one
 _HUB = "hf://"
@@ -75,7 +76,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if (path / CONFIG).is_file():
         checkpoint = _read_exported(path)
     else:
-        path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+        path = path / LAST if path.is_dir() else path
         if not path.is_file():
             raise ConfigError(f"There is no checkpoint at {path}. Train one with relcon-pretrain, or correct the path.")
         try:
@@ -147,7 +148,11 @@ def load_encoder(path: str | Path) -> nn.Module:
     Raises:
         ConfigError: As :func:`read_checkpoint`, or the checkpoint has no encoder.
     """
-    content = read_checkpoint(path)
+    return encoder_of(read_checkpoint(path), path)
+
+
+def encoder_of(content: dict[str, Any], path: str | Path) -> nn.Module:
+    """:func:`load_encoder` of what :func:`read_checkpoint` gave for the path."""
     if "encoder" not in content[KEY]["config"]["model"]["method"]:
         raise ConfigError(f"{path} holds no encoder: it is a run with model={content[KEY]['config']['model']['name']}.")
     return _restore(content[KEY]["config"]["model"]["method"]["encoder"], content, "encoder.", path)

@@ -9,8 +9,9 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
-from relcon_lightning.checkpoint import CONFIG, provenance
+from relcon_lightning.checkpoint import CONFIG, LAST, provenance
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.record import flat
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def group(checkpoints: Sequence[str]) -> list[Trained]:
         ConfigError: A checkpoint cannot be read, or two have the same configuration and seed.
     """
     origins = {path: provenance(path) for path in checkpoints}
-    settings = {path: _flat(origin["config"]) for path, origin in origins.items()}
+    settings = {path: _learnt(origin["config"]) for path, origin in origins.items()}
     groups: list[list[str]] = []
     for path in origins:
         own = next((g for g in groups if settings[g[0]] == settings[path]), None)
@@ -101,16 +102,14 @@ def _shown(key: str, value: object) -> str:
     return f"{key.rsplit('.', 1)[-1]}={value}"
 
 
-def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves of a configuration by dotted key, without those that do not change what is learnt."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if (key in _SAME and not prefix) or key in _SAME_ANYWHERE or "checkpoint" in key:
-            continue
-        name = f"{prefix}{key}"
-        flat.update(_flat(value, f"{name}.") if isinstance(value, dict) else {name: value})
-    return flat
+def _learnt(config: dict[str, Any]) -> dict[str, Any]:
+    """Leaves of a configuration, without those that do not change what is learnt."""
+    return {name: value for name, value in flat(config).items() if not _is_same(name.split("."))}
+
+
+def _is_same(keys: Sequence[str]) -> bool:
+    return keys[0] in _SAME or any(key in _SAME_ANYWHERE or "checkpoint" in key for key in keys)
 
 
 def _is_run(path: Path) -> bool:
-    return (path / "checkpoints" / "last.ckpt").is_file() or (path / CONFIG).is_file()
+    return (path / LAST).is_file() or (path / CONFIG).is_file()

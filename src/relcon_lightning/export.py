@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from relcon_lightning.checkpoint import CONFIG, KEY, WEIGHTS, load_encoder, read_checkpoint
+from relcon_lightning.checkpoint import CONFIG, KEY, WEIGHTS, encoder_of, read_checkpoint
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets.as_images import AsImages
 
@@ -59,7 +59,8 @@ def export(
         raise ConfigError(f"{folder} exists: choose another to=, or replace it with overwrite=true.")
     if results is not None and not Path(results).is_file():
         raise ConfigError(f"There is no report at {results}: give the report.md of an evaluation.")
-    content, encoder = read_checkpoint(checkpoint), load_encoder(checkpoint)
+    content = read_checkpoint(checkpoint)
+    encoder = encoder_of(content, checkpoint)
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -69,10 +70,12 @@ def export(
         (made / CONFIG).write_text(json.dumps({KEY: entry}, indent=1) + "\n")
         report = Path(results).read_text() if results is not None else None
         (made / "README.md").write_text(_card(entry, encoder, report, licence))
+        if onnx or torch_export:
+            program = _program(encoder, entry)
         if onnx:
-            _write_onnx(encoder, made / "encoder.onnx", entry)
+            _write_onnx(program, encoder, made / "encoder.onnx", entry)
         if torch_export:
-            _write_program(encoder, made / "encoder.pt2", entry)
+            _write_program(program, encoder, made / "encoder.pt2", entry)
         made.chmod(0o755)
         (made / WEIGHTS).chmod(0o644)
         if folder.exists():
@@ -151,14 +154,16 @@ def _program(encoder: nn.Module, entry: dict[str, Any]) -> torch.export.Exported
     return torch.export.export(AsImages(encoder).eval(), (_example(entry),), dynamic_shapes=(_DYNAMIC,))
 
 
-def _write_program(encoder: nn.Module, path: Path, entry: dict[str, Any]) -> None:
+def _write_program(
+    program: torch.export.ExportedProgram, encoder: nn.Module, path: Path, entry: dict[str, Any]
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, about weights on several devices
-        torch.export.save(_program(encoder, entry), path)
+        torch.export.save(program, path)
     _check(torch.export.load(path).module(), encoder, path, entry)
 
 
-def _write_onnx(encoder: nn.Module, path: Path, entry: dict[str, Any]) -> None:
+def _write_onnx(program: torch.export.ExportedProgram, encoder: nn.Module, path: Path, entry: dict[str, Any]) -> None:
     try:
         import onnxruntime  # type: ignore[import-untyped]
         import onnxscript  # noqa: F401, which torch needs
@@ -169,7 +174,7 @@ def _write_onnx(encoder: nn.Module, path: Path, entry: dict[str, Any]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = torch.onnx.export(
-            _program(encoder, entry), dynamo=True, verbose=False, input_names=["windows"], output_names=["embeddings"]
+            program, dynamo=True, verbose=False, input_names=["windows"], output_names=["embeddings"]
         )
     assert made is not None
     made.save(path)

@@ -7,7 +7,6 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -94,18 +93,18 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return lines
 
 
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves of a configuration by dotted key."""
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        leaves.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return leaves
+
+
 def _changes(name: str, old: Any, new: Any) -> list[str]:
-    before, after = dict(_flat(name, old)), dict(_flat(name, new))
+    before, after = flat({name: old}), flat({name: new})
     keys = sorted({*before, *after} - _PLACES)
     return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
-
-
-def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(f"{name}.{key}", inner)
-    else:
-        yield name, value
 
 
 def _git(folder: Path) -> dict[str, Any] | None:

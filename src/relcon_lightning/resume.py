@@ -13,7 +13,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from relcon_lightning.checkpoint import read_checkpoint
+from relcon_lightning.checkpoint import LAST, read_checkpoint
 from relcon_lightning.errors import ConfigError, TrainingError
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None
         return None
     if resume != "auto":
         path = Path(resume)
-        path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+        path = path / LAST if path.is_dir() else path
         return path, int(read_checkpoint(path)["global_step"])
     found, damaged = [], []
     for path in sorted(folder.glob("*.ckpt")):

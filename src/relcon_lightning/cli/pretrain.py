@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from relcon_lightning.checkpoint import Provenance
+from relcon_lightning.checkpoint import LAST, Provenance
 from relcon_lightning.cli.app import command, plain, stop
 from relcon_lightning.cli.rerun import expand, report_differences
 from relcon_lightning.errors import ConfigError
@@ -43,7 +43,7 @@ def pretrain(config: DictConfig) -> None:
     folder = Path(relpath(config.run_dir))
     _refuse_to_overwrite(folder, config.overwrite, config.resume)
     _refuse_parallel_sweep(config)
-    start = find_checkpoint(config.resume, folder / "checkpoints")
+    start = find_checkpoint(config.resume, (folder / LAST).parent)
     L.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = instantiate(config.data.datamodule)
     datamodule.setup()
@@ -64,12 +64,12 @@ def pretrain(config: DictConfig) -> None:
     finally:
         wandb.finish()
     if trainer.is_global_zero:
-        log.info("Checkpoint: %s", folder / "checkpoints" / "last.ckpt")
+        log.info("Checkpoint: %s", folder / LAST)
         log.info("Logs:       %s and %s", folder / "csv" / "metrics.csv", folder / "wandb")
 
 
 def _refuse_to_overwrite(folder: Path, overwrite: bool, resume: str | None) -> None:
-    if (folder / "checkpoints" / "last.ckpt").exists() and not (overwrite or resume):
+    if (folder / LAST).exists() and not (overwrite or resume):
         raise ConfigError(
             f"{folder} holds a run. Choose another name=..., go on with it by resume=auto, or replace it with "
             "overwrite=true."

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from relcon_lightning.checkpoint import load_encoder, provenance
+from relcon_lightning.checkpoint import KEY, encoder_of, read_checkpoint
 from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.stream import Block, blocks_of, cut_windows
 from relcon_lightning.downstream.windows import embed_windows
@@ -82,10 +82,12 @@ class Embedder:
         Raises:
             ConfigError: As :func:`~relcon_lightning.checkpoint.load_encoder`, or it does not say its rate and window.
         """
-        data = provenance(checkpoint)["config"].get("data", {})
+        content = read_checkpoint(checkpoint)
+        data = content[KEY]["config"].get("data", {})
         if not {"sampling_rate", "window_s"} <= data.keys():
             raise ConfigError(f"{checkpoint} does not say data.sampling_rate and data.window_s of its windows.")
-        return cls(load_encoder(checkpoint), data["sampling_rate"], data["window_s"], batch_size, device, precision)
+        encoder = encoder_of(content, checkpoint)
+        return cls(encoder, data["sampling_rate"], data["window_s"], batch_size, device, precision)
 
     def fingerprint(self) -> str:
         """SHA-256 of the weights, the rate and the window."""

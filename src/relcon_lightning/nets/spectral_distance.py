@@ -39,8 +39,9 @@ class SpectralDistance(nn.Module):
 
     def between(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """``(A, N)`` distances of each anchor ``(A, 3, T)`` to each candidate ``(N, 3, T)``, shared by all anchors."""
-        mode = "donot_use_mm_for_euclid_dist"
-        return torch.cdist(self.features(anchors), self.features(candidates), compute_mode=mode).square()
+        own = self.features(anchors)
+        others = own if candidates is anchors else self.features(candidates)
+        return torch.cdist(own, others, compute_mode="donot_use_mm_for_euclid_dist").square()
 
     def to_some(self, anchors: Tensor, candidates: Tensor, columns: Tensor) -> Tensor:
         """``(A, K)`` distances of each anchor to its own choice of the candidates, in ``columns`` ``(A, K)``."""
