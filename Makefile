@@ -8,7 +8,7 @@ ARGS ?=
 RUNS := runs/$(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pretrain eval test lint bench clean
+.PHONY: help setup pretrain eval test lint docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,6 +39,10 @@ lint: .venv/done ## style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+docs: .venv/done ## the documentation's site, in build/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . build/docs
+	@echo 'Site: build/docs/index.html'
 
 bench: .venv/done ## time each part beside a plain reference
 	$(BIN)/python -m benchmarks.run

@@ -92,7 +92,8 @@ def main() -> None:
     if options.parts or options.quick:
         return
     path = Path(__file__).parent / "latest.md"
-    lines = [title(machine), "", "| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    lines = ["# Every part beside a plain reference", "", title(machine), ""]
+    lines += ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
     path.write_text("\n".join(lines) + "\n")
     print(f"Written to {path}")

@@ -85,7 +85,7 @@ def main() -> None:
     print(table)
     if tuple(arguments.sizes) == SIZES:
         out = Path(__file__).with_name("scale.md")
-        out.write_text(table + "\n")
+        out.write_text(f"# What a cohort's size costs\n\n{table}\n")
         print(f"Written to {out}")
 
 

@@ -201,7 +201,7 @@ def main() -> None:
     absent = ", ".join(form.name for form in FORMATS if not form.installed())
     lines = [title + (f" Not installed: {absent}." if absent else ""), "", *markdown(head, body)]
     print(*lines, sep="\n")
-    options.output.write_text("\n".join(lines) + "\n")
+    options.output.write_text("\n".join(["# Formats of a cohort store", "", *lines]) + "\n")
     print(f"Written to {options.output}")
 
 

@@ -230,7 +230,7 @@ def main() -> None:
     )
     lines = [title, "", *markdown(head, body)]
     print(*lines, sep="\n")
-    options.output.write_text("\n".join(lines) + "\n")
+    options.output.write_text("\n".join(["# Formats, read from a bucket", "", *lines]) + "\n")
 
 
 if __name__ == "__main__":

@@ -106,6 +106,15 @@ def test_foreign_newer_and_truncated_files_are_refused(tmp_path, checkpoint):
             read_checkpoint(broken)
 
 
+@pytest.mark.parametrize(
+    "content", [b"hydra:\n  run:\n    dir: runs\n", b"h\x00", b"]q\x00.", b"\x80\x02K", bytes(range(256))]
+)
+def test_any_other_file_is_refused_whatever_its_bytes_make_of_the_unpickler(tmp_path, content):
+    (tmp_path / "other.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"other\.yaml is not a checkpoint"):
+        read_checkpoint(tmp_path / "other.yaml")
+
+
 class _Harm:
     def __init__(self, target: Path) -> None:
         self.target = target

@@ -76,6 +76,7 @@ def test_a_pattern_finds_runs_and_passes_over_those_without_an_encoder(tmp_path,
     make(tmp_path / "relcon" / "seed0", "relcon", 0)
     make(tmp_path / "distance" / "seed0", "distance", 0, encoder=False)
     (tmp_path / "empty" / "seed0").mkdir(parents=True)
+    (tmp_path / "empty" / "seed.yaml").write_text("hydra:\n")  # as a sweep leaves one
     with caplog.at_level("INFO"):
         found = find_checkpoints(f"{tmp_path}/*/seed*")
     assert found == [str(tmp_path / "relcon" / "seed0")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def commands(text: str) -> list[str]:
 
 
 COMMANDS = commands(README)
-PAGES = sorted((ROOT / "experiments").rglob("*.md"))
+PAGES = sorted([*(ROOT / "experiments").rglob("*.md"), *(ROOT / "docs").glob("*.md")])
 ALL = [*COMMANDS, *(line for page in PAGES for line in commands(page.read_text()))]
 
 
@@ -31,13 +32,14 @@ ENTRIES = {
     "relcon-report": "report",
     "relcon-embed": "embed",
     "relcon-export": "export",
+    "relcon-dashboard": "dashboard",
     "": "pretrain",
 }
 
 
 @pytest.mark.parametrize("line", [c for c in ALL if "relcon-" in c or "relcon_lightning.cli" in c])
 def test_every_command_composes(line):
-    words = line.split("#")[0].split()
+    words = shlex.split(line, comments=True)
     entry = next(entry for name, entry in ENTRIES.items() if name in line)
     overrides = [w.replace("$data", "wisdm").rstrip(";") for w in words if re.match(r"^[\w./+]+=|^~", w)]
     first = [re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in overrides]

@@ -53,7 +53,7 @@ def test_the_quick_run_writes_the_table_of_what_is_installed(tmp_path, monkeypat
     output = tmp_path / "table.md"
     monkeypatch.setattr(sys, "argv", ["stores", "--quick", "--folder", str(tmp_path), "--output", str(output)])
     stores.main()
-    title, _, head, _, *body = output.read_text().splitlines()
+    _, _, title, _, head, _, *body = output.read_text().splitlines()
     installed = [form.name for form in FORMATS if form.installed()]
     assert [line.split(" | ")[0].strip("| ") for line in body] == [name for name in installed for _ in range(2)]
     for form in FORMATS:

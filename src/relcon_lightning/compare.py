@@ -38,7 +38,8 @@ class Trained:
 def find_checkpoints(asked: str | Sequence[str]) -> list[str]:
     """Paths of checkpoints or run folders; patterns such as ``runs/wisdm/*/seed*`` are expanded.
 
-    What a pattern finds without an encoder (a run with ``model=distance``) is left out, with a word.
+    What a pattern finds without an encoder (a run with ``model=distance``) is left out, with a word; what is neither a
+    ``.ckpt`` file nor a run (the ``multirun.yaml`` of a sweep), without one.
 
     Raises:
         ConfigError: A pattern fits nothing.
@@ -49,7 +50,7 @@ def find_checkpoints(asked: str | Sequence[str]) -> list[str]:
             found.append(name)
             continue
         paths = sorted(glob(name, recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
-        fitting = [p for p in paths if Path(p).is_file() or _is_run(Path(p))]
+        fitting = [p for p in paths if Path(p).suffix == ".ckpt" or _is_run(Path(p))]
         with_encoder = [p for p in fitting if "encoder" in provenance(p)["config"]["model"]["method"]]
         if not with_encoder:
             raise ConfigError(f"checkpoint={name} fits no run that has an encoder, seen from {Path.cwd()}.")

@@ -1,0 +1,20 @@
+"""The documentation's site: ``make docs``. Its sources are the pages of the repository, where they stand."""
+
+import importlib.metadata
+
+project = "relcon-lightning"
+release = importlib.metadata.version("relcon-lightning")
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+
+root_doc = "docs/index"
+include_patterns = ["README.md", "CONTRIBUTING.md", "docs/**.md", "experiments/**.md", "benchmarks/*.md"]
+myst_heading_anchors = 3  # links as GitHub makes them: page.md#a-heading
+
+html_theme = "furo"
+html_title = "relcon-lightning"
+html_additional_pages = {"index": "front.html"}  # the folder's own address leads to the first page
+templates_path = ["."]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_default_options = {"members": True, "show-inheritance": True}

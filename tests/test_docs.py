@@ -1,0 +1,52 @@
+"""The documentation's site builds without a warning, from pages that name what exists."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    if importlib.util.find_spec("sphinx") is None:
+        pytest.skip("the extra docs is not installed")
+    out = tmp_path_factory.mktemp("site")
+    options = ["--quiet", "--fail-on-warning", "--keep-going", "--conf-dir", "docs", "--doctree-dir", f"{out}/trees"]
+    command = [sys.executable, "-m", "sphinx", *options, ".", f"{out}/html"]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return out / "html"
+
+
+def test_the_first_page_leads_to_every_page(site):
+    assert "docs/index.html" in (site / "index.html").read_text()
+    first = (site / "docs" / "index.html").read_text()
+    for page in ("../README", "method", "differences", "limits", "own_cohort", "clusters", "commands", "reference"):
+        assert f'href="{page}.html"' in first, page
+    assert "../experiments/table6/README.html" in first
+
+
+def test_the_reference_has_the_losses_and_what_they_take(site):
+    page = re.sub(r"<[^>]+>", "", (site / "docs" / "reference.html").read_text())
+    for name in ("relative_contrastive", "MotifDistance", "CandidateDataModule", "embed_recording", "refuse_leakage"):
+        assert name in page
+    assert "only their order counts and no gradient flows to them" in page
+
+
+def test_links_between_pages_of_the_site_lead_somewhere(site):
+    for page in (site / "docs").glob("*.html"):
+        for link in re.findall(r'href="([^"#:]+\.html)', page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_each_command_has_its_configuration_on_the_page_of_commands():
+    page = (ROOT / "docs" / "commands.md").read_text()
+    scripts = re.findall(r"^(relcon-\w+) =", (ROOT / "pyproject.toml").read_text(), re.M)
+    assert sorted(re.findall(r"^## (.+)", page, re.M)) == sorted(scripts)
