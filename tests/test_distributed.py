@@ -65,12 +65,16 @@ def batch_of(store, size, rank, ranks):
 def on_rank(rank: int, folder: Path, case: str) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/sync", rank=rank, world_size=RANKS)
+    take_step(rank, folder, case)
+    distributed.destroy_process_group()
+
+
+def take_step(rank: int, folder: Path, case: str) -> None:
     step = Step(case)
-    replica = DistributedDataParallel(step)  # has to live until the gradients are there
+    replica = DistributedDataParallel(step)  # outliving its group it may hang
     loss = replica(batch_of(folder / "toy", ANCHORS // RANKS, rank, RANKS))
     loss.backward()
     torch.save({"loss": loss.detach(), "grads": gradients(step)}, folder / f"{rank}.pt")
-    distributed.destroy_process_group()
 
 
 def gradients(step):
