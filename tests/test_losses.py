@@ -13,8 +13,10 @@ from torch import Tensor
 
 from relcon_lightning.losses import (
     log_ratio_loss,
+    nearest_positive,
     nearest_positive_loss,
     nt_xent_loss,
+    relative_contrastive,
     relative_contrastive_loss,
 )
 from tests import oracles
@@ -152,6 +154,12 @@ def test_gradient_is_finite_at_extreme_temperature(loss: Callable, oracle: Calla
             loss(anchor, candidates, distinct_distances(10, 4, 6), temperature), (anchor, candidates)
         )
         assert all(torch.isfinite(g).all() for g in grads)
+
+
+@pytest.mark.parametrize("loss", [relative_contrastive, nearest_positive])
+def test_the_papers_temperature_is_the_default(loss: Callable) -> None:
+    similarities, distances = torch.tensor([[0.9, -0.3, 0.4]]), torch.tensor([[2.0, 1.0, 3.0]])
+    assert torch.equal(loss(similarities, distances), loss(similarities, distances, temperature=1.0))
 
 
 # --- relative contrastive

@@ -68,17 +68,14 @@ def relative_contrastive(
     """
     logits = _logits(similarities, temperature)
     distances = distances.detach()
-    if mask is not None:
+    if mask is not None:  # farthest of all and against nothing: a loss of 0, a gradient of 0
         logits = logits.masked_fill(~mask, _FAR_BELOW)
         distances = distances.masked_fill(~mask, torch.inf)
     ordered, order = distances.sort(dim=-1)
     positives = logits.gather(-1, order)
     farther = F.pad(positives.flip(-1).logcumsumexp(-1).flip(-1), (0, 1), value=_FAR_BELOW)
     negatives = farther.gather(-1, torch.searchsorted(ordered, ordered, right=True))
-    losses = torch.logaddexp(positives, negatives) - positives
-    if mask is not None:
-        losses = losses.where(mask.gather(-1, order), 0)
-    return losses.sum(-1).mean()
+    return (torch.logaddexp(positives, negatives) - positives).sum(-1).mean()
 
 
 def nearest_positive(
