@@ -18,11 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 import relcon_lightning
+from relcon_lightning.cli.suggest import suggestions
 from relcon_lightning.errors import ConfigError, DataError, Preempted, TrainingError
 
 log = logging.getLogger(__name__)
 
 PREEMPTED = os.EX_TEMPFAIL  # 75: saved, try again later
+COMPOSITION = 1  # Hydra's, of a configuration that cannot be composed among others
 
 
 def config_folder() -> str:
@@ -57,7 +59,17 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
                     raise
                 stop(error.__cause__)
 
-        app: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=name, version_base="1.3")(run)
+        start: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=name, version_base="1.3")(run)
+
+        def app() -> None:
+            try:
+                start()
+            except SystemExit as end:
+                if end.code == COMPOSITION:
+                    for meant in suggestions(config_folder(), name, sys.argv[1:]):
+                        print(f"Did you mean {meant}?", file=sys.stderr)
+                raise
+
         return app
 
     return decorate
