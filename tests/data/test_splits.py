@@ -132,3 +132,26 @@ def test_stratified_folds_each_hold_both_groups():
     assert sorted(name for fold in folds for name in fold.test) == sorted(strata)
     plain = [[strata[name] for name in fold.test].count("f") for fold in k_fold(list(strata), 5, 0)]
     assert plain != [1] * 5
+
+
+def test_ten_to_three_to_three_is_the_default_in_large_too():
+    assert ratio_split([f"p{i}" for i in range(1600)]).sizes() == {"train": 1000, "validation": 300, "test": 300}
+
+
+def test_a_split_sorts_its_people_so_that_equal_ones_are_equal():
+    assert Split(("b", "a"), ("d", "c"), ("f", "e")) == Split(("a", "b"), ("c", "d"), ("e", "f"))
+
+
+@pytest.mark.parametrize("ids", [[], ["a"], ["a", "b"]])
+def test_too_few_people_for_folds_are_counted(ids):
+    with pytest.raises(ConfigError, match=f"^{len(ids)} participants: at least 3 are needed"):
+        next(leave_one_out(ids))
+
+
+def test_a_part_with_the_ratio_0_stays_empty_and_every_other_has_somebody():
+    assert ratio_split([f"p{i}" for i in range(10)], (1, 0, 1)).sizes() == {"train": 5, "validation": 0, "test": 5}
+    assert ratio_split(["a", "b"], (99, 0, 1)).sizes() == {"train": 1, "validation": 0, "test": 1}
+    assert ratio_split(["a", "b", "c"]).sizes() == {"train": 1, "validation": 1, "test": 1}
+    for few in ([], ["a", "b"]):
+        with pytest.raises(DataError, match=f"{len(few)} participants cannot be divided into 3 parts"):
+            ratio_split(few)

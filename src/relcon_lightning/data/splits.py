@@ -83,10 +83,11 @@ def ratio_split(
             f"data.ratios={list(ratios)}: expected three numbers, none negative, for train, validation, test."
         )
     ids = sorted(set(participants))
+    parts = np.count_nonzero(ratios)
+    if len(ids) < parts:
+        raise DataError(f"{len(ids)} participants cannot be divided into {parts} parts.")
     share = np.asarray(ratios, dtype=float) / sum(ratios) * len(ids)
     counts = np.maximum(np.floor(share).astype(int), share > 0)
-    if counts.sum() > len(ids) and len(ids) < np.count_nonzero(share):
-        raise DataError(f"{len(ids)} participants cannot be divided into {np.count_nonzero(share)} parts.")
     while counts.sum() != len(ids):
         step = 1 if counts.sum() < len(ids) else -1
         movable = np.where((counts > 1) | (step > 0), step * (share - counts), -np.inf)
