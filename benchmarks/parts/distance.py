@@ -16,7 +16,7 @@ from benchmarks.timing import Row, Variant, compare, count_flops
 from relcon_lightning.nets import MotifDistance
 
 RELATIVE_ERROR = 1e-3  # of float32 sums over 768 squares in another order
-LEAST_AGREEMENT = {torch.float32: 0.9999, torch.bfloat16: 0.98}  # Spearman's rho with float64
+LEAST_AGREEMENT = {torch.float32: 0.9999, torch.bfloat16: 0.999}  # Spearman's rho with float64
 
 
 def sorted_sparsemax(z: Tensor) -> Tensor:

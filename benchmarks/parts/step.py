@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchmarks.machine import Machine
 from benchmarks.material import Size, trained_distance, windows
 from benchmarks.parts.distance import PlainDistance, as_fused
+from benchmarks.parts.encoder import PlainEncoder
 from benchmarks.parts.loss import looped_loss
 from benchmarks.timing import Row, Variant, compare, count_flops
 from relcon_lightning.losses import relative_contrastive
@@ -28,7 +29,7 @@ class PlainRelCon:
     """The same loss from loops over anchors and candidates; one pass of the encoder, whose BN sees all windows."""
 
     def __init__(self, method: RelCon) -> None:
-        self.encoder, self.distance = method.encoder, PlainDistance(method.distance)
+        self.encoder, self.distance = PlainEncoder(method.encoder), PlainDistance(method.distance)
 
     def __call__(self, batch: Batch) -> Tensor:
         """A scalar."""

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from relcon_lightning.checkpoint import CONFIG, KEY, WEIGHTS, encoder_of, read_checkpoint
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.nets.as_images import AsImages
 
 log = logging.getLogger(__name__)
 
@@ -150,8 +149,7 @@ def _example(entry: dict[str, Any]) -> Tensor:
 
 
 def _program(encoder: nn.Module, entry: dict[str, Any]) -> torch.export.ExportedProgram:
-    """As images, since torch fixes the length of what is pooled in 1D."""
-    return torch.export.export(AsImages(encoder).eval(), (_example(entry),), dynamic_shapes=(_DYNAMIC,))
+    return torch.export.export(encoder.eval(), (_example(entry),), dynamic_shapes=(_DYNAMIC,))
 
 
 def _write_program(

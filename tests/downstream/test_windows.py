@@ -11,6 +11,7 @@ from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
 from relcon_lightning.downstream import embed_windows, labelled_windows
 from relcon_lightning.downstream.windows import estimate_normalisation
 from relcon_lightning.errors import DataError
+from relcon_lightning.nets import resnet34_1d, small_resnet_1d
 
 INFO = CohortInfo("toy", 50.0, "wrist", "made by the tests", "none", "none")
 
@@ -115,3 +116,13 @@ def test_normalisation_is_estimated_over_all_windows_and_weights_stay():
     assert torch.equal(norm.weight, torch.ones(3))
     assert not any(module.training for module in encoder.modules())
     assert norm.momentum == 0.1
+
+
+@pytest.mark.parametrize("make", [small_resnet_1d, resnet34_1d])
+def test_normalisation_of_an_encoder_is_that_of_the_windows(make):
+    x = np.random.default_rng(0).normal(1, 2, (200, 3, 64)).astype(np.float32)
+    encoder = make()
+    estimate_normalisation(encoder, x, batch_size=200)
+    with torch.no_grad():
+        found, expected = encoder.eval()(torch.from_numpy(x)), encoder.train()(torch.from_numpy(x))
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)

@@ -65,7 +65,7 @@ def test_hidden_samples_are_not_seen():
         mae.rebuild(torch.where(hidden[:, None], windows, other), hidden), mae.rebuild(windows, hidden)
     )
     shown: list[torch.Tensor] = []
-    mae.encoder.stem.register_forward_hook(lambda _, inputs, __: shown.append(inputs[0]))
+    mae.encoder.stem.register_forward_hook(lambda _, inputs, __: shown.append(inputs[0].squeeze(2)))
     mae.rebuild(windows, hidden)
     assert torch.equal(shown[0].mT[hidden], mae.token.expand(int(hidden.sum()), 3))
     assert torch.equal(shown[0].mT[~hidden], windows.mT[~hidden])

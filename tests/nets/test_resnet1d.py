@@ -8,10 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relcon_lightning import nets
 from relcon_lightning.nets import resnet18_1d, resnet34_1d, small_resnet_1d
+from relcon_lightning.nets.resnet1d import PreActivationBlock
 
 ENCODERS = [resnet34_1d, small_resnet_1d]
 STAGES = ((3, 64, 3), (4, 128, 4), (6, 256, 4))  # blocks, width, kernel
@@ -78,7 +80,7 @@ def test_resnet34_normalises_before_it_convolves() -> None:
     encoder, calls = resnet34_1d().eval(), []
 
     def note(module: nn.Module, *_: object) -> None:
-        if isinstance(module, nn.BatchNorm1d):
+        if isinstance(module, nn.BatchNorm2d):
             calls.append("norm")
         elif isinstance(module, nn.Conv1d) and module.kernel_size != (1,):
             calls.append("conv")
@@ -174,7 +176,7 @@ def test_spread_pools_mean_and_standard_deviation_over_time() -> None:
     torch.manual_seed(0)
     encoder = nets.ResNet1d((8, 16), (1, 1), (3, 3), spread=True).eval()
     x = torch.randn(3, 3, 100)
-    features = encoder.blocks(encoder.stem(x)).detach().numpy()
+    features = encoder.features(x).detach().numpy()
     expected = np.concatenate([features.mean(-1), features.std(-1)], axis=1)
     assert encoder.dim == 32
     np.testing.assert_allclose(encoder(x).detach().numpy(), expected, rtol=1e-3, atol=1e-4)
@@ -210,3 +212,60 @@ def test_recomputing_changes_nothing_but_the_memory(make) -> None:
         assert torch.equal(a, b), name
     assert sum(kept["frugal"]) < sum(kept["plain"]) / 2
     assert torch.equal(plain.eval()(x), frugal.eval()(x))
+
+
+def in_one_dimension(encoder: nn.Module, x: Tensor) -> Tensor:
+    """Embeddings by operations in 1D, from the weights of an encoder without spread."""
+    weights = encoder.state_dict()
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        mean, variance = x.mean((0, 2)), x.var((0, 2), correction=0)
+        if not encoder.training:
+            mean, variance = weights[f"{name}.running_mean"], weights[f"{name}.running_var"]
+        x = (x - mean[:, None]) / (variance[:, None] + 1e-5).sqrt()
+        return F.relu(x * weights[f"{name}.weight"][:, None] + weights[f"{name}.bias"][:, None])
+
+    def conv(name: str, x: Tensor, **options: object) -> Tensor:
+        return F.conv1d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], **options)
+
+    x = F.max_pool1d(norm("stem.1", conv("stem.0", x, stride=2, padding=3)), 3, 2, 1)
+    for i, layer in enumerate(encoder.blocks):
+        name = f"blocks.{i}"
+        if isinstance(layer, PreActivationBlock):
+            y = conv(f"{name}.conv1", norm(f"{name}.norm1", x), padding="same")
+            y = conv(f"{name}.conv2", norm(f"{name}.norm2", y), padding="same")
+            x = y + (conv(f"{name}.shortcut", x) if f"{name}.shortcut.weight" in weights else x)
+        elif isinstance(layer, nn.AvgPool2d):
+            x = F.avg_pool1d(x, 2, ceil_mode=True)
+        elif isinstance(layer, nn.BatchNorm2d):
+            x = norm(name, x)
+        elif isinstance(layer, nn.Conv1d):
+            x = conv(name, x, padding="same")
+    return x.mean(-1)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("steps", [64, 201])
+@pytest.mark.parametrize("factory", [resnet34_1d, resnet18_1d])
+def test_images_one_pixel_high_are_signals(factory: Callable[[], nn.Module], steps: int, training: bool) -> None:
+    encoder = settled(factory, torch.float64).train(training)
+    x = windows(7, 3, steps, torch.float64)
+    expected = in_one_dimension(encoder, x)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(x), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("factory", [resnet34_1d, resnet18_1d, small_resnet_1d])
+def test_channels_stay_last(factory: Callable[[], nn.Module]) -> None:
+    """One layer that falls back to channels first makes all that follow it slow, and nobody would see."""
+    encoder, seen = factory(), []
+
+    def note(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        seen.extend(x.is_contiguous(memory_format=torch.channels_last) for x in (*inputs, output))
+
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv1d | nn.BatchNorm2d | nn.MaxPool2d | nn.AvgPool2d):
+            module.register_forward_hook(note)
+    encoder(windows(8, 4, 128))
+    assert len(seen) > 20
+    assert all(seen)

@@ -130,7 +130,7 @@ def embed_windows(
 @torch.no_grad()
 def estimate_normalisation(encoder: nn.Module, signal: np.ndarray, batch_size: int = 256) -> None:
     """Set the running statistics of an encoder's batch normalisations to those of windows ``(N, 3, T)``."""
-    norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm1d)]
+    norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -15,8 +15,6 @@ from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.stream import Block, blocks_of, cut_windows
 from relcon_lightning.downstream.windows import embed_windows
 from relcon_lightning.errors import ConfigError, DataError
-from relcon_lightning.nets import ResNet1d
-from relcon_lightning.nets.as_images import AsImages
 
 MAX_GAP_S = 1.0
 
@@ -69,8 +67,7 @@ class Embedder:
         self.batch_size, self.device = batch_size, _device(device)
         self.window = round(window_s * sampling_rate)
         if precision == "bfloat16" or (precision == "auto" and _has_bfloat16(self.device)):
-            on_cpu = self.device == "cpu" and isinstance(encoder, ResNet1d)
-            self.encoder = Mixed(AsImages(encoder) if on_cpu else encoder)
+            self.encoder = Mixed(encoder)
         self.dim: int = self._embed(np.zeros((1, 3, self.window), dtype=np.float32)).shape[1]
 
     @classmethod

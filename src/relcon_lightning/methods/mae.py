@@ -66,6 +66,6 @@ class MAE(EmbeddingMethod):
         """``(B, 3, T)`` in g from windows ``(B, 3, T)`` of which ``hidden`` ``(B, T)`` is not seen."""
         encoder = self.encoder
         assert isinstance(encoder, ResNet1d)
-        features = encoder.blocks(encoder.stem(torch.where(hidden[:, None], self.token[:, None], windows)))
+        features = encoder.features(torch.where(hidden[:, None], self.token[:, None], windows))
         rebuilt: Tensor = self.decoder(features, windows.shape[-1])
         return rebuilt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -39,6 +40,11 @@ class DilatedConvNet(nn.Module):
         self.receptive_field = 1 + (kernel_size - 1) * 2**blocks
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, axes, T)`` to ``(B, channels, T)``."""
-        features: Tensor = self.blocks(self.stem(x))
+        """``(B, axes, T)`` to ``(B, channels, T)``.
+
+        The first layer keeps the precision of ``x``, in autocast too: signals in eight bits are ranked otherwise.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            stem = self.stem(x)
+        features: Tensor = self.blocks(stem)
         return features

@@ -12,19 +12,28 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 
+class Convolution(nn.Conv1d):
+    """A convolution in 1D, and its weights, on images one pixel high: those can be laid out with channels last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, in_channels, 1, L)`` to ``(B, out_channels, 1, L)``, less what the stride leaves out."""
+        padding = self.padding if isinstance(self.padding, str) else (0, *self.padding)
+        return F.conv2d(x, self.weight[:, :, None], self.bias, (1, *self.stride), padding)
+
+
 class PreActivationBlock(nn.Module):
     """BN, ReLU, conv, BN, ReLU, conv, plus the input (He et al. 2016b); a 1x1 shortcut where the width changes."""
 
     def __init__(self, width_in: int, width: int, kernel_size: int) -> None:
         super().__init__()
-        self.norm1 = nn.BatchNorm1d(width_in)
-        self.conv1 = nn.Conv1d(width_in, width, kernel_size, padding="same")
-        self.norm2 = nn.BatchNorm1d(width)
-        self.conv2 = nn.Conv1d(width, width, kernel_size, padding="same")
-        self.shortcut = nn.Identity() if width_in == width else nn.Conv1d(width_in, width, 1)
+        self.norm1 = nn.BatchNorm2d(width_in)
+        self.conv1 = Convolution(width_in, width, kernel_size, padding="same")
+        self.norm2 = nn.BatchNorm2d(width)
+        self.conv2 = Convolution(width, width, kernel_size, padding="same")
+        self.shortcut = nn.Identity() if width_in == width else Convolution(width_in, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, width_in, L)`` to ``(B, width, L)``."""
+        """``(B, width_in, 1, L)`` to ``(B, width, 1, L)``."""
         y = self.conv1(F.relu(self.norm1(x)))
         y = self.conv2(F.relu(self.norm2(y)))
         out: Tensor = y + self.shortcut(x)
@@ -33,6 +42,8 @@ class PreActivationBlock(nn.Module):
 
 class ResNet1d(nn.Module):
     """Stem (convolution kernel 7 stride 2, BN, ReLU, max-pool 3 stride 2), stages of blocks, mean over time.
+
+    Computed on images one pixel high with channels last, the layout that processors like best and 1D does not have.
 
     Args:
         widths: Channels of each stage.
@@ -61,10 +72,10 @@ class ResNet1d(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv1d(3, widths[0], 7, stride=2, padding=3),
-            nn.BatchNorm1d(widths[0]),
+            Convolution(3, widths[0], 7, stride=2, padding=3),
+            nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
-            nn.MaxPool1d(3, stride=2, padding=1),
+            nn.MaxPool2d((1, 3), stride=(1, 2), padding=(0, 1)),
         )
         layers: list[nn.Module] = []
         width_in = widths[0]
@@ -72,13 +83,13 @@ class ResNet1d(nn.Module):
             widths, depths, kernel_sizes, pools or [1] * len(widths), strict=True
         ):
             if pool > 1:
-                layers.append(nn.AvgPool1d(pool, ceil_mode=True))
+                layers.append(nn.AvgPool2d((1, pool), ceil_mode=True))
             for _ in range(depth):
                 layers.append(PreActivationBlock(width_in, width, kernel_size))
                 width_in = width
         if expansion is not None:
-            last = nn.Conv1d(width_in, expansion, kernel_sizes[-1], padding="same")
-            layers += [nn.BatchNorm1d(width_in), nn.ReLU(), last, nn.BatchNorm1d(expansion), nn.ReLU()]
+            last = Convolution(width_in, expansion, kernel_sizes[-1], padding="same")
+            layers += [nn.BatchNorm2d(width_in), nn.ReLU(), last, nn.BatchNorm2d(expansion), nn.ReLU()]
             width_in = expansion
         self.blocks = nn.Sequential(*layers)
         self.spread, self.recompute = spread, recompute
@@ -86,22 +97,22 @@ class ResNet1d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Windows ``(B, 3, T)`` in g to embeddings ``(B, dim)``."""
-        features = self._features(x)
+        features = self.features(x)
         mean = features.mean(-1)
         if not self.spread:
             return mean
         std = (features.var(-1, correction=0) + 1e-5).sqrt()  # the root of 0 has no gradient
         return torch.cat([mean, std], dim=1)
 
-    def _features(self, x: Tensor) -> Tensor:
-        """``(B, C, L)``, before pooling over time."""
-        if not (self.recompute and self.training and torch.is_grad_enabled()):
-            features: Tensor = self.blocks(self.stem(x))
-            return features
-        features = self.stem(x)
-        for block in self.blocks:
-            features = checkpoint(block, features, use_reentrant=False, context_fn=partial(_once, block))
-        return features
+    def features(self, x: Tensor) -> Tensor:
+        """``(B, C, L)``, before pooling over time, of windows ``(B, 3, T)``."""
+        features: Tensor = self.stem(x[:, :, None].contiguous(memory_format=torch.channels_last))
+        if self.recompute and self.training and torch.is_grad_enabled():
+            for block in self.blocks:
+                features = checkpoint(block, features, use_reentrant=False, context_fn=partial(_once, block))
+        else:
+            features = self.blocks(features)
+        return features.squeeze(2)
 
 
 def _once(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
@@ -111,7 +122,7 @@ def _once(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractConte
 
 @contextmanager
 def _running_statistics_at_rest(block: nn.Module) -> Iterator[None]:
-    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm1d)]
+    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:  # they have to be computed again, for as many tensors are saved as the first time
         norm.momentum = 0.0
