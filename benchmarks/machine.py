@@ -31,7 +31,7 @@ def measure(side: int = 2048, batch: int = 64, rounds: int = 10) -> Machine:
     """The best of several products of square matrices, and of several convolutions as the encoder has most of."""
     dtypes = (torch.float32, torch.bfloat16)
     return Machine(
-        _name(),
+        name(),
         {dtype: _product(dtype, side, rounds) for dtype in dtypes},
         {dtype: _convolution(dtype, batch, rounds) for dtype in dtypes},
     )
@@ -57,7 +57,8 @@ def _fastest(run: Callable[[], object], rounds: int) -> float:
     return min(seconds)
 
 
-def _name() -> str:
+def name() -> str:
+    """Processor, cores, threads, system and version of torch."""
     information = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.+)", information.read_text()) if information.exists() else None
     model = found[1] if found else platform.machine()

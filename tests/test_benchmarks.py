@@ -9,6 +9,7 @@ from functools import cache
 import pytest
 from rich.console import Console
 
+from benchmarks.growth import exponent, table
 from benchmarks.machine import Machine, measure
 from benchmarks.material import TOY
 from benchmarks.run import COLUMNS, PARTS, cells, title
@@ -58,3 +59,13 @@ def test_an_unknown_part_is_named():
     done = subprocess.run([sys.executable, "-m", "benchmarks.run", "lost"], text=True, capture_output=True, check=False)
     assert done.returncode == 2
     assert "there is no part lost; choose from distance, loss" in done.stderr
+
+
+def test_growth_measures_each_part_and_an_exponent_is_the_slope_in_logarithms():
+    assert exponent((10, 20, 40), [3.0, 12.0, 48.0]) == pytest.approx(2)
+    rows = table(TOY, {"batch": (16, 32), "time": (16, 32)}).splitlines()[2:]
+    assert [row.split("|")[2].strip() for row in rows] == ["encoder, forward and backward", "distances", "loss"] * 2
+    arithmetic = [float(row.split("|")[4]) for row in rows]
+    assert arithmetic[0] == pytest.approx(1, abs=0.01)  # windows are embedded one by one
+    assert 1 < arithmetic[1] < 2  # B (B + c) pairs
+    assert arithmetic[5] == 0  # the loss does not see the signal
