@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from relcon_lightning.cli.app import command
-from relcon_lightning.gather import find_evaluations, write_tables
+from relcon_lightning.evaluations import find_evaluations, write_tables
 
 log = logging.getLogger(__name__)
 

@@ -74,7 +74,7 @@ def write_report(
     folder: str | Path,
     trained: Mapping[str, tuple[str, bytes]] | None = None,
 ) -> Path:
-    """Write ``report.md``, ``report.html``, the figures, and what :mod:`relcon_lightning.gather` reads.
+    """Write ``report.md``, ``report.html``, the figures, and what :mod:`relcon_lightning.evaluations` reads.
 
     Args:
         evaluation: What to report.

@@ -13,7 +13,7 @@ import pytest
 from relcon_lightning.downstream.evaluate import Evaluation
 from relcon_lightning.downstream.report import write_report
 from relcon_lightning.errors import ConfigError, DataError
-from relcon_lightning.gather import find_evaluations, tables, write_tables
+from relcon_lightning.evaluations import find_evaluations, tables, write_tables
 
 PEOPLE = [f"p{i}" for i in range(8)]
 
