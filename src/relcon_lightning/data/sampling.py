@@ -141,17 +141,17 @@ class CandidateSampler:
 
     def _anchors(self, rng: np.random.Generator, who: np.ndarray) -> np.ndarray:
         """``(B,)`` places on the line; those of one participant do not overlap."""
+        participants, which, counts = np.unique(who, return_inverse=True, return_counts=True)
         places = np.empty(len(who), dtype=np.int64)
-        for participant in np.unique(who):
-            rows = np.flatnonzero(who == participant)
-            places[rows] = self._apart(rng, participant, len(rows))
+        alone = counts[which] == 1  # nearly all, in a large cohort
+        places[alone] = rng.integers(self._line[self._first[who[alone]]], self._line[self._last[who[alone]]])
+        for i in np.flatnonzero(counts > 1):
+            places[which == i] = self._apart(rng, participants[i], counts[i])
         return places
 
     def _apart(self, rng: np.random.Generator, participant: int, count: int) -> np.ndarray:
         """``(count,)`` starts on a participant's line, at random offsets, that do not overlap where there is room."""
         first, last = self._first[participant], self._last[participant]
-        if count == 1:
-            return rng.integers(self._line[first], self._line[last], size=1)
         samples = self._samples[first:last]
         offset = rng.integers(0, np.minimum(self.window, samples - self.window + 1))
         slots = (samples - offset) // self.window
