@@ -169,6 +169,8 @@ def _tar_content(path: Path, stamp: int) -> dict[str, bytes]:
     content: dict[str, bytes] = {}
     with _damage_named(str(path)), tarfile.open(fileobj=io.BytesIO(unpack(path)), mode="r:") as archive:
         for member in archive:
+            if member.issparse():  # a few bytes that unpack to any number of zeros
+                raise DataError(f"{path} holds {member.name!r}, a sparse file: do not trust this archive.")
             file = archive.extractfile(member) if member.isreg() else None  # links are not followed
             if file is not None:
                 content[member.name] = file.read()
@@ -177,7 +179,7 @@ def _tar_content(path: Path, stamp: int) -> dict[str, bytes]:
 
 def _member(archive: str, name: str, opener: Callable[[], IO[bytes]]) -> RawFile:
     parts = PurePosixPath(name.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+    if parts.is_absolute() or ".." in parts.parts or any(":" in part for part in parts.parts[:1]):
         raise DataError(f"{archive} holds {name!r}, a path outside of it: do not trust this archive.")
     return RawFile(name, f"{archive}, {name}", opener)
 
@@ -193,5 +195,5 @@ def _damage_named(where: str) -> Iterator[None]:
         raise DataError(f"{where} is damaged ({error}); get it again.") from error
     except EOFError as error:
         raise DataError(f"{where} is cut short; get it again.") from error
-    except (RuntimeError, NotImplementedError) as error:  # encrypted, or an unknown compression
+    except (OSError, RuntimeError, NotImplementedError) as error:  # a place before its start, encrypted, or unknown
         raise DataError(f"{where} cannot be unpacked ({error}).") from error
