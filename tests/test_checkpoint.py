@@ -93,9 +93,10 @@ def test_weights_of_another_shape_are_refused(tmp_path, nets):
 
 
 def test_foreign_newer_and_truncated_files_are_refused(tmp_path, checkpoint):
-    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
-    with pytest.raises(ConfigError, match="not written by relcon-pretrain"):
-        read_checkpoint(tmp_path / "foreign.ckpt")
+    for foreign in ({"state_dict": {}}, {KEY: "1"}, [1]):
+        torch.save(foreign, tmp_path / "foreign.ckpt")
+        with pytest.raises(ConfigError, match="not written by relcon-pretrain"):
+            read_checkpoint(tmp_path / "foreign.ckpt")
     newer = write(tmp_path / "newer.ckpt", {}, {}, format=FORMAT + 1)
     with pytest.raises(ConfigError, match="upgrade relcon-lightning"):
         read_checkpoint(newer)
@@ -131,15 +132,28 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
     assert not target.exists()
 
 
-@pytest.mark.parametrize("where", ["top", "nested", "list"])
-def test_a_configuration_may_build_this_packages_classes_alone(where):
-    evil = {"_target_": "os.system", "command": "true"}
-    config = copy.deepcopy(ENCODER)
-    config |= {"top": evil, "nested": {"widths": {"a": evil}}, "list": {"widths": [evil]}}[where]
-    with pytest.raises(ConfigError, match=r"names 'os\.system'"):
-        build(config)
-    # A module of ours imports others: their functions must not be reachable through it.
-    for target in ("relcon_lightning_evil.run", "relcon_lightning.data.write.shutil.rmtree"):
-        with pytest.raises(ConfigError, match=target):
-            build({"_target_": target, "path": "/tmp/x"})
+EVIL = {"_target_": "os.mkdir", "path": "PWNED"}
+HIDDEN = {
+    "top": EVIL,
+    "nested": {"widths": {"a": EVIL}},
+    "list": {"widths": [EVIL]},
+    "tuple": {"widths": (EVIL,)},
+    "text that is resolved to it": {"widths": "${oc.create:{_target_:os.mkdir,path:PWNED}}"},
+    "a target that is resolved to it": {"_target_": "${oc.decode:os.mkdir}", "path": "PWNED"},
+}
+
+
+@pytest.mark.parametrize("where", HIDDEN)
+def test_a_configuration_may_build_this_packages_classes_alone(where, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"The checkpoint's configuration (names|holds) "):
+        build({**copy.deepcopy(ENCODER), **HIDDEN[where]})
+    assert not list(tmp_path.iterdir())
+
+
+# A module of ours imports others: their functions must not be reachable through it.
+@pytest.mark.parametrize("target", ["relcon_lightning_evil.run", "relcon_lightning.data.write.shutil.rmtree"])
+def test_what_this_package_imports_cannot_be_built_either(target):
+    with pytest.raises(ConfigError, match=target):
+        build({"_target_": target, "path": "/tmp/x"})
     assert build(ENCODER).dim == 16

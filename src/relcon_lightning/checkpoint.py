@@ -82,9 +82,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the bytes of another file make the unpickler raise whatever they lead it to
             raise ConfigError(f"{path} is not a checkpoint that can be read safely: {error}") from error
-    if not isinstance(checkpoint, dict) or KEY not in checkpoint:
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(KEY), dict):
         raise ConfigError(f"{path} was not written by relcon-pretrain: it has no entry {KEY!r}.")
-    while (found := checkpoint[KEY]["format"]) != FORMAT:
+    while (found := checkpoint[KEY].get("format")) != FORMAT:
         if found not in _UPGRADES:
             raise ConfigError(
                 f"{path} has checkpoint format {found}, this version reads {FORMAT}: upgrade relcon-lightning."
@@ -184,19 +184,24 @@ def build(config: dict[str, Any]) -> Any:
     """Instantiate a configuration found in a checkpoint, which may name the nets of this package alone.
 
     Raises:
-        ConfigError: It names anything else.
+        ConfigError: It names anything else, or could come to do so when it is resolved.
     """
-    foreign = [target for target in _targets(config) if target not in _BUILDABLE]
-    if foreign:
-        raise ConfigError(f"The checkpoint's configuration names {foreign[0]!r}; only relcon_lightning.nets are built.")
+    _refuse_foreign(config)
     return instantiate(config)
 
 
-def _targets(config: Any) -> list[str]:
+def _refuse_foreign(config: Any) -> None:
+    """Admit plain values that stay as they are: an interpolation could make a ``_target_`` out of a text."""
     if isinstance(config, dict):
-        own = [str(value) for key, value in config.items() if key == "_target_"]
-        return own + [target for value in config.values() for target in _targets(value)]
-    return [target for value in config for target in _targets(value)] if isinstance(config, list) else []
+        target = config.get("_target_")
+        if target is not None and str(target) not in _BUILDABLE:
+            raise ConfigError(f"The checkpoint's configuration names {target!r}; only relcon_lightning.nets are built.")
+        config = list(config.values())
+    if isinstance(config, list):
+        for value in config:
+            _refuse_foreign(value)
+    elif not isinstance(config, str | int | float | None) or "${" in str(config):
+        raise ConfigError(f"The checkpoint's configuration holds {config!r}; expected plain values.")
 
 
 def _restore(config: dict[str, Any], content: dict[str, Any], prefix: str, path: str | Path) -> nn.Module:
