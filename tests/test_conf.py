@@ -158,3 +158,4 @@ def test_a_cluster_gets_a_process_for_each_device_of_a_job():
     launcher = config.hydra.launcher
     assert launcher._target_.endswith("SlurmLauncher")
     assert (launcher.nodes, launcher.tasks_per_node, launcher.gpus_per_node) == (2, 8, 8)
+    assert config.resume == "auto"  # as submitit queues a job again after its time

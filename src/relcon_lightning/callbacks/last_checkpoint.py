@@ -15,7 +15,10 @@ from relcon_lightning.errors import Preempted
 
 
 class LastCheckpoint(Callback):
-    """Writes ``last.ckpt`` after the last step, or after the step in which SIGTERM arrived, and stops then.
+    """Writes ``last.ckpt`` after the last step, or after the step in which a scheduler asked to end, and stops then.
+
+    It asks by SIGTERM when it takes the machine back, or by SIGUSR2 some time before the limit. Who listened to the
+    latter before, as submitit does to queue the job again, has its turn when all is saved.
 
     ModelCheckpoint leaves the steps since its last interval unsaved at the end. Ranks agree on stopping, wherever the
     signal arrived; Lightning's own handler communicates inside the signal handler, which can meet another rank in the
@@ -30,23 +33,36 @@ class LastCheckpoint(Callback):
 
     def __init__(self, folder: str | Path) -> None:
         self.path = Path(folder) / "last.ckpt"
-        self.asked = self.ends = False
+        self.asked, self.ends = 0, False
+        self._listened: Any = None  # to SIGUSR2 before
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take the signal over from Lightning, which puts the handler before it back at the end."""
+        """Take SIGTERM over from Lightning, which puts the handler before it back at the end, and SIGUSR2."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._note)
+            self._listened = signal.signal(signal.SIGUSR2, self._note)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         """Save if this is the end, for all ranks if any of them was asked to."""
-        self.ends = trainer.strategy.reduce_boolean_decision(self.asked, all=False)
+        self.ends = trainer.strategy.reduce_boolean_decision(bool(self.asked), all=False)
         if self.ends or trainer.global_step == trainer.max_steps:
             trainer.save_checkpoint(self.path)
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         """Stop; only now has the step before been logged."""
         if self.ends:
+            if self.asked == signal.SIGUSR2 and callable(self._listened):
+                self._listened(self.asked, None)
             raise Preempted(f"Asked to end, after {trainer.global_step} steps. Go on with resume=auto: {self.path}")
 
+    def on_train_end(self, *_: Any) -> None:
+        """Give SIGUSR2 back."""
+        if self._listened is not None:
+            signal.signal(signal.SIGUSR2, self._listened)
+
+    def on_exception(self, *_: Any) -> None:
+        """Give SIGUSR2 back."""
+        self.on_train_end()
+
     def _note(self, signum: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.asked = signum
