@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 import relcon_lightning
+from relcon_lightning.cli import usage
 from relcon_lightning.cli.suggest import suggestions
 from relcon_lightning.errors import ConfigError, DataError, Preempted, TrainingError
 
@@ -62,6 +63,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
         start: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=name, version_base="1.3")(run)
 
         def app() -> None:
+            usage.register(config_folder())
             try:
                 start()
             except SystemExit as end:

@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from relcon_lightning.cli.usage import PARTS
 from relcon_lightning.record import flat
 
 
@@ -54,7 +55,7 @@ def _same_ending(key: str, keys: set[str]) -> list[str]:
 
 
 def _choices(folder: Path) -> list[str]:
-    return [path.stem for path in folder.glob("*.yaml")]
+    return [path.stem for path in folder.glob("*.yaml") if path.stem not in PARTS]
 
 
 def _with_parents(keys: dict[str, object]) -> Iterator[str]:

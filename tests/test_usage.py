@@ -1,0 +1,60 @@
+"""``--help`` says in plain words what a command does, with examples, and every value and choice there is."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from relcon_lightning.cli.usage import PARTS, values
+from tests.test_readme import COMPOSED, ENTRIES, GROUPS, compose_line
+
+CONF = Path(__file__).parents[1] / "conf"
+MODULES = {"eval": "evaluate"}
+
+
+def shown(entry: str, monkeypatch, capsys) -> str:
+    module = import_module(f"relcon_lightning.cli.{MODULES.get(entry, entry)}")
+    monkeypatch.setattr(sys, "argv", [f"relcon-{entry}", "--help"])
+    with pytest.raises(SystemExit) as end:
+        module.main()
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("entry", sorted(ENTRIES.values()))
+def test_help_has_every_value_and_examples_that_compose(entry, monkeypatch, capsys):
+    text = shown(entry, monkeypatch, capsys)
+    own = yaml.safe_load((CONF / f"{entry}.yaml").read_text())
+    for key in own.keys() - {"defaults", "hydra"}:
+        assert re.search(rf"^  {key}:", text, re.M), key
+    assert "defaults" not in text
+    examples = [line.strip() for line in text.splitlines() if line.startswith("  relcon-")]
+    assert len(examples) >= 2
+    for line in examples:
+        assert line.startswith(f"relcon-{entry}")
+        compose_line(line)
+
+
+def test_help_lists_the_choices_and_no_part_of_them(monkeypatch, capsys):
+    text = shown("pretrain", monkeypatch, capsys)
+    choices = text[text.index("Choices") :]
+    for group in set(GROUPS) & set(re.findall(r"^  (\w+) ", choices, re.M)):
+        row = re.search(rf"^  {group} +(.*(?:\n {{16}}.*)*)", choices, re.M)
+        assert row is not None
+        assert set(re.split(r",\s+", row[1])) == {p.stem for p in (CONF / group).glob("*.yaml")} - PARTS
+    assert {"model", "data", "trainer"} <= set(re.findall(r"^  (\w+) ", choices, re.M))
+
+
+def test_what_hydra_would_substitute_stays_as_it_is_written(monkeypatch, capsys):
+    assert "${data.name}" in values(str(CONF), "pretrain")
+    assert "${paths.runs}/${data.name}/${model.name}/${name}" in shown("pretrain", monkeypatch, capsys)
+
+
+def test_every_entry_has_a_command():
+    assert set(ENTRIES.values()) == {path.stem for path in CONF.glob("*.yaml")}
+    assert COMPOSED
