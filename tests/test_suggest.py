@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
+from relcon_lightning.checkpoint import read_checkpoint
 from relcon_lightning.cli import pretrain
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.cli.suggest import suggestions
+from relcon_lightning.errors import ConfigError, nearest_path
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,29 @@ def test_the_command_says_it_after_hydras_own_words(monkeypatch, capsys, tmp_pat
     assert "Could not override 'trainer.max_step'" in said
     assert said.endswith("Did you mean trainer.max_steps=3?\n")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("asked", "suggested"),
+    [
+        ("runs/watch/relcom/seed0", "runs/watch/relcon/seed0"),
+        ("run/watch/relcon/seed0", "runs/watch/relcon/seed0"),
+        ("runs/watch/relcon/seed00", "runs/watch/relcon/seed0"),
+        ("elsewhere", None),
+        ("runs/watch/relcon/seed0", None),
+        ("runs/file/below", None),
+    ],
+)
+def test_the_nearest_path_is_one_with_another_name_where_it_stops(tmp_path, monkeypatch, asked, suggested):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "watch" / "relcon" / "seed0").mkdir(parents=True)
+    (tmp_path / "runs" / "file").touch()
+    assert nearest_path(asked) == (f" (did you mean {suggested!r}?)" if suggested else "")
+
+
+def test_a_checkpoint_that_is_not_there_is_answered_with_the_run_that_is(tmp_path):
+    (tmp_path / "relcon").mkdir()
+    with pytest.raises(
+        ConfigError, match=r"relcom.* \(did you mean '.*/relcon/checkpoints/last\.ckpt'\?\)\. Train one"
+    ):
+        read_checkpoint(tmp_path / "relcom" / "checkpoints" / "last.ckpt")

@@ -24,7 +24,7 @@ from torch import nn
 from relcon_lightning import nets
 from relcon_lightning.data.datamodule import CandidateDataModule
 from relcon_lightning.data.splits import hash_participants
-from relcon_lightning.errors import ConfigError
+from relcon_lightning.errors import ConfigError, nearest_path
 from relcon_lightning.nets import MotifDistance
 
 KEY = "relcon_lightning"
@@ -77,7 +77,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     else:
         path = path / LAST if path.is_dir() else path
         if not path.is_file():
-            raise ConfigError(f"There is no checkpoint at {path}. Train one with relcon-pretrain, or correct the path.")
+            raise ConfigError(
+                f"There is no checkpoint at {path}{nearest_path(path)}. Train one with relcon-pretrain, or correct the "
+                "path."
+            )
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the bytes of another file make the unpickler raise whatever they lead it to

@@ -6,6 +6,10 @@ their message without a traceback.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
 
 class DataError(ValueError):
     """Data on disk or in a recording that cannot be used as it is."""
@@ -21,3 +25,22 @@ class TrainingError(RuntimeError):
 
 class Preempted(RuntimeError):
     """A training that was asked to end before it was done, and has saved."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A suggestion to append to an error, or nothing."""
+    lower = {other.lower(): other for other in names}
+    close = get_close_matches(name.lower(), lower, 1)
+    return f" (did you mean {lower[close[0]]!r}?)" if close else ""
+
+
+def nearest_path(path: str | Path) -> str:
+    """As :func:`nearest` for a path that does not exist: what is named like the first part of it that is missing."""
+    path = Path(path)
+    missing = next((part for part in (*reversed(path.parents), path) if not part.exists()), None)
+    if missing is None or not missing.parent.is_dir():
+        return ""
+    rest = path.relative_to(missing)
+    others = {other.name: str(other / rest) for other in missing.parent.iterdir()}
+    close = get_close_matches(missing.name, others, 1)
+    return f" (did you mean {others[close[0]]!r}?)" if close else ""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from relcon_lightning.callbacks.pictures import CURVES, curves, ranking
+from relcon_lightning.png import png
 
 
 def log(steps: int = 20) -> pd.DataFrame:
@@ -60,3 +61,19 @@ def test_a_row_is_an_anchor_then_the_nearest_then_the_farthest():
 def test_two_windows_are_an_anchor_without_candidates_to_compare():
     figure = ranking(np.zeros((2, 3, 8)), np.zeros((2, 2)), np.array([0, 1]), 50.0)
     assert [axes.get_title() for axes in figure.axes] == ["anchor", "anchor"]
+
+
+def test_distances_are_written_as_a_person_writes_them_and_axes_have_units():
+    windows, distances = np.zeros((3, 3, 8)), np.array([[0, 1671.2, 0.0123], [1, 0, 2], [1, 2, 0]])
+    figure = ranking(windows, distances, np.zeros(3, dtype=int), 50.0)
+    titles = [axes.get_title() for axes in figure.axes[:3]]
+    assert titles == ["anchor", "0.0123, same person", "1,671, same person"]
+    assert {axes.get_ylabel() for axes in figure.axes} == {"acceleration, g", ""}
+    assert {axes.get_xlabel() for axes in figure.axes} == {"time, s", ""}
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x", "y", "z"]
+
+
+def test_steps_are_whole_numbers():
+    figure = curves({"": pd.DataFrame({"step": [9], "train/loss": [1.0]})})
+    png(figure)
+    assert all(float(step).is_integer() for step in figure.axes[0].get_xticks())

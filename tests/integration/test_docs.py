@@ -1,11 +1,14 @@
-"""The blocks of the how-to pages are run one after the other, as a reader would."""
+"""The blocks of the README and of the how-to pages are run one after the other, as a reader would."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,36 +19,62 @@ from tests.integration.commands import TINY, run
 
 pytestmark = pytest.mark.integration
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+SHARED = Path(os.environ.get("RELCON_SHARED_DATA", ROOT.parent / "shared" / "data"))
 # The pages that stand alone. Blocks of the others are composed (tests/test_readme.py): they need GPUs, a cluster or
 # hours, and test_ranks.py, test_resume.py and test_experiments.py run their commands in small.
-PAGES = ["own_cohort", "sweeps", "dashboards"]
+ALONE = ["docs/sweeps", "docs/dashboards"]
+AFTER_THE_FIRST_RUNS = ["README", "docs/own_cohort"]  # .ci/run has `make pretrain` and `make eval`
+ELSEWHERE = re.compile(r"make |torchrun |source |.*\+cluster=slurm")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    return re.findall(r"```(bash|python)\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.S)
+    return re.findall(r"```(bash|python)\n(.*?)```", (ROOT / f"{page}.md").read_text(), re.S)
+
+
+def commands(page: str) -> Iterator[tuple[str, str]]:
+    """Language, and a command or a block of Python."""
+    for language, text in blocks(page):
+        if language == "python":
+            yield language, text
+        else:
+            yield from ((language, line) for line in text.splitlines() if line and not ELSEWHERE.match(line))
 
 
 def small(command: str) -> list[str]:
     return {"relcon-pretrain": [*TINY, "compile=false"], "relcon-eval": ["seeds=[0]"]}.get(command, [])
 
 
-@pytest.mark.parametrize("page", PAGES)
+def follow(page: str, folder: Path) -> None:
+    found = list(commands(page))
+    assert found
+    for language, text in found:
+        if language == "python":
+            python(text, folder)
+        elif text.startswith("eval "):  # the shell's completion
+            [line] = re.findall(r"\$\((.*)\)", text)
+            assert "complete" in run(folder, *shlex.split(line))
+        else:
+            command, *arguments = shlex.split(text, comments=True)
+            run(folder, command, *arguments, *([] if "--cfg" in arguments else small(command)))
+
+
+def python(text: str, folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", text], cwd=folder, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", ALONE)
 def test_every_block_runs(page, tmp_path):
     CohortStore.write(tmp_path / "data" / "watch", recordings({f"p{i}": [2000] * 4 for i in range(10)}), INFO)
-    assert blocks(page)
-    for language, text in blocks(page):
-        if language == "python":
-            done = subprocess.run(
-                [sys.executable, "-c", text], cwd=tmp_path, text=True, capture_output=True, check=False
-            )
-            assert done.returncode == 0, done.stderr
-            continue
-        for line in text.splitlines():
-            if line.startswith("eval "):  # the shell's completion
-                [line] = re.findall(r"\$\((.*)\)", line)
-                assert "complete" in run(tmp_path, *shlex.split(line))
-                continue
-            command, *arguments = shlex.split(line, comments=True)
-            shown = "--cfg" in arguments
-            run(tmp_path, command, *arguments, *([] if shown else small(command)))
+    follow(page, tmp_path)
+
+
+@pytest.mark.parametrize("page", AFTER_THE_FIRST_RUNS)
+@pytest.mark.skipif(not (SHARED / "device_samples").is_dir(), reason="needs the sample file of a real device")
+def test_every_block_runs_after_the_first_two_commands(page, folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    shutil.copy(SHARED / "device_samples" / "ax3_sample.cwa", tmp_path / "week.cwa")
+    if page == "README":
+        python(next(text for language, text in blocks("docs/own_cohort") if language == "python"), tmp_path)
+    follow(page, tmp_path)

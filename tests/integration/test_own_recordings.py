@@ -44,6 +44,28 @@ def test_labels_are_classified(folder, own):
     assert len(scores)
 
 
+def test_one_command_judges_a_folder_as_the_store_that_is_made_of_it(folder, own):
+    before = set((folder / "data").iterdir())
+    words = ["checkpoint=runs/watch/relcon/seed0", "task=folder", "seeds=[0]"]
+    run(folder, "relcon-eval", *words, "task.root=own", "folder=reports/at_once")
+    run(folder, "relcon-eval", *own, "seeds=[0]", "folder=reports/prepared")
+    found, expected = (
+        pd.read_parquet(folder / "reports" / name / "scores.parquet") for name in ("at_once", "prepared")
+    )
+    pd.testing.assert_frame_equal(found, expected)
+    assert set((folder / "data").iterdir()) == before
+    for more, message in (
+        (["task.root=ow"], "did you mean 'own'?"),
+        (["task.root=own", "data=simulated"], "data=simulated reads no folder of recordings"),
+        (
+            ["task.root=own", "task.targets={pase: m/s}"],
+            "has no target 'pase' in segments.parquet (did you mean 'pace'?)",
+        ),
+    ):
+        assert message in run(folder, "relcon-eval", *words, *more, "folder=reports/none", code=2)
+    assert set((folder / "data").iterdir()) == before
+
+
 def test_numbers_are_predicted(folder, own):
     output = run(folder, "relcon-eval", *own, "task.targets={pace: m/s}", "seeds=[0]", "folder=reports/pace")
     assert "pace, m/s" in output.lower()

@@ -6,6 +6,7 @@ from relcon_lightning.callbacks.finite import FiniteGuard
 from relcon_lightning.callbacks.last_checkpoint import LastCheckpoint
 from relcon_lightning.callbacks.online_probe import OnlineProbe
 from relcon_lightning.callbacks.pictures import Pictures
+from relcon_lightning.callbacks.progress import Progress
 from relcon_lightning.callbacks.retrieval import RetrievalMonitor
 from relcon_lightning.callbacks.speed import Speed
 
@@ -16,6 +17,7 @@ __all__ = [
     "LastCheckpoint",
     "OnlineProbe",
     "Pictures",
+    "Progress",
     "RetrievalMonitor",
     "Speed",
 ]

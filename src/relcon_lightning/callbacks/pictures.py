@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from relcon_lightning.methods.base import Batch
 from relcon_lightning.nets import MotifDistance, SpectralDistance
@@ -105,11 +106,17 @@ def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:
                     axes.plot(drawn["step"] + 1, drawn[name], style, marker=marker, markersize=3, label=label or None)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("step", fontsize=8)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[1]:
             axes.legend(frameon=False, fontsize=7)
     return figure
+
+
+def _number(value: float) -> str:
+    """Three digits, but whole numbers from 100 on and no powers of ten before a million."""
+    return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def ranking(windows: np.ndarray, distances: np.ndarray, participant: np.ndarray, rate: float) -> Figure:
@@ -134,12 +141,13 @@ def ranking(windows: np.ndarray, distances: np.ndarray, participant: np.ndarray,
             for line, axis in zip(windows[i], "xyz", strict=True):
                 axes.plot(time, line, linewidth=0.7, label=axis)
             whose = "same person" if participant[i] == participant[anchor] else "other person"
-            title = "anchor" if place == 0 else f"{distances[anchor, i]:.3g}, {whose}"
+            title = "anchor" if place == 0 else f"{_number(distances[anchor, i])}, {whose}"
             axes.set_title(title, fontsize=7, fontweight="bold" if place == 0 else "normal")
             axes.tick_params(labelsize=6)
             axes.spines[["top", "right"]].set_visible(False)
-        row[0].set_ylabel("g", fontsize=7)
+        row[0].set_ylabel("acceleration, g", fontsize=7)
     for axes in panels[-1]:
-        axes.set_xlabel("s", fontsize=7)
+        axes.set_xlabel("time, s", fontsize=7)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=7)
     figure.suptitle(f"anchors, their {shown} nearest and {shown} farthest windows with distances", fontsize=9)
     return figure

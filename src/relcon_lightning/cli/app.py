@@ -79,7 +79,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
 
 def quiet() -> None:
     """Keep the libraries' own news off the terminal; their warnings that concern a user stay."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
+    for name in ("lightning.pytorch", "lightning.fabric", "httpx", "httpx2"):  # the latter two of the hub's client
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # inside Lightning
@@ -87,6 +87,7 @@ def quiet() -> None:
         "Using padding='same' with even kernel lengths",  # the layout of the encoder
         "Found .* module\\(s\\) in eval mode",  # RelCon's frozen distance
         "The number of training batches .* is smaller than the logging interval",
+        ".*exists and is not empty",  # a run that overwrite=true replaces, or resume= goes on with
         "You're resuming from a checkpoint that ended before the epoch ended",  # batches depend on the step alone
     ):
         warnings.filterwarnings("ignore", message)

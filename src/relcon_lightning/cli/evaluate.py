@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from os.path import relpath
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from relcon_lightning.checkpoint import fresh_encoder, load_encoder, seeded
 from relcon_lightning.cli.app import command, plain
 from relcon_lightning.compare import Trained, find_checkpoints, group
+from relcon_lightning.data.prepare import prepare
 from relcon_lightning.data.splits import Split, refuse_leakage, unseen_participants
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.downstream import (
@@ -51,18 +55,54 @@ from relcon_lightning.errors import ConfigError, DataError
 log = logging.getLogger(__name__)
 
 
+def main() -> None:
+    """The command line to :func:`judge`."""
+    sys.argv[1:] = expand(sys.argv[1:])
+    judge()
+
+
+def expand(arguments: list[str]) -> list[str]:
+    """The arguments; recordings in ``task.root`` are read as ``data=folder`` unless they say how."""
+    keys = {word.partition("=")[0] for word in arguments}
+    return ["data=folder", *arguments] if "task.root" in keys and "data" not in keys else arguments
+
+
 @command("eval")
-def main(config: DictConfig) -> None:
+def judge(config: DictConfig) -> None:
     """Evaluate, print the tables and write the report."""
     trained = group(find_checkpoints(config.checkpoint))
+    _check_rates(config, [origin for one in trained for origin in one.origins])
+    with _cohort(config) as store:
+        _check_position(config, store)
+        _report(config, trained, store)
+
+
+@contextmanager
+def _cohort(config: DictConfig) -> Iterator[CohortStore]:
+    """The store of ``data=...``, or one of the recordings in ``task.root`` for as long as it is needed.
+
+    The latter is made each time, since nothing tells whether the files are those of an earlier one.
+    """
+    root = config.task.get("root")
+    if root is None:
+        store = CohortStore.open(config.data.datamodule.store)
+        store.check_rate(config.data.sampling_rate)
+        yield store
+        return
+    if "raw_dir" not in config.data.source:
+        raise ConfigError(f"data={config.data.name} reads no folder of recordings: leave task.root={root} out.")
+    config.data.raw_dir = root
+    source = instantiate(config.data.source)
+    Path(config.data.root).mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".eval.", dir=config.data.root) as folder:
+        yield prepare(source, Path(folder) / config.data.name, config.data.sampling_rate)
+
+
+def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) -> None:
     origins = [origin for one in trained for origin in one.origins]
-    _check_rates(config, origins)
-    store = CohortStore.open(config.data.datamodule.store)
-    store.check_rate(config.data.sampling_rate)
-    _check_position(config, store)
     allowed = _unseen(config.task.participants, store, [origin["participants"] for origin in origins])
-    judge = _regression if config.task.get("targets") else _classification
-    result, splits = judge(config, trained, store, allowed)
+    task = _regression if config.task.get("targets") else _classification
+    result, splits = task(config, trained, store, allowed)
     participants = sorted({name for split in splits for part in asdict(split).values() for name in part})
     print_report(result, config.task.title)
     folder = Path(relpath(config.run_dir))
@@ -203,7 +243,7 @@ def _unseen(asked: list[str] | None, store: CohortStore, trained_on: Sequence[di
         unseen = unseen_participants(unseen, **one)
     if len(unseen) < len(everybody):
         log.info(
-            "%d of %d participants are left out: they were pre-trained on.",
+            "%d of %d participants are left out: they were pre-trained on (people are recognised by their ids).",
             len(everybody) - len(unseen),
             len(everybody),
         )

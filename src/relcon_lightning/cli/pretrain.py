@@ -54,11 +54,14 @@ def pretrain(config: DictConfig) -> None:
     rank_zero_only(save_record)(record, folder)
     method = instantiate(config.model.method)
     callbacks = [Provenance(settings), *instantiate(config.callbacks).values()]
-    trainer = instantiate(config.trainer, callbacks=callbacks, logger=list(instantiate(config.logger).values()))
+    loggers = list(instantiate(config.logger).values())
+    trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers, enable_model_summary=False)
     for logger in trainer.loggers:
         if start and isinstance(logger, CSVLogger):
             keep_metrics(logger, step=start[1])
         logger.log_hyperparams(settings)
+    if trainer.is_global_zero:
+        log.info("%s on %s: %s.", config.model.name, config.data.name, _parameters(method))
     try:
         trainer.fit(method, datamodule, ckpt_path=start and start[0], weights_only=True)
     finally:
@@ -66,6 +69,12 @@ def pretrain(config: DictConfig) -> None:
     if trainer.is_global_zero:
         log.info("Checkpoint: %s", folder / LAST)
         log.info("Logs:       %s and %s", folder / "csv" / "metrics.csv", folder / "wandb")
+
+
+def _parameters(method: L.LightningModule) -> str:
+    """How many there are to train and, of a frozen distance, how many are not."""
+    trained, frozen = (sum(p.numel() for p in method.parameters() if p.requires_grad is own) for own in (True, False))
+    return f"{trained:,} parameters to train" + (f", {frozen:,} frozen" if frozen else "")
 
 
 def _refuse_to_overwrite(folder: Path, overwrite: bool, resume: str | None) -> None:

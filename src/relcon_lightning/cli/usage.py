@@ -1,4 +1,4 @@
-"""What ``--help`` lists of the configuration, for the templates in ``conf/*.yaml``: ``${values:eval}``, ``${choices:data}``."""
+"""What ``--help`` lists of the configuration: ``${values:eval}`` and ``${choices:data}`` in the templates there."""
 
 from __future__ import annotations
 

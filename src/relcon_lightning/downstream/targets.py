@@ -11,7 +11,7 @@ import pandas as pd
 from relcon_lightning.data.recording import SEGMENT_COLUMNS
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.downstream.windows import placed_segments
-from relcon_lightning.errors import DataError
+from relcon_lightning.errors import DataError, nearest
 
 _JOINT_S = 1e-6  # stretches that are no further apart are one, and what shares no more with a window is outside it
 
@@ -63,7 +63,10 @@ def target_windows(
     for name in targets:
         if name not in store.segments.columns:
             known = sorted(set(store.segments.columns) - SEGMENT_COLUMNS)
-            raise DataError(f"{store.path} has no target {name!r} in segments.parquet; it has {known or 'none'}.")
+            raise DataError(
+                f"{store.path} has no target {name!r} in segments.parquet{nearest(name, known)}; it has "
+                f"{', '.join(known) or 'none'}."
+            )
     segments = placed_segments(store, targets)
     if participants is not None:
         segments = segments[segments["participant_id"].isin(list(participants))]

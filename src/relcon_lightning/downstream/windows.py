@@ -13,7 +13,7 @@ from rich.progress import track
 from torch import nn
 
 from relcon_lightning.data.store import CohortStore
-from relcon_lightning.errors import DataError
+from relcon_lightning.errors import DataError, nearest
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def labelled_windows(
         unknown = sorted(set(classes) - set(segments["label"]))
         if unknown:
             raise DataError(
-                f"{store.path} has no segment labelled {', '.join(unknown)}; task.classes can name "
+                f"{store.path} has no segment labelled {', '.join(unknown)}"
+                f"{nearest(unknown[0], set(segments['label']))}; task.classes can name "
                 f"{', '.join(sorted(set(segments['label']))) or 'none'}."
             )
         segments = segments[segments["label"].isin(list(classes))]

@@ -14,8 +14,8 @@ from pyarrow import compute, csv
 from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.sources.labels import LabelledSamples, recordings_of
 from relcon_lightning.data.sources.raw_files import RawFile, find_files
-from relcon_lightning.data.sources.tables import columns_of, nearest, read_columns
-from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.data.sources.tables import columns_of, read_columns
+from relcon_lightning.errors import ConfigError, DataError, nearest
 
 log = logging.getLogger(__name__)
 

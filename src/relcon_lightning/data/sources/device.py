@@ -15,7 +15,7 @@ import numpy as np
 from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.sources.paths import participant_in
 from relcon_lightning.data.sources.stretches import gap_free, part_ids
-from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.errors import ConfigError, DataError, nearest_path
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +134,8 @@ def _spread(stamps: np.ndarray, blocks: np.ndarray | None = None) -> np.ndarray:
 
 
 def _files_below(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise DataError(f"There is no folder {root}{nearest_path(root)}.")
     found = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
     if not found:
         raise DataError(f"{root} has no recordings: expected files that end in {', '.join(SUFFIXES)}.")

@@ -20,7 +20,7 @@ from relcon_lightning.data.sources.raw_files import bounded, unpack
 from relcon_lightning.data.sources.stamps import TIME_UNITS, seconds
 from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY, gap_free, part_ids
 from relcon_lightning.data.sources.tables import columns_of, read_columns, read_parquet, require_columns, stack
-from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.errors import ConfigError, DataError, nearest_path
 
 # In g; a command line takes m/s2 without quotes.
 UNITS = {"g": 1.0, "m/s^2": 1 / STANDARD_GRAVITY, "m/s2": 1 / STANDARD_GRAVITY, "mg": 1e-3}
@@ -173,6 +173,8 @@ def _check(columns: Sequence[str], unit: str, rate: float | None, time_column: s
 
 def _recordings_in(root: Path) -> dict[str, Path]:
     """Files by their path below the folder."""
+    if not root.is_dir():
+        raise DataError(f"There is no folder {root}{nearest_path(root)}.")
     found: dict[str, Path] = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from relcon_lightning.data.recording import Segment
-from relcon_lightning.data.sources.tables import columns_of, nearest, read_columns, require_columns
-from relcon_lightning.errors import DataError
+from relcon_lightning.data.sources.tables import columns_of, read_columns, require_columns
+from relcon_lightning.errors import DataError, nearest
 
 RECORDINGS, SEGMENTS = "recordings.csv", "segments.csv"
 

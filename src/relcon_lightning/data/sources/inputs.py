@@ -21,7 +21,7 @@ from relcon_lightning.data.sources.paths import participant_in
 from relcon_lightning.data.sources.table_stream import TABLE_SUFFIXES, Layout, TableStream
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.data.stream import Block, blocks_of
-from relcon_lightning.errors import DataError
+from relcon_lightning.errors import DataError, nearest_path
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def _files(path: Path) -> tuple[dict[str, Path], Path]:
             raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}: expected one of {_KNOWN}.")
         return {path.name: path}, path.parent
     if not path.is_dir():
-        raise DataError(f"There is no file, folder or cohort store at {path}.")
+        raise DataError(f"There is no file, folder or cohort store at {path}{nearest_path(path)}.")
     below = {file.relative_to(path): file for file in sorted(path.rglob("*")) if file.is_file() and _known(file)}
     tables = (RECORDINGS, SEGMENTS)
     found = {

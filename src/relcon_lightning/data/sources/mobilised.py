@@ -16,8 +16,7 @@ from relcon_lightning.data.recording import CohortInfo, Recording, Segment
 from relcon_lightning.data.sources.labels import within
 from relcon_lightning.data.sources.raw_files import RawFile, find_files
 from relcon_lightning.data.sources.stretches import gap_free, part_ids
-from relcon_lightning.data.sources.tables import nearest
-from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.errors import ConfigError, DataError, nearest
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import IO
 
@@ -12,7 +11,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import csv, parquet
 
-from relcon_lightning.errors import DataError
+from relcon_lightning.errors import DataError, nearest
 
 _TYPES = {float: pa.float64(), int: pa.int64(), str: pa.string()}
 
@@ -124,13 +123,6 @@ def require_columns(needed: Iterable[str], names: Sequence[str], where: str) -> 
             raise DataError(f"{where} has no column {name!r}{nearest(name, names)}; it has {', '.join(names)}.")
         if names.count(name) > 1:
             raise DataError(f"{where} has {names.count(name)} columns {name!r}.")
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A suggestion to append to an error, or nothing."""
-    lower = {other.lower(): other for other in names}
-    close = get_close_matches(name.lower(), lower, 1)
-    return f" (did you mean {lower[close[0]]!r}?)" if close else ""
 
 
 def stack(columns: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
