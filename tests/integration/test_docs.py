@@ -56,7 +56,7 @@ def follow(page: str, folder: Path) -> None:
             assert "complete" in run(folder, *shlex.split(line))
         else:
             command, *arguments = shlex.split(text, comments=True)
-            run(folder, command, *arguments, *([] if "--cfg" in arguments else small(command)))
+            run(folder, command, *arguments, *([] if "--cfg" in arguments else small(command)), timeout=1200)
 
 
 def python(text: str, folder: Path) -> None:

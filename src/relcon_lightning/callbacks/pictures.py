@@ -106,7 +106,7 @@ def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:
                     axes.plot(drawn["step"] + 1, drawn[name], style, marker=marker, markersize=3, label=label or None)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("step", fontsize=8)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[1]:
