@@ -11,6 +11,7 @@ include_patterns = ["README.md", "CONTRIBUTING.md", "docs/**.md", "experiments/*
 myst_heading_anchors = 3  # links as GitHub makes them: page.md#a-heading
 
 html_theme = "furo"
+html_show_copyright = False
 html_title = "relcon-lightning"
 html_additional_pages = {"index": "front.html"}  # the folder's own address leads to the first page
 templates_path = ["."]
