@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from pyarrow import parquet
 
 from relcon_lightning import embed_recording
 from relcon_lightning.data import CohortStore
+from tests.data.sources.test_device_files import gt3x
 from tests.integration.commands import run
 
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -130,3 +132,18 @@ def test_an_exported_encoder_stands_for_its_run(folder, mixed):
     )
     output = run(folder, "relcon-export", RUN, "to=published", code=2)
     assert "overwrite=true" in output
+
+
+def test_an_actigraph_file_and_packed_tables_are_embedded_together(folder):
+    root = folder / "packed"
+    root.mkdir()
+    (root / "hip.gt3x").write_bytes(gt3x(30))
+    (root / "walk.csv.xz").write_bytes(lzma.compress(table().to_csv(index=False).encode()))
+    embed(folder, "input=packed", "output=packed.parquet")
+    found = pd.read_parquet(folder / "packed.parquet")
+    assert found.groupby("recording_id").size().to_dict() == {"hip.gt3x": 11, "walk": 11}
+    assert found["start"].dtype == float  # in seconds, since nothing tells the time of day of the table
+    embed(folder, "input=packed/hip.gt3x", "output=hip.parquet")
+    alone = pd.read_parquet(folder / "hip.parquet")
+    assert alone["start"][0] == pd.Timestamp(1581498217, unit="s", tz="UTC")
+    np.testing.assert_array_equal(dimensions(alone), dimensions(found[found["recording_id"] == "hip.gt3x"]))

@@ -102,7 +102,7 @@ class TableStream:
             if count > most:
                 fullest, most = block, count
             if count:
-                some.append(block.signal[present][:: max(1, count // _LOOKED_AT)])
+                some.append(block.signal[np.flatnonzero(present)[:: max(1, count // _LOOKED_AT)]])  # no view
                 end = float(block.times[present][-1])
             started = start_time if started is None else started
         if fullest is None:

@@ -1,0 +1,48 @@
+"""A recording is embedded piece by piece: twelve hours take no more memory than six."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pyarrow import csv, parquet
+from torch import nn
+
+from relcon_lightning import Embedder
+from relcon_lightning.data.sources.inputs import find_inputs
+from relcon_lightning.data.sources.table_stream import Layout
+from relcon_lightning.embed.files import embed_files
+
+RATE = 50
+
+
+class Mean(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(2)
+
+
+def peak_bytes(folder, hours: int) -> int:
+    """Of Python and NumPy, and above what was there before."""
+    n = hours * 3600 * RATE
+    noise = np.random.default_rng(0).normal(0, 0.1, n)
+    columns = {"time": np.arange(n) / RATE, "x": noise, "y": noise, "z": 1 + noise}
+    csv.write_csv(pa.table(columns), folder / f"{hours}.csv")
+    del noise, columns
+    inputs = find_inputs(folder / f"{hours}.csv", Layout(time_column="time"))
+    embedder = Embedder(Mean(), 100.0, 2.56, device="cpu", precision="float32")
+    tracemalloc.start()
+    try:
+        embed_files(embedder, inputs, folder / f"{hours}.parquet")
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_a_recording(tmp_path):
+    short = peak_bytes(tmp_path, 6)  # several blocks, all that there are at once
+    arrow = pa.default_memory_pool().max_memory()
+    assert peak_bytes(tmp_path, 12) < 1.15 * short
+    assert pa.default_memory_pool().max_memory() <= max(arrow, 12 * 3600 * RATE * 8)  # a column of the file
+    assert parquet.read_metadata(tmp_path / "12.parquet").num_rows == 12 * 3600 * 100 // 256
