@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import tempfile
 import warnings
@@ -46,7 +47,7 @@ def export(
         folder: To make; it appears when it is complete.
         onnx: With ``encoder.onnx`` (extra ``onnx``).
         torch_export: With ``encoder.pt2``.
-        results: A ``report.md`` whose content becomes part of the card.
+        results: A ``report.md`` whose tables become part of the card.
         licence: Of the weights, as Hugging Face names it (``apache-2.0``); to be chosen by whoever publishes.
         overwrite: Replace what is there.
 
@@ -67,7 +68,7 @@ def export(
         save_file(weights, made / WEIGHTS, metadata={"format": "pt"})
         entry = _published(content)
         (made / CONFIG).write_text(json.dumps({KEY: entry}, indent=1) + "\n")
-        report = Path(results).read_text() if results is not None else None
+        report = _results(Path(results).read_text("utf-8")) if results is not None else None
         (made / "README.md").write_text(_card(entry, encoder, report, licence))
         if onnx or torch_export:
             program = _program(encoder, entry)
@@ -141,6 +142,13 @@ def _card(entry: dict[str, Any], encoder: nn.Module, report: str | None, licence
         report=report,
         licence=licence,
     )
+
+
+def _results(report: str) -> str:
+    """A report as a part of the card: no pictures, which stay where they are, no names of participants, no paths."""
+    kept = (line for line in report.splitlines() if not line.startswith(("![", "- Checkpoints:", "- Participants:")))
+    text = "\n".join(f"##{line}" if line.startswith("#") else line for line in kept)
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
 def _example(entry: dict[str, Any]) -> Tensor:

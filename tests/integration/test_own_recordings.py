@@ -42,6 +42,12 @@ def test_labels_are_classified(folder, own):
     assert (folder / "reports" / "labels" / "report.html").exists()
     scores = pd.read_parquet(folder / "reports" / "labels" / "scores.parquet")
     assert len(scores)
+    report = folder / "reports" / "labels" / "report.md"
+    assert PEOPLE[0] in report.read_text()
+    run(folder, "relcon-export", "checkpoint=runs/watch/relcon/seed0", "to=own_card", f"results={report}")
+    card = (folder / "own_card" / "README.md").read_text()
+    assert "### Classification of your labels" in card
+    assert not any(person in card for person in PEOPLE)
 
 
 def test_one_command_judges_a_folder_as_the_store_that_is_made_of_it(folder, own):
