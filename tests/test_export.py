@@ -77,8 +77,8 @@ def test_who_was_trained_on_is_still_known(run, tmp_path):
 def test_the_card_says_what_a_user_has_to_know(run, tmp_path):
     report = tmp_path / "report.md"
     report.write_text(
-        "# Walking\n\n- Checkpoints: relcon: /home/anna/run\n- Participants: anna, bo\n- Folds: 3\n\n## Window level\n\n"
-        "| relcon | 0.9 |\n\n![Macro F1](f1.png)\n\n![Areas](roc.png)\n"
+        "# Walking\n\n- Checkpoints: relcon: /home/anna/run\n- Participants: anna, bo\n- Folds: 3\n\n"
+        "## Window level\n\n| relcon | 0.9 |\n\n![Macro F1](f1.png)\n\n![Areas](roc.png)\n"
     )
     card = (export(run, tmp_path / "out", results=report, licence="apache-2.0") / "README.md").read_text()
     for fact in ("license: apache-2.0", "CC BY 4.0", "A and B (2020)", "wrist", "| participants | 2", "| steps | 77"):

@@ -84,7 +84,6 @@ def quiet() -> None:
     for message in (
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # inside Lightning
         ".*does not have many workers",  # a batch is one read of a memory-mapped file
-        "Using padding='same' with even kernel lengths",  # the layout of the encoder
         "Found .* module\\(s\\) in eval mode",  # RelCon's frozen distance
         "The number of training batches .* is smaller than the logging interval",
         ".*exists and is not empty",  # a run that overwrite=true replaces, or resume= goes on with
