@@ -165,6 +165,9 @@ def test_what_cannot_be_read_is_refused_before_anything_is_read(tmp_path: Path, 
         DeviceFolder(None, NAMES)
     with pytest.raises(DataError, match=r"no recordings: expected files that end in \.cwa, \.bin, \.gt3x"):
         DeviceFolder(tmp_path, NAMES)
+    (tmp_path / "wrists").mkdir()
+    with pytest.raises(DataError, match=r"There is no folder .*/wrist \(did you mean '.*/wrists'\?\)"):
+        DeviceFolder(tmp_path / "wrist", NAMES)
 
 
 def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -306,7 +306,8 @@ def test_mistakes_in_the_configuration_are_named(tmp_path: Path, options: dict, 
 
 
 def test_a_folder_without_recordings_is_named(tmp_path: Path) -> None:
-    for root, message in ((None, "data.raw_dir must"), (tmp_path, "no recordings"), (tmp_path / "no", "no recordings")):
+    missing = tmp_path / "no"
+    for root, message in ((None, "data.raw_dir must"), (tmp_path, "no recordings"), (missing, "There is no folder")):
         with pytest.raises(DataError, match=message):
             source(root)  # type: ignore[arg-type]
 
