@@ -119,12 +119,15 @@ def test_float32_stays_near_float64(loss: Callable, oracle: Callable, temperatur
     assert abs(single.item() - exact) <= count * 2 * 4 * eps / temperature + 16 * eps * abs(exact)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 @pytest.mark.parametrize(("loss", "oracle"), RANKING_LOSSES)
-def test_bfloat16_is_finite_and_near(loss: Callable, oracle: Callable, temperature: float) -> None:
-    anchor, candidates = (t.bfloat16().requires_grad_() for t in embeddings(8, 4, 6, dim=16))
+def test_half_precision_is_finite_and_near(
+    loss: Callable, oracle: Callable, temperature: float, dtype: torch.dtype
+) -> None:
+    anchor, candidates = (t.to(dtype).requires_grad_() for t in embeddings(8, 4, 6, dim=16))
     distances = distinct_distances(8, 4, 6)
-    value = loss(anchor, candidates, distances.bfloat16(), temperature)
+    value = loss(anchor, candidates, distances.to(dtype), temperature)
     value.backward()
     assert torch.isfinite(anchor.grad).all()
     assert torch.isfinite(candidates.grad).all()
@@ -154,6 +157,19 @@ def test_gradient_is_finite_at_extreme_temperature(loss: Callable, oracle: Calla
             loss(anchor, candidates, distinct_distances(10, 4, 6), temperature), (anchor, candidates)
         )
         assert all(torch.isfinite(g).all() for g in grads)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("size", [0.0, 1.0, 1e4])
+@pytest.mark.parametrize("distance", [0.0, 1.0, 6e4])
+@pytest.mark.parametrize("loss", [relative_contrastive_loss, nearest_positive_loss, log_ratio_loss])
+def test_where_nothing_differs_loss_and_gradient_are_finite(
+    loss: Callable, distance: float, size: float, dtype: torch.dtype
+) -> None:
+    anchor, candidates = (torch.full(shape, size, dtype=dtype).requires_grad_() for shape in ((2, 4), (2, 3, 4)))
+    value = loss(anchor, candidates, torch.full((2, 3), distance, dtype=dtype))
+    value.backward()
+    assert all(t.isfinite().all() for t in (value, anchor.grad, candidates.grad))
 
 
 @pytest.mark.parametrize("loss", [relative_contrastive, nearest_positive])

@@ -92,3 +92,13 @@ def test_a_begun_stretch_is_apart_however_near():
 def test_rates_that_are_too_far_apart_are_refused():
     with pytest.raises(DataError, match="too far apart"):
         cut([Block(np.arange(10) / 1e6, np.zeros((10, 3)))], 1e6, 50.0)
+
+
+def test_a_sample_too_large_for_float32_is_missing():
+    signal = signal_of(100)
+    times = np.arange(100) / 100
+    expected = cut([Block(np.delete(times, 40), np.delete(signal, 40, axis=0))], 100.0, 100.0)
+    signal[40, 1] = 1e300
+    found = cut([Block(times, signal)], 100.0, 100.0)
+    assert np.isfinite(found[1]).all()
+    np.testing.assert_array_equal(found[1], expected[1])

@@ -20,6 +20,17 @@ class SignalAt(Callback):
             os.kill(os.getpid(), self.signal)
 
 
+class PoisonAt(Callback):
+    """Put a NaN into the first anchor of a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.step:
+            batch["anchor"][0, 0, 0] = float("nan")
+
+
 class FailAt(Callback):
     """Raise in the middle of a step, on one rank."""
 

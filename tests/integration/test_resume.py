@@ -116,6 +116,20 @@ def test_a_truncated_checkpoint_is_passed_over(folder):
     assert "No checkpoint in" in output
 
 
+def test_a_nan_stops_the_run_names_the_batch_and_leaves_a_checkpoint_to_go_on_from(folder):
+    arguments = ["model=distance", *EIGHT, "name=poisoned"]
+    output = run(folder, "relcon-pretrain", *arguments, f"{NOW}PoisonAt", "+callbacks.stop.step=4", code=2)
+    made = folder / "runs" / "watch" / "distance" / "poisoned"
+    batch = torch.load(made / "not_finite" / "step4-rank0.pt", weights_only=True)
+    said = " ".join(output.split())
+    assert f"at step 4. Windows of {batch['participants'][0]} are not finite" in said
+    assert "not_finite/step4-rank0.pt" in said
+    assert "Traceback" not in output
+    assert content(made)["global_step"] == 3
+    run(folder, "relcon-pretrain", *arguments, "resume=auto")
+    assert content(made)["global_step"] == STEPS
+
+
 def test_a_run_is_made_again_from_its_folder(folder):
     run(folder, "relcon-pretrain", "model=distance", *EIGHT, "seed=3", "name=first")
     first = folder / "runs" / "watch" / "distance" / "first"

@@ -25,7 +25,7 @@ class Block:
 
     Attributes:
         times: ``(n,)`` seconds from the first sample of the recording.
-        signal: ``(n, 3)`` in g; a sample that is not finite counts as missing.
+        signal: ``(n, 3)`` in g; a sample that is not finite in float32 counts as missing.
         begins: A new stretch, however near the block before it ends.
     """
 
@@ -110,7 +110,8 @@ def _on_grid(blocks: Iterable[Block], rate: float, max_gap_s: float) -> Iterator
 
 def _present(block: Block, last: tuple[float, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray]:
     """The samples that are there, after the last one before them; of those with one stamp the first."""
-    present = np.isfinite(block.times) & np.isfinite(block.signal).all(axis=1)
+    with np.errstate(over="ignore"):
+        present = np.isfinite(block.times) & np.isfinite(block.signal.astype(np.float32)).all(axis=1)
     times, signal = block.times[present], np.asarray(block.signal, dtype=np.float64)[present]
     if last is not None:
         times, signal = np.append(last[0], times), np.concatenate([last[1][None], signal])

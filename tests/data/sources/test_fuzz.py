@@ -60,6 +60,7 @@ def read(files: dict[str, bytes], **options: object) -> None:
             for starts, windows in cut_windows(table.blocks(), table.scan().rate, 100.0, 64, 64, 1.0):
                 assert np.isfinite(starts).all()
                 assert windows.shape[1:] == (3, 64)
+                assert np.isfinite(windows).all()
 
 
 @fuzz

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from relcon_lightning.errors import DataError
 
@@ -38,14 +38,14 @@ class RawFile:
     opener: Callable[[], IO[bytes]]
 
     @contextmanager
-    def open(self) -> Iterator[IO[bytes]]:
+    def open(self) -> Iterator[io.RawIOBase]:
         """Its content, to be read piece by piece.
 
         Raises:
-            DataError: Damaged or cut short; also while it is read.
+            DataError: Damaged, cut short, or larger than :data:`MAX_BYTES`; also while it is read.
         """
-        with _damage_named(self.where), self.opener() as file:
-            yield file
+        with _damage_named(self.where), self.opener() as file, _Bounded(file, self.where) as content:
+            yield content
 
     def read(self) -> bytes:
         """All of its content.
@@ -53,7 +53,7 @@ class RawFile:
         Raises:
             DataError: Damaged, cut short, or larger than :data:`MAX_BYTES`.
         """
-        with self.open() as file:
+        with _damage_named(self.where), self.opener() as file:
             return bounded(file, self.where)
 
 
@@ -63,6 +63,26 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes:
         """At most ``size`` bytes."""
         ...
+
+
+class _Bounded(io.RawIOBase):
+    """An open file that is refused when :data:`MAX_BYTES` of it were read."""
+
+    def __init__(self, file: IO[bytes], where: str) -> None:
+        self.file, self.where, self.left = file, where, MAX_BYTES
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        content = self.file.read(len(buffer))
+        self.left -= len(content)
+        if self.left < 0:
+            raise _bomb(self.where)
+        buffer[: len(content)] = content
+        return len(content)
 
 
 def find_files(raw_dir: str | Path | None, pattern: str, layout: str) -> dict[tuple[str, ...], RawFile]:
@@ -114,8 +134,12 @@ def bounded(file: Readable, where: str) -> bytes:
     """
     content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise DataError(f"{where} unpacks to more than {MAX_BYTES >> 20} MiB; if that is right, unpack it yourself.")
+        raise _bomb(where)
     return content
+
+
+def _bomb(where: str) -> DataError:
+    return DataError(f"{where} unpacks to more than {MAX_BYTES >> 20} MiB; if that is right, unpack it yourself.")
 
 
 def _files_below(root: Path) -> Iterator[RawFile]:

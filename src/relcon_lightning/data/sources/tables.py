@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -17,7 +16,7 @@ _TYPES = {float: pa.float64(), int: pa.int64(), str: pa.string()}
 
 
 def read_columns(
-    content: bytes | Path | IO[bytes],
+    content: bytes | Path | io.RawIOBase,
     where: str,
     types: Mapping[str, type],
     names: Sequence[str] | None = None,
@@ -44,6 +43,8 @@ def read_columns(
                 column_types={name: _TYPES[kind] for name, kind in types.items()}, include_columns=list(types)
             ),
         )
+    except DataError:  # while it was unpacked
+        raise
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise DataError(f"{where}: {error.args[0]}") from error  # a KeyError's text would be quoted
     if not table.num_rows:
