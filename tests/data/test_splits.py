@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,26 @@ def test_ratio_split_divides_everybody_once(ids, ratios, seed):
         assert count == 1 or abs(count - share) <= 2
 
 
+@given(st.integers(2, 14), st.lists(st.integers(0, 20), min_size=3, max_size=3).filter(lambda r: r[0] and r[2]))
+def test_no_other_counts_are_nearer_to_the_ratio(people, ratios):
+    share = np.array(ratios) / sum(ratios) * people
+    every = (np.array([a, b, people - a - b]) for a in range(people + 1) for b in range(people + 1 - a))
+    allowed = [counts for counts in every if ((counts > 0) == (share > 0)).all()]
+    if not allowed:
+        return
+    found = np.array(list(ratio_split([f"p{i}" for i in range(people)], ratios).sizes().values()))
+    assert ((found > 0) == (share > 0)).all()
+    assert ((found - share) ** 2).sum() == pytest.approx(min(((counts - share) ** 2).sum() for counts in allowed))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_groups_of_one_size_are_halves_of_every_part(seed):
+    strata = {f"p{i:02d}": "fm"[i < 16] for i in range(32)}
+    split = ratio_split(strata, (2, 1, 1), seed, strata)
+    for part in (split.train, split.validation, split.test):
+        assert [strata[name] for name in part].count("f") == len(part) / 2
+
+
 @given(IDS, st.integers(0, 99), st.randoms())
 def test_ratio_split_depends_on_ids_and_seed_alone(ids, seed, random):
     shuffled = list(ids)
@@ -53,6 +74,17 @@ def test_k_fold_tests_everybody_once(ids, k, seed):
 def test_leave_one_out_tests_one_at_a_time():
     folds = list(leave_one_out(["a", "b", "c", "d"]))
     assert sorted(f.test for f in folds) == [("a",), ("b",), ("c",), ("d",)]
+
+
+def test_folds_of_the_ids_as_they_are_by_seed_and_strata():
+    ids = ["a", "b\0", *(f"p{i:02d}" for i in range(18))]
+    strata = {name: "fm"[i % 2] for i, name in enumerate(ids)}
+    assert {type(name) for fold in k_fold(ids, 4) for name in fold.test} == {str}
+    assert {name for fold in k_fold(ids, 4) for name in fold.test} == set(ids)
+    assert list(k_fold(ids, 4)) == list(k_fold(ids, 4, 0)) != list(k_fold(ids, 4, 1))
+    assert list(leave_one_out(ids)) == list(k_fold(ids, len(ids), 0))
+    assert list(leave_one_out(ids, 3, strata)) == list(k_fold(ids, len(ids), 3, strata))
+    assert list(leave_one_out(ids, 3)) == list(k_fold(ids, len(ids), 3)) != list(leave_one_out(ids, 3, strata))
 
 
 def test_a_shared_participant_is_refused_and_named():
@@ -81,8 +113,9 @@ def test_too_few_participants_are_refused():
 
 def test_a_saved_split_is_loaded_again(tmp_path):
     split = ratio_split([f"p{i}" for i in range(9)])
-    split.save(tmp_path / "new" / "split.json")
-    assert Split.load(tmp_path / "new" / "split.json") == split
+    for _ in range(2):  # in the place of an older one too
+        split.save(tmp_path / "new" / "er" / "split.json")
+        assert Split.load(tmp_path / "new" / "er" / "split.json") == split
 
 
 @given(IDS, st.text(max_size=5))
@@ -91,7 +124,7 @@ def test_a_test_participant_that_was_trained_on_stops_the_evaluation(ids, salt):
     hashes = hash_participants(ids[:2], salt)
     assert not any(name in "".join(hashes) for name in ids if len(name) > 4)
     refuse_leakage(ids[2:], hashes, salt)
-    with pytest.raises(DataError, match=r"1 of .* were used to pre-train"):
+    with pytest.raises(DataError, match=r"1 of .* were used to pre-train.*task\.participants=null"):
         refuse_leakage([ids[0], "somebody else entirely"], hashes, salt)
 
 

@@ -20,8 +20,15 @@ TINY = [
 SIMULATED = ["data=simulated", "data.source.participants=6", "data.source.minutes=0.2", "data.source.laps=2"]
 
 
-def run(folder: Path, command: str, *arguments: str, code: int = 0, timeout: int = 300) -> str:
-    """Run a command of the installed package; its combined output."""
+def run(
+    folder: Path,
+    command: str,
+    *arguments: str,
+    code: int = 0,
+    timeout: int = 300,
+    variables: dict[str, str] | None = None,
+) -> str:
+    """Run a command of the installed package, with further environment variables; its combined output."""
     program = Path(sys.executable).parent / command
     environment = {
         **os.environ,
@@ -29,6 +36,7 @@ def run(folder: Path, command: str, *arguments: str, code: int = 0, timeout: int
         "OMP_NUM_THREADS": "1",
         "WANDB_MODE": "offline",
         "COLUMNS": "150",
+        **(variables or {}),
     }
     done = subprocess.run(
         [program, *arguments], cwd=folder, env=environment, text=True, capture_output=True, timeout=timeout, check=False

@@ -1,8 +1,9 @@
-"""Sweeps whose jobs other programs start: torchrun, and submitit as on a cluster."""
+"""Sweeps whose jobs other programs start: torchrun, SLURM (as far as it sets variables), and submitit."""
 
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -30,10 +31,23 @@ def jobs(folder, sweep):
     return made
 
 
-def test_torchrun_sweeps_with_two_ranks_a_job(folder):
-    arguments = [*SWEEP, "trainer=ddp_cpu", "hydra.sweep.dir=runs/watch/two"]
+def by_torchrun(folder, *arguments):
     run(folder, "torchrun", "--nproc-per-node=2", "-m", "relcon_lightning.cli.pretrain", *arguments)
-    for job in jobs(folder, "two"):
+
+
+def by_srun(folder, *arguments):
+    """A process a task, that SLURM tells who it is."""
+    task = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "relcon", "SLURM_NODELIST": "127.0.0.1", "SLURM_NODEID": "0"}
+    task |= {"SLURM_NNODES": "1", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}
+    tasks = [task | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank} for rank in "01"]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda variables: run(folder, "relcon-pretrain", *arguments, variables=variables), tasks))
+
+
+@pytest.mark.parametrize("start", [by_torchrun, by_srun])
+def test_two_ranks_that_were_started_sweep_as_one(folder, start):
+    start(folder, *SWEEP, "trainer=ddp_cpu", f"hydra.sweep.dir=runs/watch/{start.__name__}")
+    for job in jobs(folder, start.__name__):
         assert len(list((job / "wandb").glob("offline-run-*"))) == 1
         assert [path.name for path in job.glob("run*.json")] == ["run.json"]
 
