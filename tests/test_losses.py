@@ -295,6 +295,25 @@ def test_log_ratio_equals_the_loops(batch: int, count: int, seed: int, masked: b
     assert value.item() == pytest.approx(expected, rel=1e-3)
 
 
+def test_log_ratio_is_the_mean_over_anchors_each_with_its_own_candidates() -> None:
+    anchor, candidates = embeddings(21, 4, 5)
+    distances = distinct_distances(21, 4, 5)
+    mask = torch.tensor([[1, 1, 1, 1, 1], [0, 1, 1, 0, 0], [1, 1, 0, 1, 0], [0, 0, 0, 1, 0]], dtype=torch.bool)
+    alone = [
+        log_ratio_loss(a[None], c[m][None], d[m][None])
+        for a, c, d, m in zip(anchor, candidates, distances, mask, strict=True)
+    ]
+    torch.testing.assert_close(log_ratio_loss(anchor, candidates, distances, mask=mask), torch.stack(alone).mean())
+    assert alone[3] == 0  # no pair
+
+
+def test_log_ratio_takes_logarithms_of_half_precision_distances_in_full() -> None:
+    anchor, candidates = (t.float() for t in embeddings(22, 3, 4))
+    distances = distinct_distances(22, 3, 4).bfloat16()
+    expected = log_ratio_loss(anchor, candidates, distances.float())
+    torch.testing.assert_close(log_ratio_loss(anchor, candidates, distances), expected, rtol=0, atol=0)
+
+
 def test_log_ratio_vanishes_when_embeddings_mirror_distances() -> None:
     angles = torch.tensor([[0.3, 0.7, 1.9, 2.8]], dtype=torch.float64)
     anchor = torch.tensor([[2.0, 0.0]], dtype=torch.float64)

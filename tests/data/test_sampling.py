@@ -32,20 +32,26 @@ COHORTS = st.dictionaries(
 )
 
 
+def enough(lengths: list[int], candidates: int) -> bool:
+    """As many windows beside each other as are drawn, and a start left wherever the anchor lies."""
+    long = [n for n in lengths if n >= T]
+    starts = sum(n - T + 1 for n in long)
+    return sum(n // T for n in long) >= candidates + 1 and (not candidates or starts >= 2 * T)
+
+
 @settings(max_examples=60, deadline=None)
 @given(COHORTS, st.integers(0, 3), st.integers(0, 10_000), st.integers(0, 5))
 def test_every_window_lies_in_a_recording_of_its_participant(cohort, candidates, seed, step):
-    try:
-        s = sampler(cohort, n_candidates=candidates, seed=seed)
-    except DataError:
-        long = [[n for n in lengths if n >= T] for lengths in cohort.values()]
-        windows, starts = (
-            [sum(f(n) for n in lengths) for lengths in long] for f in (lambda n: n // T, lambda n: n - T + 1)
-        )
-        assert all(w < candidates + 1 or (candidates and s < 2 * T) for w, s in zip(windows, starts, strict=True))
+    expected = sorted(person for person, lengths in cohort.items() if enough(lengths, candidates))
+    if not expected:
+        with pytest.raises(DataError, match="can be drawn"):
+            sampler(cohort, n_candidates=candidates, seed=seed)
         return
+    s = sampler(cohort, n_candidates=candidates, seed=seed)
+    assert s.participants == expected
     draw, rows = s.draw(step), table(cohort)
     assert draw.recordings.shape == draw.starts.shape == (8, 1 + candidates)
+    assert draw.starts.dtype == np.int64
     owner = rows["participant_id"].to_numpy()[draw.recordings]
     assert (owner == np.array(s.participants)[draw.participants][:, None]).all()
     assert (draw.starts >= 0).all()
@@ -65,18 +71,19 @@ def test_no_candidate_overlaps_its_anchor(cohort, seed):
 
 
 def test_candidates_are_uniform_over_all_allowed_starts():
-    s = sampler({"p": [120, 90]}, n_candidates=1, batch_size=500)
+    s = sampler({"p": [200, 90]}, n_candidates=3, batch_size=500)
     seen: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for step in range(400):
         d = s.draw(step)
         for r, x in zip(d.recordings, d.starts, strict=True):
-            seen.setdefault((int(r[0]), int(x[0])), []).append((int(r[1]), int(x[1])))
-    anchor, drawn = max(seen.items(), key=lambda item: len(item[1]))
-    allowed = [(0, i) for i in range(71)] + [(1, i) for i in range(41)]
-    allowed = [c for c in allowed if c[0] != anchor[0] or abs(c[1] - anchor[1]) >= T]
-    counts = [drawn.count(c) for c in allowed]
-    assert sum(counts) == len(drawn)
-    assert chisquare(counts).pvalue > 1e-4
+            seen.setdefault((int(r[0]), int(x[0])), []).extend(zip(r[1:].tolist(), x[1:].tolist(), strict=True))
+    for anchor in ((0, 70), (0, 0), (0, 150), (1, 20)):  # with room on both sides, at either end, in the short one
+        allowed = [(0, i) for i in range(151)] + [(1, i) for i in range(41)]
+        allowed = [c for c in allowed if c[0] != anchor[0] or abs(c[1] - anchor[1]) >= T]
+        counts = [seen[anchor].count(c) for c in allowed]
+        assert min(counts) > 0
+        assert sum(counts) == len(seen[anchor])
+        assert chisquare(counts).pvalue > 1e-4
 
 
 def test_anchors_of_one_participant_do_not_overlap_when_there_is_room():
@@ -88,6 +95,26 @@ def test_anchors_of_one_participant_do_not_overlap_when_there_is_room():
         for r in np.unique(d.recordings):
             starts = np.sort(d.starts[d.recordings == r])
             assert (np.diff(starts) >= T).all()
+
+
+@pytest.mark.parametrize("each", [2, 6])
+@pytest.mark.parametrize("samples", [T, T + 1, 2 * T - 1])
+def test_recordings_of_one_window_each_give_all_of_them(samples, each):
+    s = sampler(
+        {f"p{i}": [samples] * each for i in range(3)}, n_candidates=0, batch_size=each, participants_per_batch=1
+    )
+    for step in range(100):
+        assert len(np.unique(s.draw(step).recordings)) == each
+
+
+@pytest.mark.parametrize(
+    ("lengths", "candidates", "drawn"),
+    [([T], 0, True), ([T - 1], 0, False), ([3 * T - 1], 1, True), ([3 * T - 2], 1, False), ([75, 75], 2, False)],
+)
+def test_who_has_just_enough_is_drawn(lengths, candidates, drawn):
+    assert enough(lengths, candidates) == drawn
+    s = sampler({"z": [1000], "a": lengths}, n_candidates=candidates)
+    assert s.participants == (["a", "z"] if drawn else ["z"])
 
 
 def test_anchors_come_at_every_offset():
@@ -103,6 +130,7 @@ def test_draw_depends_on_seed_step_and_rank_alone():
     np.testing.assert_array_equal(a.draw(7).starts, b.draw(7).starts)
     assert not np.array_equal(a.draw(7).starts, a.draw(8).starts)
     assert not np.array_equal(a.draw(7).starts, sampler(cohort, seed=4).draw(7).starts)
+    np.testing.assert_array_equal(sampler(cohort).draw(7).starts, sampler(cohort, seed=0).draw(7).starts)
 
 
 @pytest.mark.parametrize("per_batch", [None, 2])

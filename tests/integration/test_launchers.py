@@ -32,7 +32,7 @@ def jobs(folder, sweep):
 
 
 def by_torchrun(folder, *arguments):
-    run(folder, "torchrun", "--nproc-per-node=2", "-m", "relcon_lightning.cli.pretrain", *arguments)
+    run(folder, "torchrun", "--nproc-per-node=2", "-m", "relcon_lightning.cli.pretrain", *arguments, timeout=600)
 
 
 def by_srun(folder, *arguments):
@@ -41,7 +41,7 @@ def by_srun(folder, *arguments):
     task |= {"SLURM_NNODES": "1", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}
     tasks = [task | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank} for rank in "01"]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda variables: run(folder, "relcon-pretrain", *arguments, variables=variables), tasks))
+        list(pool.map(lambda task: run(folder, "relcon-pretrain", *arguments, variables=task, timeout=600), tasks))
 
 
 @pytest.mark.parametrize("start", [by_torchrun, by_srun])
