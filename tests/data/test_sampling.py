@@ -109,7 +109,7 @@ def test_recordings_of_one_window_each_give_all_of_them(samples, each):
 
 @pytest.mark.parametrize(
     ("lengths", "candidates", "drawn"),
-    [([T], 0, True), ([T - 1], 0, False), ([3 * T - 1], 1, True), ([3 * T - 2], 1, False), ([75, 75], 2, False)],
+    [([T], 0, True), ([T - 1], 0, False), ([3 * T - 1], 1, True), ([3 * T - 2], 1, False), ([99, 99], 2, False)],
 )
 def test_who_has_just_enough_is_drawn(lengths, candidates, drawn):
     assert enough(lengths, candidates) == drawn
@@ -149,7 +149,7 @@ def test_participants_with_too_few_windows_are_left_out_and_counted(caplog):
     with caplog.at_level(logging.WARNING):
         s = sampler({"rich": [500], "poor": [T * 3, T - 1], "short": [T - 1]}, n_candidates=3)
     assert s.participants == ["rich"]
-    assert "Left out 2 of 3 participants" in caplog.text
+    assert "Left out 2 of 3 participants with fewer than 4 windows of 50 samples" in caplog.text
     assert "poor" in caplog.text
     assert "short" in caplog.text
 
