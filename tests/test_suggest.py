@@ -37,6 +37,7 @@ def test_the_nearest_name_is_found(entry, words, meant):
 def test_the_command_says_it_after_hydras_own_words(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["relcon-pretrain", "trainer.max_step=3"])
+    monkeypatch.setattr(sys, "gettrace", lambda: None)  # Hydra shows a debugger, and so a tracer of coverage, all
     with pytest.raises(SystemExit) as end:
         pretrain.main()
     assert end.value.code == 1
