@@ -183,7 +183,11 @@ def _fused(net: MotifDistance, *pairs: Tensor) -> Tensor | None:
     except (RuntimeError, ImportError) as error:  # no compiler, or none that torch can drive
         net.fused = False
         reason = str(error).strip().split("\n")[0]
-        log.warning("torch.compile does not work here (%s). Distances take several times longer.", reason)
+        log.warning(
+            "torch.compile does not work here (%s). Distances take several times longer. It needs a C++ compiler and "
+            "Python's headers (Debian, Ubuntu: g++ and python3-dev).",
+            reason,
+        )
         return None
     return errors[:n] if settled else None
 
