@@ -6,7 +6,7 @@ their message without a traceback.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -30,8 +30,7 @@ class Preempted(RuntimeError):
 def nearest(name: str, names: Iterable[str]) -> str:
     """A suggestion to append to an error, or nothing."""
     lower = {other.lower(): other for other in names}
-    close = get_close_matches(name.lower(), lower, 1)
-    return f" (did you mean {lower[close[0]]!r}?)" if close else ""
+    return _did_you_mean(name.lower(), lower)
 
 
 def nearest_path(path: str | Path) -> str:
@@ -41,6 +40,10 @@ def nearest_path(path: str | Path) -> str:
     if missing is None or not missing.parent.is_dir():
         return ""
     rest = path.relative_to(missing)
-    others = {other.name: str(other / rest) for other in missing.parent.iterdir()}
-    close = get_close_matches(missing.name, others, 1)
-    return f" (did you mean {others[close[0]]!r}?)" if close else ""
+    return _did_you_mean(missing.name, {other.name: str(other / rest) for other in missing.parent.iterdir()})
+
+
+def _did_you_mean(word: str, meant: Mapping[str, str]) -> str:
+    """What the key that is most like the word stands for."""
+    close = get_close_matches(word, meant, 1)
+    return f" (did you mean {meant[close[0]]!r}?)" if close else ""

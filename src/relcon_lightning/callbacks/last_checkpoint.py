@@ -13,6 +13,8 @@ from lightning.pytorch.callbacks import Callback
 
 from relcon_lightning.errors import Preempted
 
+_BEFORE_THE_LIMIT: signal.Signals | None = getattr(signal, "SIGUSR2", None)  # Windows has none
+
 
 class LastCheckpoint(Callback):
     """Writes ``last.ckpt`` after the last step, or after the step in which a scheduler asked to end, and stops then.
@@ -40,7 +42,8 @@ class LastCheckpoint(Callback):
         """Take SIGTERM over from Lightning, which puts the handler before it back at the end, and SIGUSR2."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._note)
-            self._listened = signal.signal(signal.SIGUSR2, self._note)
+            if _BEFORE_THE_LIMIT is not None:
+                self._listened = signal.signal(_BEFORE_THE_LIMIT, self._note)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         """Save if this is the end, for all ranks if any of them was asked to."""
@@ -51,14 +54,14 @@ class LastCheckpoint(Callback):
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         """Stop; only now has the step before been logged."""
         if self.ends:
-            if self.asked == signal.SIGUSR2 and callable(self._listened):
+            if self.asked == _BEFORE_THE_LIMIT and callable(self._listened):
                 self._listened(self.asked, None)
             raise Preempted(f"Asked to end, after {trainer.global_step} steps. Go on with resume=auto: {self.path}")
 
     def on_train_end(self, *_: Any) -> None:
         """Give SIGUSR2 back."""
-        if self._listened is not None:
-            signal.signal(signal.SIGUSR2, self._listened)
+        if _BEFORE_THE_LIMIT is not None and self._listened is not None:
+            signal.signal(_BEFORE_THE_LIMIT, self._listened)
 
     def on_exception(self, *_: Any) -> None:
         """Give SIGUSR2 back."""
