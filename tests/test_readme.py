@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from relcon_lightning import load_encoder, nets
 from relcon_lightning.cli.app import config_folder
-from relcon_lightning.cli.evaluate import expand
+from relcon_lightning.cli.commands import with_folder
 from relcon_lightning.cli.usage import PARTS
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ def compose_line(line: str) -> None:
     words = shlex.split(line, comments=True)
     entry = next(entry for name, entry in ENTRIES.items() if name in line)
     overrides = [w.replace("$data", "wisdm").rstrip(";") for w in words if re.match(r"^[\w./+]+=|^~", w)]
-    overrides = expand(overrides) if entry == "eval" else overrides
+    overrides = with_folder(overrides) if entry == "eval" else overrides
     first = [re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in overrides]
     experiments = [f"hydra.searchpath=[file://{ROOT / 'experiments'}]"] if "--config-dir" in words else []
     with initialize_config_dir(config_folder(), version_base="1.3"):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from relcon_lightning.checkpoint import read_checkpoint
-from relcon_lightning.cli import pretrain
+from relcon_lightning.cli import commands
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.cli.suggest import suggestions
 from relcon_lightning.errors import ConfigError, nearest_path
@@ -39,7 +39,7 @@ def test_the_command_says_it_after_hydras_own_words(monkeypatch, capsys, tmp_pat
     monkeypatch.setattr(sys, "argv", ["relcon-pretrain", "trainer.max_step=3"])
     monkeypatch.setattr(sys, "gettrace", lambda: None)  # Hydra shows a debugger, and so a tracer of coverage, all
     with pytest.raises(SystemExit) as end:
-        pretrain.main()
+        commands.pretrain()
     assert end.value.code == 1
     said = capsys.readouterr().err
     assert "Could not override 'trainer.max_step'" in said

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
-from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import yaml
 
+import relcon_lightning
 from relcon_lightning.cli.usage import PARTS, values
 from tests.test_readme import COMPOSED, ENTRIES, GROUPS, compose_line
 
 CONF = Path(__file__).parents[1] / "conf"
-MODULES = {"eval": "evaluate"}
+SCRIPTS = {script.name: script for script in entry_points(group="console_scripts") if script.name.startswith("relcon-")}
 
 
 def shown(entry: str, monkeypatch, capsys) -> str:
-    module = import_module(f"relcon_lightning.cli.{MODULES.get(entry, entry)}")
     monkeypatch.setattr(sys, "argv", [f"relcon-{entry}", "--help"])
     with pytest.raises(SystemExit) as end:
-        module.main()
+        SCRIPTS[f"relcon-{entry}"].load()()
     assert end.value.code == 0
     return capsys.readouterr().out
 
@@ -57,4 +58,23 @@ def test_what_hydra_would_substitute_stays_as_it_is_written(monkeypatch, capsys)
 
 def test_every_entry_has_a_command():
     assert set(ENTRIES.values()) == {path.stem for path in CONF.glob("*.yaml")}
+    assert set(SCRIPTS) == {f"relcon-{entry}" for entry in ENTRIES.values()}
+    for script in SCRIPTS.values():
+        script.load()
     assert COMPOSED
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
+def test_help_does_not_wait_for_what_does_the_work(script):
+    module, _, name = SCRIPTS[script].value.partition(":")
+    code = f"import sys; from {module} import {name} as command; sys.argv = ['x', '--help']; command()"
+    program = f"try:\n exec({code!r})\nexcept SystemExit:\n print({{'torch', 'pandas'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", f"import sys\n{program}"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_an_attribute_that_is_not_there_is_one():
+    with pytest.raises(AttributeError, match="no attribute 'load_encoders'"):
+        relcon_lightning.load_encoders  # noqa: B018
+    with pytest.raises(ImportError):
+        from relcon_lightning.data import Nothing  # noqa: F401

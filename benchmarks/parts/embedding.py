@@ -14,8 +14,8 @@ from benchmarks.machine import Machine
 from benchmarks.material import RATE, Size, signals
 from benchmarks.parts.encoder import PlainEncoder
 from benchmarks.timing import Row, Variant, compare, count_flops
-from relcon_lightning.downstream.windows import embed_windows, estimate_normalisation
 from relcon_lightning.embed.embedder import Mixed
+from relcon_lightning.embed.windows import embed_windows, estimate_normalisation
 
 BATCH = 256
 DAY_MINUTES = 24 * 60

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import Callback
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from relcon_lightning import nets
-from relcon_lightning.data.datamodule import CandidateDataModule
-from relcon_lightning.data.splits import hash_participants
 from relcon_lightning.errors import ConfigError, nearest_path
 from relcon_lightning.nets import MotifDistance
 
@@ -34,31 +29,6 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of an exported folder
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from a format to the next one
 _HUB = "hf://"
 _BUILDABLE = {f"relcon_lightning.nets.{name}" for name in nets.__all__}
-
-
-class Provenance(Callback):
-    """Writes into each checkpoint what is needed to read it back and to keep its participants out of a test.
-
-    Args:
-        config: The resolved configuration of the run, plain Python.
-    """
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
-
-    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the entry."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, CandidateDataModule)
-        salt = f"{self.config['data']['name']}-{self.config['seed']}"
-        trained_on = data.split.train + data.split.validation
-        checkpoint[KEY] = {
-            "format": FORMAT,
-            "version": version("relcon-lightning"),
-            "config": self.config,
-            "participants": {"salt": salt, "hashes": hash_participants(trained_on, salt)},
-            "data": {name: str(getattr(data.store.info, name)) for name in ("name", "position", "licence", "citation")},
-        }
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -24,7 +24,16 @@ class TrainingError(RuntimeError):
 
 
 class Preempted(RuntimeError):
-    """A training that was asked to end before it was done, and has saved."""
+    """A training that was asked to end before it was done, and has saved.
+
+    Args:
+        message: What to tell.
+        first_rank: Whether this is the process that speaks for all.
+    """
+
+    def __init__(self, message: str, first_rank: bool = True) -> None:
+        super().__init__(message)
+        self.first_rank = first_rank
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -10,12 +10,12 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from relcon_lightning.data.store import CohortStore
 from relcon_lightning.errors import ConfigError
+
+if TYPE_CHECKING:
+    from relcon_lightning.data.store import CohortStore
 
 FILE = "run.json"
 _LIBRARIES = ("relcon-lightning", "torch", "lightning", "hydra-core", "numpy", "scikit-learn")
@@ -52,7 +52,7 @@ def make_record(settings: dict[str, Any], store: CohortStore) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "git": _git(Path(__file__).parent),
-        "machine": {"platform": platform.platform(), "threads": torch.get_num_threads(), "gpus": _gpus()},
+        "machine": _machine(),
         "data": {"store": str(store.path), "cohort.json": store.fingerprint()},
         "config": settings,
     }
@@ -122,5 +122,8 @@ def _git(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _gpus() -> list[str]:
-    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+def _machine() -> dict[str, Any]:
+    import torch  # not for those who only read records
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"platform": platform.platform(), "threads": torch.get_num_threads(), "gpus": gpus}

@@ -25,7 +25,7 @@ from relcon_lightning.callbacks import (
 )
 from relcon_lightning.callbacks.candidates import candidate_distances
 from relcon_lightning.data import CandidateDataModule, CohortStore
-from relcon_lightning.downstream.windows import embed_windows
+from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.errors import ConfigError, TrainingError
 from relcon_lightning.methods import DistanceLearning, RelCon, SimCLR
 from relcon_lightning.nets import MotifDistance, small_resnet_1d

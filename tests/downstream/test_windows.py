@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
-from relcon_lightning.downstream import embed_windows, labelled_windows
-from relcon_lightning.downstream.windows import estimate_normalisation
+from relcon_lightning.downstream import labelled_windows
+from relcon_lightning.embed import embed_windows
+from relcon_lightning.embed.windows import estimate_normalisation
 from relcon_lightning.errors import DataError
 from relcon_lightning.nets import resnet34_1d, small_resnet_1d
 

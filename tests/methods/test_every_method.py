@@ -11,7 +11,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from relcon_lightning.checkpoint import FORMAT, KEY, Provenance, load_encoder
+from relcon_lightning.callbacks import Provenance
+from relcon_lightning.checkpoint import FORMAT, KEY, load_encoder
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.methods.base import EmbeddingMethod
 from relcon_lightning.nets import MotifDistance

@@ -7,6 +7,7 @@ from relcon_lightning.callbacks.last_checkpoint import LastCheckpoint
 from relcon_lightning.callbacks.online_probe import OnlineProbe
 from relcon_lightning.callbacks.pictures import Pictures
 from relcon_lightning.callbacks.progress import Progress
+from relcon_lightning.callbacks.provenance import Provenance
 from relcon_lightning.callbacks.retrieval import RetrievalMonitor
 from relcon_lightning.callbacks.speed import Speed
 
@@ -18,6 +19,7 @@ __all__ = [
     "OnlineProbe",
     "Pictures",
     "Progress",
+    "Provenance",
     "RetrievalMonitor",
     "Speed",
 ]

@@ -56,7 +56,10 @@ class LastCheckpoint(Callback):
         if self.ends:
             if self.asked == _BEFORE_THE_LIMIT and callable(self._listened):
                 self._listened(self.asked, None)
-            raise Preempted(f"Asked to end, after {trainer.global_step} steps. Go on with resume=auto: {self.path}")
+            raise Preempted(
+                f"Asked to end, after {trainer.global_step} steps. Go on with resume=auto: {self.path}",
+                trainer.is_global_zero,
+            )
 
     def on_train_end(self, *_: Any) -> None:
         """Give SIGUSR2 back."""

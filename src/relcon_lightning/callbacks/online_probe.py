@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from relcon_lightning.callbacks.labelled import LabelledMonitor
-from relcon_lightning.downstream.windows import embed_windows
+from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods.base import EmbeddingMethod
 

@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,46 +35,60 @@ def config_folder() -> str:
     return str(next((folder for folder in folders if folder.is_dir()), folders[0]))
 
 
-def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
-    """Make a function of a composed configuration into a Hydra command with the entry file ``conf/<name>.yaml``."""
+def command(
+    entry: str, module: str | None = None, expand: Callable[[list[str]], list[str]] | None = None
+) -> Callable[[], None]:
+    """A command that composes ``conf/<entry>.yaml`` and hands it to ``main`` of a module beside this one.
 
-    def decorate(function: Callable[[DictConfig], None]) -> Callable[[], None]:
-        @wraps(function)
-        def run(config: DictConfig) -> None:
-            quiet()
-            try:
-                function(config)
-            except (ConfigError, DataError, TrainingError) as error:
-                stop(error)
-            except Preempted as error:
-                stop(error, PREEMPTED)
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                stop(error)
-            except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
-                key = str(error).split("Missing mandatory value: ")[-1].split()[0]
-                stop(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))
-            except InstantiationException as error:  # Hydra wraps what a constructor raises
-                if not isinstance(error.__cause__, ConfigError | DataError):
-                    raise
-                stop(error.__cause__)
+    The module is imported only then: help, completion and what cannot be composed do not wait for torch.
 
-        start: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=name, version_base="1.3")(run)
+    Args:
+        entry: The entry file.
+        module: The module; called as the entry file if None.
+        expand: From the arguments given to those that are meant.
+    """
 
-        def app() -> None:
-            usage.register(config_folder())
-            try:
-                start()
-            except SystemExit as end:
-                if end.code == COMPOSITION:
-                    for meant in suggestions(config_folder(), name, sys.argv[1:]):
-                        print(f"Did you mean {meant}?", file=sys.stderr)
+    path = f"relcon_lightning.cli.{module or entry}"
+
+    def run(config: DictConfig) -> None:
+        quiet()
+        try:
+            import_module(path).main(config)
+        except (ConfigError, DataError, TrainingError) as error:
+            stop(error)
+        except Preempted as error:
+            # Lightning's observer kills the first rank, still tidying up, when another one ends with a code.
+            stop(error, PREEMPTED if error.first_rank else 0)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
+            stop(error)
+        except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
+            key = str(error).split("Missing mandatory value: ")[-1].split()[0]
+            stop(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))
+        except InstantiationException as error:  # Hydra wraps what a constructor raises
+            if not isinstance(error.__cause__, ConfigError | DataError):
+                raise
+            stop(error.__cause__)
 
-        return app
+    run.__module__ = path  # after which Hydra names the job and its log
+    start: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=entry, version_base="1.3")(run)
 
-    return decorate
+    def app() -> None:
+        usage.register(config_folder())
+        try:
+            if expand is not None:
+                sys.argv[1:] = expand(sys.argv[1:])  # also what Lightning starts the other ranks with
+            start()
+        except ConfigError as error:
+            stop(error)
+        except SystemExit as end:
+            if end.code == COMPOSITION:
+                for meant in suggestions(config_folder(), entry, sys.argv[1:]):
+                    print(f"Did you mean {meant}?", file=sys.stderr)
+            raise
+
+    return app
 
 
 def quiet() -> None:

@@ -10,13 +10,11 @@ from pathlib import Path
 import wandb
 from omegaconf import DictConfig
 
-from relcon_lightning.cli.app import command
 from relcon_lightning.dashboard import build, plan
 
 log = logging.getLogger(__name__)
 
 
-@command("dashboard")
 def main(config: DictConfig) -> None:
     """Plan the workspace from the runs on disk, and build it when W&B is online."""
     dashboard = plan([config.paths.runs, config.paths.reports], config.project, config.name)
@@ -36,7 +34,3 @@ def main(config: DictConfig) -> None:
 def _offline() -> bool:
     mode = os.environ.get("WANDB_MODE", "")
     return mode in ("offline", "disabled", "dryrun") or not wandb.login(prompt=False, verify=False)
-
-
-if __name__ == "__main__":
-    main()

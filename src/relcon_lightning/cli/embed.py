@@ -7,7 +7,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from relcon_lightning.cli.app import command
 from relcon_lightning.data.sources.inputs import find_inputs
 from relcon_lightning.data.sources.table_stream import Layout
 from relcon_lightning.embed import Embedder
@@ -15,7 +14,6 @@ from relcon_lightning.embed.files import embed_files
 from relcon_lightning.errors import ConfigError
 
 
-@command("embed")
 def main(config: DictConfig) -> None:
     """Embed the recordings of ``input=...`` with the encoder of ``checkpoint=...``."""
     if Path(config.output).resolve().is_relative_to(Path(config.input).resolve()):
@@ -26,7 +24,3 @@ def main(config: DictConfig) -> None:
     embedder = Embedder.load(config.checkpoint, config.batch_size, config.device, config.precision)
     inputs = find_inputs(config.input, layout, source["participant"], source["lenient"], embedder.window_s)
     embed_files(embedder, inputs, config.output, config.stride_s, layout.max_gap_s, config.overwrite)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from relcon_lightning.checkpoint import fresh_encoder, load_encoder, seeded
-from relcon_lightning.cli.app import command, plain
+from relcon_lightning.cli.app import plain
 from relcon_lightning.compare import Trained, find_checkpoints, group
 from relcon_lightning.data.prepare import prepare
 from relcon_lightning.data.splits import Split, refuse_leakage, unseen_participants
@@ -55,20 +54,7 @@ from relcon_lightning.errors import ConfigError, DataError
 log = logging.getLogger(__name__)
 
 
-def main() -> None:
-    """The command line to :func:`judge`."""
-    sys.argv[1:] = expand(sys.argv[1:])
-    judge()
-
-
-def expand(arguments: list[str]) -> list[str]:
-    """The arguments; recordings in ``task.root`` are read as ``data=folder`` unless they say how."""
-    keys = {word.partition("=")[0] for word in arguments}
-    return ["data=folder", *arguments] if "task.root" in keys and "data" not in keys else arguments
-
-
-@command("eval")
-def judge(config: DictConfig) -> None:
+def main(config: DictConfig) -> None:
     """Evaluate, print the tables and write the report."""
     trained = group(find_checkpoints(config.checkpoint))
     _check_rates(config, [origin for one in trained for origin in one.origins])
@@ -267,7 +253,3 @@ def _log(config: DictConfig, result: Evaluation, folder: Path) -> None:
             logger.save()
     finally:
         wandb.finish()
-
-
-if __name__ == "__main__":
-    main()

@@ -6,13 +6,11 @@ import logging
 
 from omegaconf import DictConfig
 
-from relcon_lightning.cli.app import command
 from relcon_lightning.export import export, push_to_hub
 
 log = logging.getLogger(__name__)
 
 
-@command("export")
 def main(config: DictConfig) -> None:
     """Write the folder, and upload it if asked to."""
     options = {key: config[key] for key in ("onnx", "torch_export", "results", "licence", "overwrite")}
@@ -20,7 +18,3 @@ def main(config: DictConfig) -> None:
     log.info("Encoder: %s", folder)
     if config.push_to_hub:
         log.info("On the hub: %s", push_to_hub(folder, config.push_to_hub, config.private))
-
-
-if __name__ == "__main__":
-    main()

@@ -13,7 +13,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from relcon_lightning.cli.app import command
 from relcon_lightning.data.inspect import STILL_G, Inspection, inspect
 from relcon_lightning.data.inspect_plot import overview
 from relcon_lightning.data.store import CohortStore
@@ -22,7 +21,6 @@ from relcon_lightning.page import write_page
 log = logging.getLogger(__name__)
 
 
-@command("inspect")
 def main(config: DictConfig) -> None:
     """Print a summary of the store of ``data=...`` and write a page with pictures."""
     store = CohortStore.open(config.data.datamodule.store)
@@ -85,7 +83,3 @@ def _label_table(labels: pd.DataFrame) -> Table:
     for label, hours, people in zip(labels.index, labels["hours"], labels["participants"], strict=True):
         table.add_row(str(label), f"{hours:.2f}", str(people))
     return table
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,6 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from relcon_lightning.cli.app import command
 from relcon_lightning.data.download import download
 from relcon_lightning.data.manifest import MANIFEST
 from relcon_lightning.data.prepare import prepare
@@ -17,7 +16,6 @@ from relcon_lightning.errors import ConfigError
 log = logging.getLogger(__name__)
 
 
-@command("prepare")
 def main(config: DictConfig) -> None:
     """Write the store of ``data=...`` below ``data.root``, unless it is there already."""
     archive = config.data.get("archive")
@@ -45,7 +43,3 @@ def _fetch(config: DictConfig, archive: DictConfig) -> str:
     folder = Path(config.data.root) / "raw" / config.data.name
     log.info("Fetching %s (%s, %s) to %s", archive.url, archive.size, archive.licence, folder)
     return str(download(archive.url, folder, archive.file, archive.sha256))
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from os.path import relpath
 from pathlib import Path
 
@@ -17,9 +16,11 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from relcon_lightning.checkpoint import LAST, Provenance
-from relcon_lightning.cli.app import command, plain, stop
-from relcon_lightning.cli.rerun import expand, report_differences
+from relcon_lightning.callbacks import Provenance
+from relcon_lightning.checkpoint import LAST
+from relcon_lightning.cli import commands
+from relcon_lightning.cli.app import plain
+from relcon_lightning.cli.rerun import report_differences
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.record import make_record, save_record
 from relcon_lightning.resume import find_checkpoint, keep_metrics
@@ -27,17 +28,7 @@ from relcon_lightning.resume import find_checkpoint, keep_metrics
 log = logging.getLogger(__name__)
 
 
-def main() -> None:
-    """The command line, or that of an earlier run, to :func:`pretrain`."""
-    try:
-        sys.argv[1:] = expand(sys.argv[1:])  # also what the other ranks are started with
-    except ConfigError as error:
-        stop(error)
-    pretrain()
-
-
-@command("pretrain")
-def pretrain(config: DictConfig) -> None:
+def main(config: DictConfig) -> None:
     """Train, and say where the checkpoint and the logs are."""
     settings = plain(config)
     folder = Path(relpath(config.run_dir))
@@ -97,5 +88,5 @@ def _refuse_parallel_sweep(config: DictConfig) -> None:
         )
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # python -m, as torchrun starts it
+    commands.pretrain()

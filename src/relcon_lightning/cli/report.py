@@ -8,20 +8,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from relcon_lightning.cli.app import command
 from relcon_lightning.evaluations import find_evaluations, write_tables
 
 log = logging.getLogger(__name__)
 
 
-@command("report")
 def main(config: DictConfig) -> None:
     """Gather the evaluations of ``reports=...`` and write the tables."""
     asked = config.reports if isinstance(config.reports, str) else OmegaConf.to_container(config.reports)
     found = find_evaluations(asked)  # type: ignore[arg-type]
     page = write_tables(found, Path(relpath(config.folder)))
     log.info("%d evaluations: %s, %s and %s", len(found), page, page.with_suffix(".md"), page.with_suffix(".parquet"))
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,7 @@ from relcon_lightning.downstream.regress import evaluate_regression
 from relcon_lightning.downstream.report import print_report, write_report
 from relcon_lightning.downstream.systems import System
 from relcon_lightning.downstream.targets import TargetWindows, target_windows
-from relcon_lightning.downstream.windows import LabelledWindows, embed_windows, labelled_windows
+from relcon_lightning.downstream.windows import LabelledWindows, labelled_windows
 
 __all__ = [
     "EndToEndProbe",
@@ -19,7 +19,6 @@ __all__ = [
     "RandomForestProbe",
     "System",
     "TargetWindows",
-    "embed_windows",
     "evaluate",
     "evaluate_regression",
     "labelled_windows",

@@ -13,7 +13,7 @@ from torch import nn
 from relcon_lightning.downstream.end_to_end import EndToEndProbe, Nets
 from relcon_lightning.downstream.features import handcrafted_features
 from relcon_lightning.downstream.probes import RandomForestProbe, RandomForestRegressionProbe, TrainingMean
-from relcon_lightning.downstream.windows import embed_windows, estimate_normalisation
+from relcon_lightning.embed.windows import embed_windows, estimate_normalisation
 
 RANDOM = "random encoder"
 NORMALISED = "random, normalised"

@@ -1,16 +1,12 @@
-"""Labelled windows of a cohort and their embeddings."""
+"""Labelled windows of a cohort."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
-from rich.progress import track
-from torch import nn
 
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.errors import DataError, nearest
@@ -102,46 +98,3 @@ def placed_segments(store: CohortStore, known: Sequence[str]) -> pd.DataFrame:
 
 def _strings(column: pd.Series[str]) -> np.ndarray:
     return column.to_numpy(dtype=str)
-
-
-@torch.inference_mode()
-def embed_windows(
-    encoder: nn.Module, signal: np.ndarray, batch_size: int = 256, device: str = "cpu", description: str | None = None
-) -> np.ndarray:
-    """``(N, dim)`` float32 embeddings of windows ``(N, 3, T)``, in evaluation mode.
-
-    Args:
-        encoder: ``(B, 3, T)`` to ``(B, dim)``; the training flag of each of its modules is put back.
-        signal: In g.
-        batch_size: Windows at once.
-        device: To compute on.
-        description: Of the progress bar; none if None.
-    """
-    training = {module: module.training for module in encoder.modules()}
-    encoder = encoder.to(device).eval()
-    batches = torch.split(torch.from_numpy(signal), batch_size)
-    steps = track(batches, description or "", transient=True, disable=description is None or not sys.stdout.isatty())
-    try:
-        return np.concatenate([encoder(batch.to(device)).float().cpu().numpy() for batch in steps])
-    finally:
-        for module, flag in training.items():
-            module.training = flag
-
-
-@torch.no_grad()
-def estimate_normalisation(encoder: nn.Module, signal: np.ndarray, batch_size: int = 256) -> None:
-    """Set the running statistics of an encoder's batch normalisations to those of windows ``(N, 3, T)``."""
-    norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
-    training = {module: module.training for module in encoder.modules()}
-    encoder.train()
-    order = np.random.default_rng(0).permutation(len(signal))  # a batch of one recording would not be typical
-    for rows in np.array_split(order, -(-len(order) // batch_size)):
-        encoder(torch.from_numpy(signal[rows]))
-    for module, flag in training.items():
-        module.training = flag
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum

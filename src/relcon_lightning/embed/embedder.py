@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from relcon_lightning.checkpoint import KEY, encoder_of, read_checkpoint
 from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.stream import Block, blocks_of, cut_windows
-from relcon_lightning.downstream.windows import embed_windows
+from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.errors import ConfigError, DataError
 
 MAX_GAP_S = 1.0

@@ -1,0 +1,38 @@
+"""What a checkpoint carries beside weights."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from relcon_lightning.checkpoint import FORMAT, KEY
+from relcon_lightning.data.datamodule import CandidateDataModule
+from relcon_lightning.data.splits import hash_participants
+
+
+class Provenance(Callback):
+    """Writes into each checkpoint what is needed to read it back and to keep its participants out of a test.
+
+    Args:
+        config: The resolved configuration of the run, plain Python.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the entry."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, CandidateDataModule)
+        salt = f"{self.config['data']['name']}-{self.config['seed']}"
+        trained_on = data.split.train + data.split.validation
+        checkpoint[KEY] = {
+            "format": FORMAT,
+            "version": version("relcon-lightning"),
+            "config": self.config,
+            "participants": {"salt": salt, "hashes": hash_participants(trained_on, salt)},
+            "data": {name: str(getattr(data.store.info, name)) for name in ("name", "position", "licence", "citation")},
+        }

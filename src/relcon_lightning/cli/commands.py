@@ -1,0 +1,22 @@
+"""The commands, as they are installed."""
+
+from __future__ import annotations
+
+from relcon_lightning.cli import rerun
+from relcon_lightning.cli.app import command
+
+
+def with_folder(arguments: list[str]) -> list[str]:
+    """The arguments of an evaluation; recordings in ``task.root`` are read as ``data=folder`` unless they say how."""
+    keys = {word.partition("=")[0] for word in arguments}
+    return ["data=folder", *arguments] if "task.root" in keys and "data" not in keys else arguments
+
+
+prepare = command("prepare")
+inspect = command("inspect")
+pretrain = command("pretrain", expand=rerun.expand)
+evaluate = command("eval", "evaluate", expand=with_folder)
+report = command("report")
+dashboard = command("dashboard")
+embed = command("embed")
+export = command("export")
