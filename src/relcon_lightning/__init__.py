@@ -1,6 +1,5 @@
 """RelCon: relative contrastive learning for a motion foundation model, on PyTorch Lightning and Hydra."""
 
-import warnings
 from typing import TYPE_CHECKING
 
 from relcon_lightning.lazy import lazy
@@ -8,8 +7,6 @@ from relcon_lightning.lazy import lazy
 if TYPE_CHECKING:
     from relcon_lightning.checkpoint import load_encoder
     from relcon_lightning.embed import Embedder, embed_recording
-
-warnings.filterwarnings("ignore", "Using padding='same' with even kernel lengths")  # the layout of the encoder
 
 __all__ = ["Embedder", "embed_recording", "load_encoder"]
 

@@ -61,11 +61,13 @@ def test_a_row_is_an_anchor_then_the_nearest_then_the_farthest():
 def test_two_windows_are_an_anchor_without_candidates_to_compare():
     figure = ranking(np.zeros((2, 3, 8)), np.zeros((2, 2)), np.array([0, 1]), 50.0)
     assert [axes.get_title() for axes in figure.axes] == ["anchor", "anchor"]
+    assert figure.get_suptitle().endswith("with distances")
 
 
 def test_distances_are_written_as_a_person_writes_them_and_axes_have_units():
     windows, distances = np.zeros((3, 3, 8)), np.array([[0, 1671.2, 0.0123], [1, 0, 2], [1, 2, 0]])
-    figure = ranking(windows, distances, np.zeros(3, dtype=int), 50.0)
+    figure = ranking(windows, distances, np.zeros(3, dtype=int), 50.0, "g²")
+    assert figure.get_suptitle().endswith("with distances in g²")
     titles = [axes.get_title() for axes in figure.axes[:3]]
     assert titles == ["anchor", "0.0123, same person", "1,671, same person"]
     assert {axes.get_ylabel() for axes in figure.axes} == {"acceleration, g", ""}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from relcon_lightning.data import CohortStore
@@ -7,11 +9,17 @@ from tests.conftest import INFO, recordings
 from tests.integration.commands import TINY, run
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
     """A working folder with a cohort in the place of the default one, and a distance and a RelCon run on it."""
-    path = tmp_path_factory.mktemp("work")
+    path = tmp_path_factory.mktemp("trained")
     CohortStore.write(path / "data" / "watch", recordings({f"p{i}": [2000] * 4 for i in range(10)}), INFO)
     run(path, "relcon-pretrain", "model=distance", *TINY)
     run(path, "relcon-pretrain", "model.distance_checkpoint=runs/watch/distance/seed0", *TINY)
     return path
+
+
+@pytest.fixture(scope="module")
+def folder(trained, tmp_path_factory):
+    """A copy of it for each file of tests."""
+    return shutil.copytree(trained, tmp_path_factory.mktemp("work"), dirs_exist_ok=True)

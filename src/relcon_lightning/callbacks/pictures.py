@@ -73,7 +73,7 @@ class Pictures(Callback):
             windows = self._batch["anchor"][:_WINDOWS]
             found = distance.in_batch(windows).float().cpu().numpy()
             person = self._batch["participant"][:_WINDOWS].cpu().numpy()
-            figure = ranking(windows.cpu().numpy(), found, person, self.sampling_rate)
+            figure = ranking(windows.cpu().numpy(), found, person, self.sampling_rate, distance.unit)
             (self.folder / "ranking.png").write_bytes(png(figure))
 
 
@@ -119,7 +119,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
-def ranking(windows: np.ndarray, distances: np.ndarray, participant: np.ndarray, rate: float) -> Figure:
+def ranking(windows: np.ndarray, distances: np.ndarray, participant: np.ndarray, rate: float, unit: str = "") -> Figure:
     """Some anchors, each with its nearest and its farthest candidates.
 
     Args:
@@ -127,6 +127,7 @@ def ranking(windows: np.ndarray, distances: np.ndarray, participant: np.ndarray,
         distances: ``(N, N)``, row = anchor.
         participant: ``(N,)`` numbers.
         rate: Hz.
+        unit: Of the distances.
     """
     _, firsts = np.unique(participant, return_index=True)
     anchors = (sorted(firsts.tolist()) + [i for i in range(len(windows)) if i not in firsts])[:_ANCHORS]
@@ -149,5 +150,6 @@ def ranking(windows: np.ndarray, distances: np.ndarray, participant: np.ndarray,
     for axes in panels[-1]:
         axes.set_xlabel("time, s", fontsize=7)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=7)
-    figure.suptitle(f"anchors, their {shown} nearest and {shown} farthest windows with distances", fontsize=9)
+    told = f"distances in {unit}" if unit else "distances"
+    figure.suptitle(f"anchors, their {shown} nearest and {shown} farthest windows with {told}", fontsize=9)
     return figure

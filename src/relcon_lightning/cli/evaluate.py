@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from relcon_lightning.checkpoint import fresh_encoder, load_encoder, seeded
 from relcon_lightning.cli.app import plain
 from relcon_lightning.compare import Trained, find_checkpoints, group
-from relcon_lightning.data.prepare import prepare
+from relcon_lightning.data.prepare import prepare, summary
 from relcon_lightning.data.splits import Split, refuse_leakage, unseen_participants
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.downstream import (
@@ -81,7 +81,9 @@ def _cohort(config: DictConfig) -> Iterator[CohortStore]:
     source = instantiate(config.data.source)
     Path(config.data.root).mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".eval.", dir=config.data.root) as folder:
-        yield prepare(source, Path(folder) / config.data.name, config.data.sampling_rate)
+        store = prepare(source, Path(folder) / config.data.name, config.data.sampling_rate)
+        log.info("Recordings in %s: %s", root, summary(store))
+        yield store
 
 
 def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) -> None:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from relcon_lightning.data.download import download
 from relcon_lightning.data.manifest import MANIFEST
-from relcon_lightning.data.prepare import prepare
+from relcon_lightning.data.prepare import prepare, summary
 from relcon_lightning.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -21,12 +21,9 @@ def main(config: DictConfig) -> None:
     archive = config.data.get("archive")
     if archive is not None and config.data.raw_dir is None and not (Path(store(config)) / MANIFEST).exists():
         config.data.raw_dir = _fetch(config, archive)
-    prepare(
-        instantiate(config.data.source),
-        store(config),
-        sampling_rate=config.data.sampling_rate,
-        overwrite=config.overwrite,
-    )
+    source = instantiate(config.data.source)
+    made = prepare(source, store(config), sampling_rate=config.data.sampling_rate, overwrite=config.overwrite)
+    log.info("Store %s: %s", made.path, summary(made))
 
 
 def store(config: DictConfig) -> str:

@@ -49,14 +49,12 @@ def prepare(source: Source, path: str | Path, sampling_rate: float = 100.0, over
     if (path / MANIFEST).exists() and not overwrite:
         store = CohortStore.open(path)
         store.check_rate(sampling_rate)
-        log.info("Store %s is there already.", path)
+        log.info("%s is there already and is kept.", path)
         return store
     # The display belongs to this block, not to the generator: an error would leave its threads running.
     with Progress("{task.description}", "{task.completed} recordings", TimeElapsedColumn()) as display:
         recordings = _resampled(source, sampling_rate, display)
-        store = CohortStore.write(path, recordings, replace(source.info, sampling_rate=sampling_rate))
-    log.info("Store %s: %s", path, summary(store))
-    return store
+        return CohortStore.write(path, recordings, replace(source.info, sampling_rate=sampling_rate))
 
 
 def summary(store: CohortStore) -> str:

@@ -51,6 +51,8 @@ class MotifDistance(nn.Module):
             makes at the first call (some seconds, kept on disk). Several times faster on a CPU.
     """
 
+    unit = "g²"  # of the distances
+
     def __init__(
         self,
         channels: int = 64,

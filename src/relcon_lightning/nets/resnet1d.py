@@ -13,12 +13,17 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Convolution(nn.Conv1d):
-    """A convolution in 1D, and its weights, on images one pixel high: those can be laid out with channels last."""
+    """A convolution in 1D, and its weights, on images one pixel high: those can be laid out with channels last.
+
+    The signal goes on with zeros, so that it keeps its length but for the stride; an even kernel sees one more after it
+    than before it, as with ``padding="same"``, which warns of that.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, in_channels, 1, L)`` to ``(B, out_channels, 1, L)``, less what the stride leaves out."""
-        padding = self.padding if isinstance(self.padding, str) else (0, *self.padding)
-        return F.conv2d(x, self.weight[:, :, None], self.bias, (1, *self.stride), padding)
+        before, even = divmod(self.kernel_size[0] - 1, 2)
+        padded = F.pad(x, (0, 1)) if even else x
+        return F.conv2d(padded, self.weight[:, :, None], self.bias, (1, *self.stride), (0, before))
 
 
 class PreActivationBlock(nn.Module):
@@ -27,9 +32,9 @@ class PreActivationBlock(nn.Module):
     def __init__(self, width_in: int, width: int, kernel_size: int) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(width_in)
-        self.conv1 = Convolution(width_in, width, kernel_size, padding="same")
+        self.conv1 = Convolution(width_in, width, kernel_size)
         self.norm2 = nn.BatchNorm2d(width)
-        self.conv2 = Convolution(width, width, kernel_size, padding="same")
+        self.conv2 = Convolution(width, width, kernel_size)
         self.shortcut = nn.Identity() if width_in == width else Convolution(width_in, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,7 +77,7 @@ class ResNet1d(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            Convolution(3, widths[0], 7, stride=2, padding=3),
+            Convolution(3, widths[0], 7, stride=2),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
             nn.MaxPool2d((1, 3), stride=(1, 2), padding=(0, 1)),
@@ -88,7 +93,7 @@ class ResNet1d(nn.Module):
                 layers.append(PreActivationBlock(width_in, width, kernel_size))
                 width_in = width
         if expansion is not None:
-            last = Convolution(width_in, expansion, kernel_sizes[-1], padding="same")
+            last = Convolution(width_in, expansion, kernel_sizes[-1])
             layers += [nn.BatchNorm2d(width_in), nn.ReLU(), last, nn.BatchNorm2d(expansion), nn.ReLU()]
             width_in = expansion
         self.blocks = nn.Sequential(*layers)

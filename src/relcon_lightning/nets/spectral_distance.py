@@ -18,6 +18,8 @@ class SpectralDistance(nn.Module):
         floor: Amplitude in g below which differences of the spectrum hardly count.
     """
 
+    unit = ""  # of the distances: none
+
     def __init__(self, level: float = 3.0, floor: float = 1 / 64) -> None:
         super().__init__()
         self.level, self.floor = level, floor
