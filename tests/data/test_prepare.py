@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
-from relcon_lightning.data.prepare import prepare
+from relcon_lightning.data.prepare import prepare, summary
 from relcon_lightning.errors import DataError
 
 INFO = CohortInfo("toy", 50.0, "wrist", "made by the tests", "none", "none")
@@ -98,14 +98,13 @@ def test_a_damaged_store_is_not_replaced_unasked(tmp_path: Path) -> None:
     prepare(Listed(still("new")), tmp_path / "toy", overwrite=True).verify()
 
 
-def test_what_was_left_out_is_counted_in_the_summary(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_left_out_is_counted_in_the_summary(tmp_path: Path) -> None:
     broken, empty = still("broken"), replace(still("empty"), signal=np.empty((0, 3)), segments=())
     broken.signal[7, 0] = np.nan
-    with caplog.at_level(logging.INFO):
-        store = prepare(Listed(still("fine", 3600), broken, empty), tmp_path / "toy")
+    store = prepare(Listed(still("fine", 3600), broken, empty), tmp_path / "toy")
     assert set(store.excluded) == {"broken", "empty"}
-    assert "1 participants, 1 recordings, 1.00 h at 100 Hz, 1 labels, 2 recordings left out" in caplog.text
-    assert str(tmp_path / "toy") in caplog.text
+    expected = "1 participants, 1 recordings, 1.00 h at 100 Hz, 1 labels, 2 recordings left out (see cohort.json)."
+    assert summary(store) == expected
 
 
 def test_a_label_that_ends_a_sample_late_is_cut_at_the_end(tmp_path: Path) -> None:
