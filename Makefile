@@ -33,7 +33,7 @@ eval: .venv/done ## judge what `make pretrain` trained, beside two floors
 	$(BIN)/relcon-eval checkpoint=$(RUNS)/$(MODEL)/seed$(SEED) data=$(DATA)
 
 test: .venv/done ## run all tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/done ## style and types
 	$(BIN)/ruff check

@@ -21,6 +21,11 @@ INFO = CohortInfo("toy", 100.0, "wrist", "made by the tests", "none", "none")
 MakeStore = Callable[..., CohortStore]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole commands first: what takes long and comes last is waited for by all other processes."""
+    items.sort(key=lambda item: "integration" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def _few_threads() -> Iterator[None]:
     """Small tensors are faster, and results the same everywhere, on one thread."""

@@ -73,7 +73,8 @@ def test_help_does_not_wait_for_what_does_the_work(script):
     assert done.stdout.splitlines()[-1] == "set()"
 
 
-def test_an_attribute_that_is_not_there_is_one():
+def test_what_is_imported_on_first_use_can_be_listed_and_is_missed_by_name():
+    assert {"load_encoder", "embed_recording"} <= set(dir(relcon_lightning))
     with pytest.raises(AttributeError, match="no attribute 'load_encoders'"):
         relcon_lightning.load_encoders  # noqa: B018
     with pytest.raises(ImportError):

@@ -10,4 +10,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedder", "embed_recording", "load_encoder"]
 
-__getattr__ = lazy(__name__, {"Embedder": "embed", "embed_recording": "embed", "load_encoder": "checkpoint"})
+__getattr__, __dir__ = lazy(__name__, {"Embedder": "embed", "embed_recording": "embed", "load_encoder": "checkpoint"})

@@ -6,7 +6,7 @@ import pytest
 
 from relcon_lightning.data import CohortStore
 from tests.conftest import INFO, recordings
-from tests.integration.commands import TINY, run
+from tests.integration.commands import TINY, fork
 
 
 @pytest.fixture(scope="session")
@@ -14,8 +14,8 @@ def trained(tmp_path_factory):
     """A working folder with a cohort in the place of the default one, and a distance and a RelCon run on it."""
     path = tmp_path_factory.mktemp("trained")
     CohortStore.write(path / "data" / "watch", recordings({f"p{i}": [2000] * 4 for i in range(10)}), INFO)
-    run(path, "relcon-pretrain", "model=distance", *TINY)
-    run(path, "relcon-pretrain", "model.distance_checkpoint=runs/watch/distance/seed0", *TINY)
+    fork(path, "relcon-pretrain", "model=distance", *TINY)
+    fork(path, "relcon-pretrain", "model.distance_checkpoint=runs/watch/distance/seed0", *TINY)
     return path
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from relcon_lightning.data import CohortStore
-from tests.integration.commands import SIMULATED, TINY, run, wandb_records
+from tests.integration.commands import SIMULATED, TINY, fork, run, wandb_records
 
 pytestmark = pytest.mark.integration
 
@@ -112,7 +112,7 @@ def test_a_sweep_gives_a_folder_a_job(folder):
 )
 def test_mistakes_are_named_before_work_starts(folder, arguments, message):
     code = 1 if "Could not find" in message else 2
-    output = run(folder, "relcon-pretrain", *arguments, code=code)
+    output = fork(folder, "relcon-pretrain", *arguments, code=code)
     assert message in " ".join(output.split())
     debugged = code == 1 and sys.gettrace() is not None  # Hydra takes a tracer of coverage for one, and raises
     assert "Traceback" not in output or debugged

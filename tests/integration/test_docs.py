@@ -15,7 +15,7 @@ import pytest
 
 from relcon_lightning.data import CohortStore
 from tests.conftest import INFO, recordings
-from tests.integration.commands import TINY, run
+from tests.integration.commands import TINY, fork
 
 pytestmark = pytest.mark.integration
 
@@ -53,10 +53,10 @@ def follow(page: str, folder: Path) -> None:
             python(text, folder)
         elif text.startswith("eval "):  # the shell's completion
             [line] = re.findall(r"\$\((.*)\)", text)
-            assert "complete" in run(folder, *shlex.split(line))
+            assert "complete" in fork(folder, *shlex.split(line))
         else:
             command, *arguments = shlex.split(text, comments=True)
-            run(folder, command, *arguments, *([] if "--cfg" in arguments else small(command)), timeout=1200)
+            fork(folder, command, *arguments, *([] if "--cfg" in arguments else small(command)), timeout=1200)
 
 
 def python(text: str, folder: Path) -> None:

@@ -16,7 +16,7 @@ from pyarrow import parquet
 from relcon_lightning import embed_recording
 from relcon_lightning.data import CohortStore
 from tests.data.sources.test_device_files import gt3x
-from tests.integration.commands import run
+from tests.integration.commands import fork
 
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RUN = "checkpoint=runs/watch/relcon/seed0"
@@ -30,7 +30,7 @@ def table(seconds=30, rate=50.0, seed=0):
 
 
 def embed(folder, *arguments, code=0):
-    return run(folder, "relcon-embed", RUN, FLOAT, *arguments, code=code)
+    return fork(folder, "relcon-embed", RUN, FLOAT, *arguments, code=code)
 
 
 def dimensions(found):
@@ -105,7 +105,7 @@ def test_a_cohort_store_is_embedded_with_its_own_ids(folder):
     ],
 )
 def test_mistakes_are_named(folder, mixed, arguments, message):
-    output = run(folder, "relcon-embed", RUN, "output=m.parquet", *arguments, code=2)
+    output = fork(folder, "relcon-embed", RUN, "output=m.parquet", *arguments, code=2)
     assert message in output
     assert "Traceback" not in output
 
@@ -123,14 +123,14 @@ def test_a_file_of_a_device_gets_its_times(folder, name):
 
 
 def test_an_exported_encoder_stands_for_its_run(folder, mixed):
-    run(folder, "relcon-export", RUN, "to=published", "onnx=true")
+    fork(folder, "relcon-export", RUN, "to=published", "onnx=true")
     assert (folder / "published" / "encoder.onnx").exists()
     embed(folder, "input=data/watch", "output=from_run.parquet")
-    run(folder, "relcon-embed", "checkpoint=published", FLOAT, "input=data/watch", "output=from_export.parquet")
+    fork(folder, "relcon-embed", "checkpoint=published", FLOAT, "input=data/watch", "output=from_export.parquet")
     pd.testing.assert_frame_equal(
         pd.read_parquet(folder / "from_run.parquet"), pd.read_parquet(folder / "from_export.parquet")
     )
-    output = run(folder, "relcon-export", RUN, "to=published", code=2)
+    output = fork(folder, "relcon-export", RUN, "to=published", code=2)
     assert "overwrite=true" in output
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.integration.commands import SIMULATED, run, wandb_records
+from tests.integration.commands import SIMULATED, fork, wandb_records
 
 pytestmark = pytest.mark.integration
 
 
 def test_wandb_gets_scores_tables_and_pictures_of_an_evaluation(folder):
-    run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "folder=reports/logged", "seeds=[0]")
+    fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "folder=reports/logged", "seeds=[0]")
     [file] = (folder / "reports" / "logged" / "wandb").glob("offline-run-*/run-*.wandb")
     records = wandb_records(file)
     assert next(record.run for record in records if record.HasField("run")).job_type == "eval"
@@ -30,7 +30,7 @@ def test_wandb_gets_scores_tables_and_pictures_of_an_evaluation(folder):
 
 
 def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
-    output = run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0")
+    output = fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0")
     report = folder / "reports" / "watch" / "exercise"
     markdown = (report / "report.md").read_text()
     for text in ("relcon", "random encoder", "random, normalised", "hand-crafted + forest"):
@@ -44,7 +44,7 @@ def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
 
 
 def test_the_report_shows_how_what_it_judges_was_trained(folder):
-    run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "folder=reports/shown", "seeds=[0]")
+    fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "folder=reports/shown", "seeds=[0]")
     made = folder / "runs" / "watch" / "relcon" / "seed0"
     for name, caption in (("curves", "Training of relcon"), ("ranking", "What ranked the windows for relcon")):
         assert (folder / "reports" / "shown" / f"{name}_0.png").read_bytes() == (made / f"{name}.png").read_bytes()
@@ -53,7 +53,7 @@ def test_the_report_shows_how_what_it_judges_was_trained(folder):
 
 def test_several_runs_are_compared_with_nets_that_learn_from_the_labels(folder):
     """A pattern finds RelCon's run and passes over the distance's; supervised nets stand beside it."""
-    output = run(
+    output = fork(
         folder,
         "relcon-eval",
         "checkpoint='runs/watch/*/seed0'",
@@ -74,7 +74,7 @@ def test_several_runs_are_compared_with_nets_that_learn_from_the_labels(folder):
 def test_evaluation_on_participants_of_the_pretraining_stops(folder):
     split = json.loads((folder / "runs/watch/relcon/seed0/split.json").read_text())
     asked = ",".join([*split["test"], split["train"][0]])
-    output = run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", f"task.participants=[{asked}]", code=2)
+    output = fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", f"task.participants=[{asked}]", code=2)
     assert re.search(r"1 of 5 participants were used to pre-train", output)
     assert "Traceback" not in output
     report = (folder / "reports/watch/exercise/report.md").read_text()
@@ -82,8 +82,8 @@ def test_evaluation_on_participants_of_the_pretraining_stops(folder):
 
 
 def test_gait_of_simulated_people_is_regressed_beside_all_floors(folder):
-    run(folder, "relcon-prepare", *SIMULATED)
-    output = run(
+    fork(folder, "relcon-prepare", *SIMULATED)
+    output = fork(
         folder,
         "relcon-eval",
         "checkpoint=runs/watch/relcon/seed0",
@@ -121,8 +121,8 @@ def test_gait_of_simulated_people_is_regressed_beside_all_floors(folder):
 )
 def test_a_task_that_does_not_fit_the_store_is_named(folder, arguments, message):
     if not (folder / "data" / "simulated").exists():
-        run(folder, "relcon-prepare", *SIMULATED)
-    output = run(
+        fork(folder, "relcon-prepare", *SIMULATED)
+    output = fork(
         folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "data=simulated", *arguments, "name=x", code=2
     )
     assert re.search(message, output.replace("\n", " ")), output
@@ -130,8 +130,8 @@ def test_a_task_that_does_not_fit_the_store_is_named(folder, arguments, message)
 
 def test_offline_the_dashboard_says_what_it_would_build(folder):
     if not (folder / "reports" / "watch" / "exercise").exists():
-        run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "seeds=[0]")
-    output = run(folder, "relcon-dashboard")
+        fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "seeds=[0]")
+    output = fork(folder, "relcon-dashboard")
     assert "W&B is offline" in output
     assert "loss (line): train/loss, val/loss" in output
     assert "window/f1 (bar): eval/exercise/window/f1/" in output
@@ -140,20 +140,20 @@ def test_offline_the_dashboard_says_what_it_would_build(folder):
 
 def test_checkpoints_and_tasks_are_swept(folder):
     if not (folder / "data" / "simulated").exists():
-        run(folder, "relcon-prepare", *SIMULATED)
+        fork(folder, "relcon-prepare", *SIMULATED)
     swept = ("checkpoint=runs/watch/relcon/seed0", "task=gait_simulated,workout_simulated", "seeds=[0]")
-    run(folder, "relcon-eval", "-m", "data=simulated", *swept, "hydra.sweep.dir=reports/swept")
+    fork(folder, "relcon-eval", "-m", "data=simulated", *swept, "hydra.sweep.dir=reports/swept")
     titles = {json.loads(path.read_text())["title"] for path in (folder / "reports" / "swept").glob("*/facts.json")}
     assert titles == {"Gait regression (simulated people)", "Workout classification (simulated people)"}
 
 
 def test_reports_are_gathered_into_tables(folder):
     if not (folder / "reports" / "watch" / "exercise").exists():
-        run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "seeds=[0]")
-    output = run(folder, "relcon-report", 'reports="reports/watch/exercise"')
+        fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "seeds=[0]")
+    output = fork(folder, "relcon-report", 'reports="reports/watch/exercise"')
     assert "reports/tables.html" in output.splitlines()[-1]
     assert "random encoder (floor)" in (folder / "reports" / "tables.md").read_text()
-    assert "fits no folder of relcon-eval" in run(folder, "relcon-report", "reports=nowhere", code=2)
+    assert "fits no folder of relcon-eval" in fork(folder, "relcon-report", "reports=nowhere", code=2)
 
 
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -161,9 +161,9 @@ SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[3] / "
 
 @pytest.mark.skipif(not (SHARED / "mobilised_lab").is_dir(), reason=f"the Mobilise-D recordings are not at {SHARED}")
 def test_the_strides_of_real_people_are_regressed(folder):
-    run(folder, "relcon-prepare", "data=mobilised", f"data.raw_dir={SHARED / 'mobilised_lab'}")
+    fork(folder, "relcon-prepare", "data=mobilised", f"data.raw_dir={SHARED / 'mobilised_lab'}")
     arguments = ("data=mobilised", "task=gait_mobilised", "seeds=[0]")
-    output = run(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", *arguments)
+    output = fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", *arguments)
     assert "too few people" in output
     predictions = pd.read_parquet(folder / "reports" / "mobilised" / "gait" / "predictions.parquet")
     assert predictions["participant"].nunique() == 3

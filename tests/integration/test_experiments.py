@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.commands import SIMULATED, TINY, run
+from tests.integration.commands import SIMULATED, TINY, fork
 
 pytestmark = pytest.mark.integration
 SMALL = ["data=simulated", "encoder=small", "seed=0", "compile=false", "data.val_batches=1", *TINY]
@@ -17,13 +17,13 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 def folder(tmp_path_factory):
     """Where a small cohort is prepared and the five methods are trained on it."""
     path = tmp_path_factory.mktemp("work")
-    run(path, "relcon-prepare", *SIMULATED[:1], "data.source.participants=16", *SIMULATED[2:])
+    fork(path, "relcon-prepare", *SIMULATED[:1], "data.source.participants=16", *SIMULATED[2:])
     sweep(path, "+methods=pretrain")
     return path
 
 
 def sweep(path, *arguments):
-    return run(path, "relcon-pretrain", "-m", "--config-dir", str(EXPERIMENTS), *arguments, *SMALL)
+    return fork(path, "relcon-pretrain", "-m", "--config-dir", str(EXPERIMENTS), *arguments, *SMALL)
 
 
 def checkpoints(path, place):
@@ -36,7 +36,7 @@ def test_the_methods(folder):
 
 @pytest.mark.parametrize("table", ["table1", "table2"])
 def test_the_tables_that_simulated_people_are_judged_in(folder, table):
-    output = run(folder, "relcon-eval", "--config-dir", str(EXPERIMENTS), f"+{table}=simulated", "seeds=[0]")
+    output = fork(folder, "relcon-eval", "--config-dir", str(EXPERIMENTS), f"+{table}=simulated", "seeds=[0]")
     assert f"reports/{table}/simulated/report.html" in output.splitlines()[-1]
     report = (folder / "reports" / table / "simulated" / "report.md").read_text()
     for system in ("relcon", "rebar", "simclr", "augpred", "random encoder", "hand-crafted"):
@@ -55,5 +55,5 @@ def test_the_ablations(folder):
 def test_the_losses_and_the_other_encoder(folder):
     sweep(folder, "+table6=losses")
     assert checkpoints(folder, "runs/simulated/table6") == {"relative", "log_ratio", "binary"}
-    run(folder, "relcon-pretrain", "-m", "--config-dir", str(EXPERIMENTS), "+table7=resnet18", *SMALL[:1], *SMALL[2:])
+    fork(folder, "relcon-pretrain", "-m", "--config-dir", str(EXPERIMENTS), "+table7=resnet18", *SMALL[:1], *SMALL[2:])
     assert checkpoints(folder, "runs/simulated/table7") == {"resnet18"}

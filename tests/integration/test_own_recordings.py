@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.integration.commands import TINY, run
+from tests.integration.commands import TINY, fork
 
 PEOPLE = [f"own{i}" for i in range(6)]
 
@@ -32,19 +32,19 @@ def own(folder):
     table.assign(start_s=0.0, end_s=40.0)[["file", "start_s", "end_s", "label", "pace"]].to_csv(
         root / "segments.csv", index=False
     )
-    run(folder, "relcon-prepare", "data=folder", "data.raw_dir=own", "data.name=mine", "data.sampling_rate=100")
+    fork(folder, "relcon-prepare", "data=folder", "data.raw_dir=own", "data.name=mine", "data.sampling_rate=100")
     return ["data=folder", "data.name=mine", "checkpoint=runs/watch/relcon/seed0", "task=folder"]
 
 
 def test_labels_are_classified(folder, own):
-    output = run(folder, "relcon-eval", *own, "seeds=[0]", "folder=reports/labels")
+    output = fork(folder, "relcon-eval", *own, "seeds=[0]", "folder=reports/labels")
     assert "Classification of your labels" in output
     assert (folder / "reports" / "labels" / "report.html").exists()
     scores = pd.read_parquet(folder / "reports" / "labels" / "scores.parquet")
     assert len(scores)
     report = folder / "reports" / "labels" / "report.md"
     assert PEOPLE[0] in report.read_text()
-    run(folder, "relcon-export", "checkpoint=runs/watch/relcon/seed0", "to=own_card", f"results={report}")
+    fork(folder, "relcon-export", "checkpoint=runs/watch/relcon/seed0", "to=own_card", f"results={report}")
     card = (folder / "own_card" / "README.md").read_text()
     assert "### Classification of your labels" in card
     assert not any(person in card for person in PEOPLE)
@@ -53,8 +53,8 @@ def test_labels_are_classified(folder, own):
 def test_one_command_judges_a_folder_as_the_store_that_is_made_of_it(folder, own):
     before = set((folder / "data").iterdir())
     words = ["checkpoint=runs/watch/relcon/seed0", "task=folder", "seeds=[0]"]
-    run(folder, "relcon-eval", *words, "task.root=own", "folder=reports/at_once")
-    run(folder, "relcon-eval", *own, "seeds=[0]", "folder=reports/prepared")
+    fork(folder, "relcon-eval", *words, "task.root=own", "folder=reports/at_once")
+    fork(folder, "relcon-eval", *own, "seeds=[0]", "folder=reports/prepared")
     found, expected = (
         pd.read_parquet(folder / "reports" / name / "scores.parquet") for name in ("at_once", "prepared")
     )
@@ -68,16 +68,16 @@ def test_one_command_judges_a_folder_as_the_store_that_is_made_of_it(folder, own
             "has no target 'pase' in segments.parquet (did you mean 'pace'?)",
         ),
     ):
-        assert message in run(folder, "relcon-eval", *words, *more, "folder=reports/none", code=2)
+        assert message in fork(folder, "relcon-eval", *words, *more, "folder=reports/none", code=2)
     assert set((folder / "data").iterdir()) == before
 
 
 def test_numbers_are_predicted(folder, own):
-    output = run(folder, "relcon-eval", *own, "task.targets={pace: m/s}", "seeds=[0]", "folder=reports/pace")
+    output = fork(folder, "relcon-eval", *own, "task.targets={pace: m/s}", "seeds=[0]", "folder=reports/pace")
     assert "pace, m/s" in output.lower()
     assert (folder / "reports" / "pace" / "report.md").exists()
 
 
 def test_a_method_trains_on_them(folder, own):
-    run(folder, "relcon-pretrain", "model=simclr", "data=folder", "data.name=mine", *TINY)
+    fork(folder, "relcon-pretrain", "model=simclr", "data=folder", "data.name=mine", *TINY)
     assert (folder / "runs" / "mine" / "simclr" / "seed0" / "checkpoints" / "last.ckpt").exists()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.integration.commands import TINY, run, wandb_records
+from tests.integration.commands import TINY, fork, wandb_records
 
 STEPS = 8
 EIGHT = [*TINY, f"trainer.max_steps={STEPS}", "trainer.val_check_interval=3"]
@@ -51,9 +51,11 @@ def equal(a, b):
 def test_a_run_killed_at_any_step_goes_on_to_the_same_weights_and_losses(folder, method):
     step = random.randrange(STEPS)
     arguments = [*METHODS[method], *EIGHT]
-    run(folder, "relcon-pretrain", *arguments, "name=whole")
-    run(folder, "relcon-pretrain", *arguments, "name=killed", f"{NOW}SignalAt", f"+callbacks.stop.step={step}", code=-9)
-    output = run(folder, "relcon-pretrain", *arguments, "name=killed", "resume=auto")
+    fork(folder, "relcon-pretrain", *arguments, "name=whole")
+    fork(
+        folder, "relcon-pretrain", *arguments, "name=killed", f"{NOW}SignalAt", f"+callbacks.stop.step={step}", code=-9
+    )
+    output = fork(folder, "relcon-pretrain", *arguments, "name=killed", "resume=auto")
     assert ("Going on from" if step > 3 else "starting anew") in output or step == 3, (step, output)
     whole, killed = folder / "runs" / "watch" / method / "whole", folder / "runs" / "watch" / method / "killed"
     assert content(whole)["global_step"] == STEPS
@@ -69,7 +71,7 @@ def test_a_run_killed_at_any_step_goes_on_to_the_same_weights_and_losses(folder,
 def terminated(folder):
     """A run that was asked to end in its fifth step, and what it said."""
     arguments = ["model=distance", *EIGHT, "name=terminated"]
-    output = run(
+    output = fork(
         folder,
         "relcon-pretrain",
         *arguments,
@@ -90,7 +92,7 @@ def test_a_run_asked_to_end_saves_the_step_it_was_in_and_ends_with_a_code_of_its
 
 def test_what_went_on_is_one_run_to_those_who_read_it(folder, terminated):
     made, _, arguments = terminated
-    run(folder, "relcon-pretrain", *arguments, "resume=auto")
+    fork(folder, "relcon-pretrain", *arguments, "resume=auto")
     assert metrics(made)["train/loss"].index.tolist() == list(range(STEPS))
     ids = set()
     for file in sorted((made / "wandb").glob("offline-run-*/*.wandb")):
@@ -103,22 +105,22 @@ def test_what_went_on_is_one_run_to_those_who_read_it(folder, terminated):
 
 def test_a_truncated_checkpoint_is_passed_over(folder):
     arguments = ["model=distance", *EIGHT, "name=truncated"]
-    run(folder, "relcon-pretrain", *arguments, f"{NOW}SignalAt", "+callbacks.stop.step=7", code=-signal.SIGKILL)
+    fork(folder, "relcon-pretrain", *arguments, f"{NOW}SignalAt", "+callbacks.stop.step=7", code=-signal.SIGKILL)
     checkpoints = folder / "runs" / "watch" / "distance" / "truncated" / "checkpoints"
     last = checkpoints / "last.ckpt"
     last.write_bytes(last.read_bytes()[:1000])
-    output = run(folder, "relcon-pretrain", *arguments, "resume=auto")
+    output = fork(folder, "relcon-pretrain", *arguments, "resume=auto")
     assert "Passed over" in output
     assert "6.ckpt, after 6 steps" in " ".join(output.split())
     for path in checkpoints.iterdir():
         path.write_bytes(b"PK")
-    output = run(folder, "relcon-pretrain", *arguments, "resume=auto", code=2)
+    output = fork(folder, "relcon-pretrain", *arguments, "resume=auto", code=2)
     assert "No checkpoint in" in output
 
 
 def test_a_nan_stops_the_run_names_the_batch_and_leaves_a_checkpoint_to_go_on_from(folder):
     arguments = ["model=distance", *EIGHT, "name=poisoned"]
-    output = run(folder, "relcon-pretrain", *arguments, f"{NOW}PoisonAt", "+callbacks.stop.step=4", code=2)
+    output = fork(folder, "relcon-pretrain", *arguments, f"{NOW}PoisonAt", "+callbacks.stop.step=4", code=2)
     made = folder / "runs" / "watch" / "distance" / "poisoned"
     batch = torch.load(made / "not_finite" / "step4-rank0.pt", weights_only=True)
     said = " ".join(output.split())
@@ -126,20 +128,20 @@ def test_a_nan_stops_the_run_names_the_batch_and_leaves_a_checkpoint_to_go_on_fr
     assert "not_finite/step4-rank0.pt" in said
     assert "Traceback" not in output
     assert content(made)["global_step"] == 3
-    run(folder, "relcon-pretrain", *arguments, "resume=auto")
+    fork(folder, "relcon-pretrain", *arguments, "resume=auto")
     assert content(made)["global_step"] == STEPS
 
 
 def test_a_run_is_made_again_from_its_folder(folder):
-    run(folder, "relcon-pretrain", "model=distance", *EIGHT, "seed=3", "name=first")
+    fork(folder, "relcon-pretrain", "model=distance", *EIGHT, "seed=3", "name=first")
     first = folder / "runs" / "watch" / "distance" / "first"
-    output = run(folder, "relcon-pretrain", f"from_run={first}")
+    output = fork(folder, "relcon-pretrain", f"from_run={first}")
     again = first.with_name("first-again")
     assert "can differ" not in output
     assert equal(content(first)["state_dict"], content(again)["state_dict"])
-    output = run(folder, "relcon-pretrain", f"from_run={first}", "name=other", "model.learning_rate=0.1")
+    output = fork(folder, "relcon-pretrain", f"from_run={first}", "name=other", "model.learning_rate=0.1")
     assert "model.learning_rate: 0.001 -> 0.1" in output
-    output = run(folder, "relcon-pretrain", "from_run=runs/watch", code=2)
+    output = fork(folder, "relcon-pretrain", "from_run=runs/watch", code=2)
     assert "no run that can be made again" in output
 
 
@@ -155,7 +157,7 @@ def test_a_run_folder_says_what_made_it(folder):
 def test_one_seed_gives_one_result_whatever_the_number_of_workers(folder, method):
     arguments = [*METHODS[method], *EIGHT, "seed=5"]
     for workers in (0, 2):
-        run(folder, "relcon-pretrain", *arguments, f"name=workers{workers}", f"data.num_workers={workers}")
+        fork(folder, "relcon-pretrain", *arguments, f"name=workers{workers}", f"data.num_workers={workers}")
     made = folder / "runs" / "watch" / method
     expected = metrics(made / "workers0")
     found = metrics(made / "workers2")

@@ -51,9 +51,10 @@ def command(
     path = f"relcon_lightning.cli.{module or entry}"
 
     def run(config: DictConfig) -> None:
-        quiet()
+        work = import_module(path)
+        quiet()  # only now: Lightning sets the levels of its loggers when it is imported
         try:
-            import_module(path).main(config)
+            work.main(config)
         except (ConfigError, DataError, TrainingError) as error:
             stop(error)
         except Preempted as error:
