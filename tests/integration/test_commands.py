@@ -6,15 +6,13 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from relcon_lightning.data import CohortStore
-from tests.integration.commands import SIMULATED, TINY, fork, run, wandb_records
+from tests.integration.commands import TINY, fork, run, wandb_records
 
 pytestmark = pytest.mark.integration
 
@@ -133,33 +131,3 @@ def test_help_shows_examples_and_choices():
         output = run(Path.cwd(), command, "--help")
         assert command in output
         assert re.search(r"\n  data +capture24, .*watch", output, re.S)
-
-
-def test_a_cohort_can_be_looked_at_before_training(folder):
-    output = run(folder, "relcon-inspect")
-    page = folder / "reports" / "watch" / "cohort" / "cohort.html"
-    assert "reports/watch/cohort/cohort.html" in output.splitlines()[-1]
-    for text in (output, page.read_text()):
-        assert "Participants" in text
-        assert "10" in text
-        assert "Norm at rest" in text
-    assert "data:image/png;base64," in page.read_text()
-    assert "no cohort store at data/wisdm" in run(folder, "relcon-inspect", "data=wisdm", code=2).replace("\n", " ")
-
-
-def test_a_prepare_that_was_killed_leaves_nothing_that_is_read_and_can_be_run_again(tmp_path):
-    program = Path(sys.executable).parent / "relcon-prepare"
-    command = [program, "data=simulated", "data.source.participants=400", "data.source.minutes=1"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(600):
-        if any(file.stat().st_size for file in (tmp_path / "data").glob(".simulated.*.partial/signals/*")):
-            break
-        time.sleep(0.1)
-    process.kill()
-    process.wait()
-    assert not (tmp_path / "data" / "simulated").exists()
-    assert list((tmp_path / "data").iterdir())
-    assert "no cohort store" in run(tmp_path, "relcon-inspect", "data=simulated", code=2)
-    run(tmp_path, "relcon-prepare", *SIMULATED)
-    assert [p.name for p in (tmp_path / "data").iterdir()] == ["simulated"]
-    assert len(CohortStore.open(tmp_path / "data" / "simulated").participants) == 6

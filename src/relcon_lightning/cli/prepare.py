@@ -9,8 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from relcon_lightning.data.download import download
-from relcon_lightning.data.manifest import MANIFEST
-from relcon_lightning.data.prepare import prepare, summary
+from relcon_lightning.data.prepare import Source, existing, prepare, summary
 from relcon_lightning.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -18,17 +17,24 @@ log = logging.getLogger(__name__)
 
 def main(config: DictConfig) -> None:
     """Write the store of ``data=...`` below ``data.root``, unless it is there already."""
-    archive = config.data.get("archive")
-    if archive is not None and config.data.raw_dir is None and not (Path(store(config)) / MANIFEST).exists():
-        config.data.raw_dir = _fetch(config, archive)
-    source = instantiate(config.data.source)
-    made = prepare(source, store(config), sampling_rate=config.data.sampling_rate, overwrite=config.overwrite)
+    path, rate = store(config), config.data.sampling_rate
+    made = None if config.overwrite else existing(path, rate)
+    if made is None:
+        made = prepare(_source(config), path, rate, config.overwrite)
     log.info("Store %s: %s", made.path, summary(made))
 
 
 def store(config: DictConfig) -> str:
     """Where the store of a configuration is."""
     return str(config.data.datamodule.store)
+
+
+def _source(config: DictConfig) -> Source:
+    archive = config.data.get("archive")
+    if archive is not None and config.data.raw_dir is None:
+        config.data.raw_dir = _fetch(config, archive)
+    source: Source = instantiate(config.data.source)
+    return source
 
 
 def _fetch(config: DictConfig, archive: DictConfig) -> str:

@@ -45,16 +45,26 @@ def prepare(source: Source, path: str | Path, sampling_rate: float = 100.0, over
     Raises:
         DataError: The source cannot be read, a recording is not in g, or the existing store has another rate.
     """
-    path = Path(path)
-    if (path / MANIFEST).exists() and not overwrite:
-        store = CohortStore.open(path)
-        store.check_rate(sampling_rate)
-        log.info("%s is there already and is kept.", path)
+    if not overwrite and (store := existing(path, sampling_rate)) is not None:
         return store
     # The display belongs to this block, not to the generator: an error would leave its threads running.
     with Progress("{task.description}", "{task.completed} recordings", TimeElapsedColumn()) as display:
         recordings = _resampled(source, sampling_rate, display)
         return CohortStore.write(path, recordings, replace(source.info, sampling_rate=sampling_rate))
+
+
+def existing(path: str | Path, sampling_rate: float) -> CohortStore | None:
+    """The store that is there already, if there is one.
+
+    Raises:
+        DataError: It has another rate.
+    """
+    if not (Path(path) / MANIFEST).exists():
+        return None
+    store = CohortStore.open(path)
+    store.check_rate(sampling_rate)
+    log.info("%s is there already and is kept.", path)
+    return store
 
 
 def summary(store: CohortStore) -> str:
