@@ -38,6 +38,18 @@ def test_a_zip_whose_parts_lie_before_its_start_is_damaged(tmp_path: Path) -> No
         find_files(tmp_path, ".*", "")
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_zip_with_a_name_that_is_not_in_the_encoding_it_says_is_damaged(tmp_path: Path, place: int) -> None:
+    """In the header of the member, read when it is opened, or in the archive's list of members, read at once."""
+    path = zipped(tmp_path / "set.zip", **{"ä.csv": "1"})
+    first, second, third = path.read_bytes().split("ä".encode())
+    parts = [first, b"\x80\x80" if place == 0 else "ä".encode(), second, b"\x80\x80" if place else "ä".encode(), third]
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(DataError, match=r"set\.zip.* is damaged \('utf-8' codec can't decode"):
+        for file in find_files(tmp_path, ".*", "").values():
+            file.read()
+
+
 def test_a_sparse_file_of_a_tar_is_refused_before_its_zeros_are_made(tmp_path: Path) -> None:
     header = bytearray(tarfile.TarInfo("data/a01/p1/s01.txt").tobuf(tarfile.GNU_FORMAT))
     header[156:157] = tarfile.GNUTYPE_SPARSE

@@ -215,7 +215,7 @@ def _damage_named(where: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+    except (lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{where} is damaged ({error}); get it again.") from error
     except EOFError as error:
         raise DataError(f"{where} is cut short; get it again.") from error
