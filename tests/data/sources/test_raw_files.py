@@ -46,8 +46,7 @@ def test_a_zip_with_a_name_that_is_not_in_the_encoding_it_says_is_damaged(tmp_pa
     parts = [first, b"\x80\x80" if place == 0 else "ä".encode(), second, b"\x80\x80" if place else "ä".encode(), third]
     path.write_bytes(b"".join(parts))
     with pytest.raises(DataError, match=r"set\.zip.* is damaged \('utf-8' codec can't decode"):
-        for file in find_files(tmp_path, ".*", "").values():
-            file.read()
+        [file.read() for file in find_files(tmp_path, ".*", "").values()]
 
 
 def test_a_sparse_file_of_a_tar_is_refused_before_its_zeros_are_made(tmp_path: Path) -> None:
