@@ -68,7 +68,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 def _read_exported(folder: Path) -> dict[str, Any]:
     try:
-        content = json.loads((folder / CONFIG).read_text())
+        content = json.loads((folder / CONFIG).read_text("utf-8"))
         return {**content, "state_dict": load_file(folder / WEIGHTS)}
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise ConfigError(f"{folder} is not an exported encoder that can be read: {error}") from error

@@ -67,7 +67,7 @@ class Dashboard:
         """Write it as JSON."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
 
 
 def plan(logs: Sequence[str], project: str, name: str) -> Dashboard:
@@ -109,7 +109,7 @@ def plan(logs: Sequence[str], project: str, name: str) -> Dashboard:
 def _logged(folder: str) -> set[str]:
     keys: set[str] = set()
     for path in Path(folder).rglob("csv/metrics.csv"):
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             keys |= set(next(csv.reader(file), []))
     return keys - _PROGRESS
 

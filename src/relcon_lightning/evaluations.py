@@ -59,7 +59,7 @@ class Finished:
         """
         folder = Path(folder)
         try:
-            about = json.loads((folder / "facts.json").read_text())
+            about = json.loads((folder / "facts.json").read_text("utf-8"))
             tables = (pd.read_parquet(folder / f"{name}.parquet") for name in ("scores", "predictions", "costs"))
             return cls(folder, about["title"], about["facts"].get("Data", ""), about["units"], *tables)
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -67,9 +67,9 @@ def export(
         weights = {f"encoder.{name}": value.contiguous() for name, value in encoder.state_dict().items()}
         save_file(weights, made / WEIGHTS, metadata={"format": "pt"})
         entry = _published(content)
-        (made / CONFIG).write_text(json.dumps({KEY: entry}, indent=1) + "\n")
+        (made / CONFIG).write_text(json.dumps({KEY: entry}, indent=1) + "\n", "utf-8")
         report = _results(Path(results).read_text("utf-8")) if results is not None else None
-        (made / "README.md").write_text(_card(entry, encoder, report, licence))
+        (made / "README.md").write_text(_card(entry, encoder, report, licence), "utf-8")
         if onnx or torch_export:
             program = _program(encoder, entry)
         if onnx:
@@ -129,7 +129,7 @@ def _published(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _card(entry: dict[str, Any], encoder: nn.Module, report: str | None, licence: str | None) -> str:
-    template = files("relcon_lightning").joinpath("card.md.j2").read_text()
+    template = files("relcon_lightning").joinpath("card.md.j2").read_text("utf-8")
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )

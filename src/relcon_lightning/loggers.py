@@ -23,7 +23,7 @@ def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any)
     Path(save_dir).mkdir(parents=True, exist_ok=True)
     begun = Path(save_dir) / "wandb_id"
     if resume and begun.exists():
-        kwargs |= {"id": begun.read_text().strip(), "resume": "allow"}
+        kwargs |= {"id": begun.read_text("utf-8").strip(), "resume": "allow"}
     else:
         kwargs["id"] = uuid.uuid4().hex[:8]
         rank_zero_only(begun.write_text)(kwargs["id"] + "\n")

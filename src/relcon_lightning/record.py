@@ -64,7 +64,7 @@ def save_record(record: dict[str, Any], folder: Path) -> None:
     if path.exists():
         path.rename(folder / f"run.{len(list(folder.glob('run.*.json'))) + 1}.json")
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=1) + "\n")
+    part.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     part.replace(path)
 
 
@@ -75,7 +75,7 @@ def load_record(folder: Path) -> dict[str, Any]:
         ConfigError: The folder has none.
     """
     try:
-        record: dict[str, Any] = json.loads((folder / FILE).read_text())
+        record: dict[str, Any] = json.loads((folder / FILE).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder} is no run that can be made again: {folder / FILE} cannot be read.") from error
     return record

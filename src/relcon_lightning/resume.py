@@ -99,16 +99,16 @@ def keep_metrics(logger: CSVLogger, step: int) -> None:
     path = Path(logger.log_dir) / "metrics.csv"
     kept = path.with_suffix(".csv.part")
     if path.exists():
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             names = list(reader.fieldnames or [])
             rows = [row for row in reader if (row.get("step") or "").isdigit() and int(row["step"]) < step]
-        with kept.open("w", newline="") as file:
+        with kept.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(rows)
     if kept.exists():  # or left by a run that was interrupted here
         experiment = logger.experiment  # it removes the file
         kept.replace(path)
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             experiment.metrics_keys = next(csv.reader(file), [])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from relcon_lightning.errors import ConfigError, DataError, Preempted, TrainingE
 
 log = logging.getLogger(__name__)
 
-PREEMPTED = os.EX_TEMPFAIL  # 75: saved, try again later
+PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: saved, try again later
 COMPOSITION = 1  # Hydra's, of a configuration that cannot be composed among others
 
 

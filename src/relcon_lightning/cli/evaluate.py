@@ -80,7 +80,7 @@ def _cohort(config: DictConfig) -> Iterator[CohortStore]:
     config.data.raw_dir = root
     source = instantiate(config.data.source)
     Path(config.data.root).mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".eval.", dir=config.data.root) as folder:
+    with TemporaryDirectory(prefix=".eval.", dir=config.data.root, ignore_cleanup_errors=True) as folder:
         store = prepare(source, Path(folder) / config.data.name, config.data.sampling_rate)
         log.info("Recordings in %s: %s", root, summary(store))
         yield store

@@ -40,7 +40,7 @@ def download(url: str, folder: str | Path, file: str, sha256: str | None = None)
     """
     path = Path(folder) / file
     kept = path.with_name(file + _SUM)
-    expected = sha256 or (kept.read_text().strip() if path.exists() and kept.exists() else None)
+    expected = sha256 or (kept.read_text("utf-8").strip() if path.exists() and kept.exists() else None)
     if path.exists() and expected and _checksum(path) != expected:
         raise DataError(f"{path} was damaged or changed (its SHA-256 is not {expected}): delete it and try again.")
     try:
@@ -50,7 +50,7 @@ def download(url: str, folder: str | Path, file: str, sha256: str | None = None)
     except ValueError as error:  # pooch, of a wrong checksum
         raise DataError(f"{url} is not the expected file ({error}).") from error
     if sha256 is None and not kept.exists():
-        kept.write_text(_checksum(path) + "\n")
+        kept.write_text(_checksum(path) + "\n", "utf-8")
     return path
 
 

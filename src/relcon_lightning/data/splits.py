@@ -48,12 +48,12 @@ class Split:
         """Write the ids as JSON."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Split:
         """Read what :meth:`save` wrote."""
-        return cls(**{part: tuple(ids) for part, ids in json.loads(Path(path).read_text()).items()})
+        return cls(**{part: tuple(ids) for part, ids in json.loads(Path(path).read_text("utf-8")).items()})
 
 
 def ratio_split(

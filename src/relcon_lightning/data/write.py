@@ -133,7 +133,7 @@ class _Writer:
                 for file in files
             },
         }
-        (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
         for item in [*self.folder.rglob("*"), self.folder]:
             _fsync(item)
 
@@ -182,6 +182,8 @@ def _replace(path: Path, partial: Path) -> None:
 
 
 def _fsync(path: Path) -> None:
+    if os.name == "nt":  # which opens no folder, and no file that is only read, for this
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
