@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import errno
 import json
-import logging
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import relcon_lightning.data.write as write_module
 from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
 from relcon_lightning.errors import DataError
 
@@ -175,101 +172,6 @@ def test_a_damaged_or_foreign_manifest_is_refused(tmp_path, content):
     (store.path / "cohort.json").write_text(content)
     with pytest.raises(DataError, match=r"cohort\.json"):
         CohortStore.open(store.path)
-
-
-def test_recordings_with_nan_are_left_out_and_counted(tmp_path, caplog):
-    broken = recording("broken", participant="anna")
-    broken.signal[5, 1] = np.nan
-    broken.signal[9] = np.inf
-    with caplog.at_level(logging.WARNING):
-        store = CohortStore.write(tmp_path / "toy", [recording("fine"), broken], INFO)
-    assert store.recordings["recording_id"].tolist() == ["fine"]
-    assert store.excluded == {"broken": "2 samples are not finite"}
-    assert "broken of participant anna" in caplog.text
-
-
-def test_wrong_input_is_named_and_leaves_nothing_behind(tmp_path):
-    cases = {
-        "comes twice": [recording("a"), recording("a")],
-        "has 50 Hz, the store 100 Hz": [recording("a", rate=50.0)],
-        "No usable recording": [],
-    }
-    for message, content in cases.items():
-        with pytest.raises(DataError, match=message):
-            CohortStore.write(tmp_path / "toy", content, INFO)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_interrupted_write_leaves_the_old_store(tmp_path):
-    CohortStore.write(tmp_path / "toy", [recording("old")], INFO)
-
-    def stops():
-        yield recording("new")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        CohortStore.write(tmp_path / "toy", stops(), INFO)
-    assert CohortStore.open(tmp_path / "toy").recordings["recording_id"].tolist() == ["old"]
-    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
-
-
-def test_a_full_disk_leaves_the_old_store(tmp_path, monkeypatch):
-    CohortStore.write(tmp_path / "toy", [recording("old")], INFO)
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(write_module, "_to_npy", full)
-    with pytest.raises(OSError, match="No space left"):
-        CohortStore.write(tmp_path / "toy", [recording("new")], INFO)
-    assert CohortStore.open(tmp_path / "toy").recordings["recording_id"].tolist() == ["old"]
-    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
-
-
-def test_what_a_killed_write_left_is_cleared_by_the_next(tmp_path):
-    (tmp_path / ".toy.abcdefgh.partial" / "signals").mkdir(parents=True)
-    (tmp_path / ".toy.abcdefgh.old").mkdir()
-    (tmp_path / ".toy.v2.abcdefgh.partial").mkdir()  # of a store named toy.v2, perhaps being written
-    CohortStore.write(tmp_path / "toy", [recording("old")], INFO)
-    CohortStore.write(tmp_path / "toy", [recording("new")], INFO)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".toy.v2.abcdefgh.partial", "toy"]
-
-
-def _moved_aside(path: Path) -> None:
-    """What a kill between the two renames leaves."""
-    path.rename(path.with_name(".toy.abcdefgh.old"))
-
-
-def test_a_store_set_aside_by_a_killed_write_is_put_back_by_the_next(tmp_path):
-    _moved_aside(CohortStore.write(tmp_path / "toy", [recording("old")], INFO).path)
-    with pytest.raises(DataError, match="No usable recording"):
-        CohortStore.write(tmp_path / "toy", [], INFO)
-    assert CohortStore.open(tmp_path / "toy").recordings["recording_id"].tolist() == ["old"]
-    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
-
-
-def test_a_failing_rename_leaves_the_old_store(tmp_path, monkeypatch):
-    CohortStore.write(tmp_path / "toy", [recording("old")], INFO)
-    rename = Path.rename
-
-    def fails(self: Path, target: Path) -> Path:
-        if self.suffix == ".partial":
-            raise OSError(errno.EIO, "Input/output error")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", fails)
-    with pytest.raises(OSError, match="Input/output error"):
-        CohortStore.write(tmp_path / "toy", [recording("new")], INFO)
-    assert CohortStore.open(tmp_path / "toy").recordings["recording_id"].tolist() == ["old"]
-    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
-
-
-def test_a_folder_that_is_no_store_is_not_overwritten(tmp_path):
-    (tmp_path / "precious").mkdir()
-    (tmp_path / "precious" / "thesis.txt").write_text("years of work")
-    with pytest.raises(DataError, match="not a cohort store"):
-        CohortStore.write(tmp_path / "precious", [recording("a")], INFO)
-    assert (tmp_path / "precious" / "thesis.txt").exists()
 
 
 def test_manifest_says_where_the_data_is_from(tmp_path):

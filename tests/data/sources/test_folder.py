@@ -3,21 +3,17 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from relcon_lightning.data import Segment
 from relcon_lightning.data.prepare import prepare
-from relcon_lightning.data.sources import raw_files
 from relcon_lightning.data.sources.folder import RecordingFolder
-from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.errors import DataError
 
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
 WRIST = SHARED / "multigait_wrist" / "examples" / "example_data"
@@ -214,152 +210,6 @@ def test_a_label_and_segments_of_one_file_are_refused(tmp_path: Path) -> None:
     put(tmp_path, "segments.csv", "file,start_s,end_s\na.csv,0,1\n")
     with pytest.raises(DataError, match=r"a\.csv has a label in recordings\.csv and segments"):
         source(tmp_path)
-
-
-def with_times(times: np.ndarray) -> str:
-    return frame(len(times) / 50).assign(time=times).to_csv(index=False)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "[Ee]mpty"),
-        ("time,x,y,z\n", "no rows"),
-        (
-            frame().rename(columns={"x": "X"}).to_csv(index=False),
-            r"no column 'x' \(did you mean 'X'\?\); it has time, X",
-        ),
-        (frame().to_csv(index=False, sep=";"), "no column 'x'.*it has time;x;y;z"),
-        (frame().to_csv(index=False).replace("time,x,y,z", "time,x,y,z,z"), "5 columns, got 4"),
-        ("time,x,y,z,z\n0,0,0,1,1\n", "2 columns 'z'"),
-        (frame().to_csv(index=False).replace("0.0019", "soon"), "Row #.*soon"),
-        (frame().to_csv(index=False) + "1,2,3\n", "4 columns, got 3"),
-        (with_times(np.r_[np.arange(100), np.arange(100)] / 50), "go back at sample 101"),
-        (with_times(np.repeat(np.arange(20), 10) / 5), "90% of the samples have the time stamp of the one before"),
-        (with_times(np.full(100, np.nan)), "no time stamps"),
-        (with_times(np.r_[0, 1e-3, np.arange(1, 40) * 0.9][np.arange(41)]), "means 1.11 Hz"),
-        (with_times(np.r_[np.arange(60) / 1000, 0.06 + np.arange(1, 50) * 0.9]), "too irregular"),
-        (with_times(np.arange(200) * 2.0), "means 0.5 Hz"),
-        (frame(0.5).to_csv(index=False), "no 1 s of samples"),
-        (frame().assign(z=np.nan).to_csv(index=False), "no row with numbers in all of x, y, z"),
-    ],
-)
-def test_mistakes_in_a_file_are_named(tmp_path: Path, content: str, message: str) -> None:
-    put(tmp_path, "sub/a.csv", content)
-    with pytest.raises(DataError, match=rf"sub/a\.csv.*{message}"):
-        list(source(tmp_path).recordings())
-
-
-@pytest.mark.parametrize("suffix", [".csv.xz", ".csv.gz", ".parquet"])
-@pytest.mark.parametrize("keep", [0.0, 0.5, 0.95])
-def test_truncated_files_are_named(tmp_path: Path, suffix: str, keep: float) -> None:
-    path = put(tmp_path, f"a{suffix}", frame())
-    path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
-    with pytest.raises(DataError, match=rf"a{suffix}"):
-        list(source(tmp_path).recordings())
-
-
-@pytest.mark.parametrize("suffix", [".csv.xz", ".csv.gz"])
-def test_decompression_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
-    put(tmp_path, f"a{suffix}", frame())
-    monkeypatch.setattr(raw_files, "MAX_BYTES", 1000)
-    with pytest.raises(DataError, match=rf"a{suffix} unpacks to more than"):
-        list(source(tmp_path).recordings())
-
-
-def test_a_parquet_of_other_columns_or_types_is_named(tmp_path: Path) -> None:
-    put(tmp_path, "a.parquet", frame().rename(columns={"y": "acc_y"}))
-    with pytest.raises(DataError, match=r"a\.parquet has no column 'y'"):
-        list(source(tmp_path).recordings())
-    for table in (frame().assign(y="fast"), frame().assign(time=pd.Timestamp("2025-01-01")), frame().iloc[:0]):
-        put(tmp_path, "a.parquet", table)
-        with pytest.raises(DataError, match=r"a\.parquet"):
-            list(source(tmp_path).recordings())
-
-
-def test_two_files_of_one_id_are_refused(tmp_path: Path) -> None:
-    put(tmp_path, "a.csv", frame())
-    put(tmp_path, "a.parquet", frame())
-    with pytest.raises(DataError, match=r"a\.csv and .*a\.parquet would get the same id"):
-        source(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"columns": ["x", "y"]}, ConfigError, "columns"),
-        ({"columns": ["x", "y", "y"]}, ConfigError, "columns"),
-        ({"columns": ["x", "y", "time"]}, ConfigError, "columns"),
-        ({"unit": "G"}, ConfigError, "expected one of g, m/s"),
-        ({"time_unit": "min"}, ConfigError, "expected one of s, ms"),
-        ({"sampling_rate": -1}, ConfigError, "expected a number above 0"),
-        ({"time_column": None}, ConfigError, r"time_column or.*sampling_rate"),
-        ({"participant": "("}, ConfigError, "no regular expression"),
-        ({"participant": "^P(.+)/"}, DataError, r"a\.csv: .*finds no participant in 'a\.csv'"),
-        ({"participant": None}, DataError, "say who was recorded"),
-    ],
-)
-def test_mistakes_in_the_configuration_are_named(tmp_path: Path, options: dict, error: type, message: str) -> None:
-    put(tmp_path, "a.csv", frame())
-    with pytest.raises(error, match=message):
-        source(tmp_path, **options)
-
-
-def test_a_folder_without_recordings_is_named(tmp_path: Path) -> None:
-    missing = tmp_path / "no"
-    for root, message in ((None, "data.raw_dir must"), (tmp_path, "no recordings"), (missing, "There is no folder")):
-        with pytest.raises(DataError, match=message):
-            source(root)  # type: ignore[arg-type]
-
-
-cells = st.one_of(
-    st.floats().map(str),
-    st.integers().map(str),
-    st.text("0123456789.-+eEnaif \"',;\t\r\n\x00é", max_size=8),
-    st.just(""),
-)
-mangled = st.one_of(
-    st.binary(max_size=300),
-    st.text(max_size=200).map(str.encode),
-    st.lists(st.lists(cells, min_size=3, max_size=5), max_size=12).map(
-        lambda rows: ("time,x,y,z\n" + "\n".join(map(",".join, rows))).encode()
-    ),
-    st.lists(st.floats(), min_size=60, max_size=60).map(lambda times: with_times(np.array(times)).encode()),
-    st.lists(st.floats(0, 1e-3), min_size=60, max_size=60).map(
-        lambda steps: with_times(np.cumsum(np.array(steps) + 0.02)).encode()
-    ),
-    st.tuples(st.integers(0, 2000), st.binary(max_size=4)).map(
-        lambda cut: frame(2).to_csv(index=False).encode()[: cut[0]] + cut[1] + b"\n" + with_times(np.arange(9)).encode()
-    ),
-)
-
-
-@given(mangled, st.sampled_from(["s", "ms", "ns", "iso"]))
-@example(b"time,x,y,z\n1e308,1,1,1\n-1e308,1,1,1\n", "s")
-@example(b"time,x,y,z\n2025-01-01,1,1,1\n99999-01-01,1,1,1\n", "iso")
-def test_whatever_a_csv_holds_it_is_read_or_named(content: bytes, time_unit: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "a.csv").write_bytes(content)
-        refusal = "a.csv was read"
-        try:
-            found = list(source(Path(folder), time_unit=time_unit).recordings())
-        except DataError as error:
-            found, refusal = [], str(error)
-        assert "a.csv" in refusal
-        assert all(np.isfinite(r.signal).all() and len(r.signal) >= r.sampling_rate for r in found)
-
-
-@given(
-    st.binary(max_size=100) | st.lists(cells, max_size=9).map(lambda c: ("file,participant\n" + ",".join(c)).encode())
-)
-@example(b"file,participant\n\xff,1\n")
-def test_whatever_the_table_holds_it_is_read_or_named(content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        put(Path(folder), "a.csv", "time,x,y,z\n")
-        for table in ("segments.csv", "recordings.csv"):
-            (Path(folder) / table).write_bytes(content.replace(b"file,participant", b"file,start_s,end_s,participant"))
-            with pytest.raises(DataError, match=r"a\.csv|recordings\.csv|segments\.csv"):
-                list(source(Path(folder)).recordings())
 
 
 @pytest.mark.skipif(not WRIST.is_dir(), reason=f"the MultiGait files are not at {WRIST}")
