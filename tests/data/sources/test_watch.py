@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import pickle
 from importlib.metadata import distribution
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from relcon_lightning.data.prepare import prepare
 from relcon_lightning.data.sources import watch
-from relcon_lightning.data.sources.restricted_pickle import load_pickled_npy
 from relcon_lightning.errors import DataError
 
 
@@ -83,66 +80,3 @@ def test_another_file_is_refused_by_its_checksum(tmp_path):
         watch.WatchExercises(tmp_path)
     with pytest.raises(DataError, match=r"is missing.*pip install"):
         watch.WatchExercises(tmp_path / "empty")
-
-
-class _Harm:
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self):
-        return Path.touch, (self.target,)
-
-
-def npy(path: Path, content: object, version=(1, 0)) -> Path:
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
-        pickle.dump(content, file, protocol=2)
-    return path
-
-
-def test_a_malicious_pickle_is_refused_before_it_runs(tmp_path):
-    target = tmp_path / "pwned"
-    with pytest.raises(DataError, match=r"asks for .*only numpy arrays"):
-        load_pickled_npy(npy(tmp_path / "evil.npy", {"X": [_Harm(target)]}))
-    assert not target.exists()
-
-
-@pytest.mark.parametrize("name", ["os.system", "builtins.eval", "numpy.load", "numpy.core.multiarray.scalar"])
-def test_nothing_but_arrays_can_be_named(tmp_path, name):
-    module, _, function = name.rpartition(".")
-    path = tmp_path / "evil.npy"
-    npy(path, None)
-    path.write_bytes(path.read_bytes()[:-4] + f"c{module}\n{function}\n.".encode())
-    with pytest.raises(DataError):
-        load_pickled_npy(path)
-
-
-def structured() -> np.ndarray:
-    return np.zeros(2, dtype=[("a", "f8")])
-
-
-@pytest.mark.parametrize("inner", [np.array([None, "x"], dtype=object), np.array(None, dtype=object), structured()])
-@pytest.mark.parametrize("wrap", [lambda a: {"X": [a]}, lambda a: (1, [a])])
-def test_arrays_of_objects_inside_are_refused(tmp_path, inner, wrap):
-    with pytest.raises(DataError, match=r"evil\.npy: the pickle holds an array"):
-        load_pickled_npy(npy(tmp_path / "evil.npy", wrap(inner)))
-
-
-def test_admitted_content_is_read(tmp_path):
-    content = {"X": [np.arange(6.0).reshape(2, 3)], "names": ["a", "b"], "y": np.array([1, 2])}
-    read = load_pickled_npy(npy(tmp_path / "fine.npy", content))
-    np.testing.assert_array_equal(read["X"][0], content["X"][0])
-    assert read["names"] == ["a", "b"]
-
-
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"not numpy at all"])
-def test_damaged_files_are_named(tmp_path, content):
-    (tmp_path / "bad.npy").write_bytes(content)
-    with pytest.raises(DataError, match=r"bad\.npy"):
-        load_pickled_npy(tmp_path / "bad.npy")
-
-
-def test_plain_arrays_are_not_what_is_expected(tmp_path):
-    np.save(tmp_path / "plain.npy", np.zeros(3))
-    with pytest.raises(DataError, match="one Python object"):
-        load_pickled_npy(tmp_path / "plain.npy")
