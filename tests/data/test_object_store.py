@@ -6,6 +6,7 @@ import builtins
 import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -269,6 +270,8 @@ def _gather_first(store: CohortStore) -> np.ndarray:
 
 def test_a_forked_process_is_told_so_and_does_not_hang(address):
     store = CohortStore.open(address)
-    with multiprocessing.get_context("fork").Pool(1) as pool, pytest.raises(DataError, match=f"{address}.*spawn"):
-        pool.apply_async(_gather_first, (store,)).get(timeout=60)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        asked = pool.submit(_gather_first, store)
+        with pytest.raises(DataError, match=f"{address}.*spawn"):
+            asked.result(timeout=60)
     assert _gather_first(store).shape == (1, 3, 10)
