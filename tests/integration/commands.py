@@ -87,6 +87,7 @@ def _be(folder: Path, command: str, arguments: tuple[str, ...], variables: dict[
         os.dup2(stream.fileno(), descriptor)
         setattr(sys, name, stream)
     sys.argv = [str(_program(command)), *arguments]
+    multiprocessing.set_start_method(None, force=True)  # that of a process that was started otherwise
     [script] = entry_points(group="console_scripts", name=command)
     script.load()()
 
