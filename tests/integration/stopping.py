@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.callbacks import Callback
+
+STOPPED = Path("stopped")  # made when it happens
 
 
 class SignalAt(Callback):
@@ -17,6 +20,7 @@ class SignalAt(Callback):
 
     def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
         if trainer.global_step == self.step and trainer.global_rank == self.rank:
+            STOPPED.touch()
             os.kill(os.getpid(), self.signal)
 
 
@@ -39,4 +43,5 @@ class FailAt(Callback):
 
     def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
         if trainer.global_step == self.step and trainer.global_rank == self.rank:
+            STOPPED.touch()
             raise ValueError("this rank broke")
