@@ -21,9 +21,13 @@ INFO = CohortInfo("toy", 100.0, "wrist", "made by the tests", "none", "none")
 MakeStore = Callable[..., CohortStore]
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole commands first: what takes long and comes last is waited for by all other processes."""
-    items.sort(key=lambda item: "integration" not in item.path.parts)
+    """Whole commands are marked, and come first: what takes long and comes last keeps all other processes waiting."""
+    for item in items:
+        if "integration" in item.path.parts:
+            item.add_marker("integration")
+    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
 
 
 @pytest.fixture(autouse=True)

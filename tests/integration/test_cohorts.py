@@ -17,9 +17,8 @@ import pytest
 
 from relcon_lightning.data import CohortStore, Recording
 from tests.conftest import INFO
+from tests.data.sources.test_motionsense import motion
 from tests.integration.commands import SIMULATED, fork
-
-MOTION = ",".join(f"{part}.{axis}" for part in ("gravity", "rotationRate", "userAcceleration") for axis in "xyz")
 
 
 def test_a_cohort_can_be_looked_at_before_training(folder):
@@ -65,10 +64,8 @@ def test_a_prepare_that_was_killed_leaves_nothing_that_is_read_and_can_be_run_ag
 def published(tmp_path) -> Iterator[str]:
     """The address of MotionSense's archive on a server of the test's own: one person who goes down a staircase."""
     (tmp_path / "server").mkdir()
-    rows = (f"{i},9,9,9,0.0,0.6,-0.8,9,9,9,{i / 1000},0.1,0.0" for i in range(500))
     with zipfile.ZipFile(tmp_path / "server" / "set.zip", "w") as archive:
-        header = f",attitude.roll,attitude.pitch,attitude.yaw,{MOTION}"
-        archive.writestr("A_DeviceMotion_data/dws_1/sub_1.csv", "\n".join([header, *rows]))
+        archive.writestr("A_DeviceMotion_data/dws_1/sub_1.csv", motion(500))
     handler = partial(SimpleHTTPRequestHandler, directory=tmp_path / "server")
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

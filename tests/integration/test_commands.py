@@ -14,8 +14,6 @@ import torch
 
 from tests.integration.commands import TINY, fork, run, wandb_records
 
-pytestmark = pytest.mark.integration
-
 
 def test_pretraining_leaves_checkpoint_logs_split_and_configuration(folder):
     for model in ("distance", "relcon"):

@@ -17,8 +17,6 @@ from relcon_lightning.data import CohortStore
 from tests.conftest import INFO, recordings
 from tests.integration.commands import TINY, fork
 
-pytestmark = pytest.mark.integration
-
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", ROOT.parent / "shared" / "data"))
 # The pages that stand alone. Blocks of the others are composed (tests/test_readme.py): they need GPUs, a cluster or

@@ -12,8 +12,6 @@ import pytest
 
 from tests.integration.commands import SIMULATED, fork, wandb_records
 
-pytestmark = pytest.mark.integration
-
 
 def test_wandb_gets_scores_tables_and_pictures_of_an_evaluation(folder):
     fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "folder=reports/logged", "seeds=[0]")

@@ -8,7 +8,6 @@ import pytest
 
 from tests.integration.commands import SIMULATED, TINY, fork
 
-pytestmark = pytest.mark.integration
 SMALL = ["data=simulated", "encoder=small", "seed=0", "compile=false", "data.val_batches=1", *TINY]
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 

@@ -9,7 +9,6 @@ from relcon_lightning import load_encoder
 from tests.integration.commands import run
 from tests.integration.hub import Hub, serving
 
-pytestmark = pytest.mark.integration
 pytest.importorskip("huggingface_hub", reason="needs the extra hub")
 RUN = "checkpoint=runs/watch/relcon/seed0"
 

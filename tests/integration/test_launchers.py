@@ -11,8 +11,6 @@ import torch
 
 from tests.integration.commands import TINY, run
 
-pytestmark = pytest.mark.integration
-
 EIGHT = ["model=distance", *TINY, "trainer.max_steps=8", "trainer.val_check_interval=3"]
 SWEEP = ["-m", *EIGHT, "seed=0,1", "hydra.sweep.subdir=seed${seed}"]
 STOP = ["+callbacks.stop._target_=tests.integration.stopping.SignalAt", "+callbacks.stop.step=4"]

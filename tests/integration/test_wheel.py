@@ -9,13 +9,10 @@ import sysconfig
 import venv
 from pathlib import Path
 
-import pytest
-
 from relcon_lightning.data import CohortStore
 from tests.conftest import INFO, recordings
 from tests.integration.test_commands import TINY
 
-pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
 
 
