@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from relcon_lightning.data.sources.restricted_pickle import load_pickled_npy
 from relcon_lightning.errors import DataError
+from tests.data.sources.test_fuzz_sets import PICKLES
 
 
 class _Harm:
@@ -25,11 +25,15 @@ class _Harm:
         return Path.touch, (self.target,)
 
 
-def npy(path: Path, content: object, version=(1, 0)) -> Path:
+def put(path: Path, program: bytes) -> Path:
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
-        pickle.dump(content, file, protocol=2)
+        file.write(program)
     return path
+
+
+def npy(path: Path, content: object, protocol: int = 2) -> Path:
+    return put(path, pickle.dumps(content, protocol))
 
 
 def test_a_malicious_pickle_is_refused_before_it_runs(tmp_path):
@@ -85,10 +89,7 @@ contents = st.dictionaries(
 def test_admitted_content_is_what_numpy_reads(
     tmp_path_factory: pytest.TempPathFactory, content: Any, protocol: int
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "fine.npy"
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
-        pickle.dump(np.array(content, dtype=object), file, protocol)
+    path = npy(tmp_path_factory.getbasetemp() / "fine.npy", np.array(content, dtype=object), protocol)
     expected, found = np.load(path, allow_pickle=True).item(), load_pickled_npy(path)
     assert found.keys() == expected.keys()
     for name in expected:
@@ -107,11 +108,7 @@ def state(shape: bytes = b"K\x02\x85", kind: bytes = FLOATS, data: bytes = b"C\x
 
 
 def read(tmp_path: Path, program: bytes) -> Any:
-    made = io.BytesIO()
-    np.lib.format.write_array_header_1_0(made, {"descr": "|O", "fortran_order": False, "shape": ()})
-    path = tmp_path / "lies.npy"
-    path.write_bytes(made.getvalue() + b"\x80\x04" + program + b".")
-    return load_pickled_npy(path)
+    return load_pickled_npy(put(tmp_path / "lies.npy", b"\x80\x04" + program + b"."))
 
 
 def test_a_program_that_does_not_lie_is_an_array(tmp_path: Path) -> None:
@@ -131,6 +128,7 @@ def test_a_program_that_does_not_lie_is_an_array(tmp_path: Path) -> None:
         "a type of objects": state(kind=FLOATS.replace(b"f8", b"O8")),
         "a type of nothing": state(kind=FLOATS.replace(b"f8", b"V8")),
         "a type of parts": state(kind=FLOATS.replace(b"\x02\x00\x00\x00f8", b"\x05\x00\x00\x00f4,f4")),
+        "a type of rows": state(kind=FLOATS.replace(b"\x02\x00\x00\x00f8", b"\x06\x00\x00\x00(2,)f4")),
         "a type with fields": state(kind=FLOATS + b"(K\x03X\x01\x00\x00\x00<N]}K\x08K\x08K\x00tb"),
         "a type in an order there is not": state(kind=FLOATS + b"(K\x03X\x01\x00\x00\x00?NNNK\x08K\x08K\x00tb"),
         "an array that is never filled": ARRAY,
@@ -138,6 +136,7 @@ def test_a_program_that_does_not_lie_is_an_array(tmp_path: Path) -> None:
         "a class": b"cnumpy\nndarray\n",
         "a dtype": FLOATS,
         "a set": b"\x8f",
+        "a function for a key": b"}" + RECONSTRUCT + b"Ns",
         "a function that is changed": RECONSTRUCT + b"}X\x01\x00\x00\x00ab\x01s" + b"b",
         "a function whose defaults are changed": RECONSTRUCT + b"N}X\x0c\x00\x00\x00__defaults__)s\x86b",
         "text in another code": b"c_codecs\nencode\nX\x01\x00\x00\x00aX\x05\x00\x00\x00utf-7\x86R",
@@ -152,11 +151,9 @@ def test_a_program_that_lies_is_refused(tmp_path: Path, program: tuple[str, byte
 
 
 def test_a_damaged_type_is_refused_where_numpy_crashes(tmp_path: Path) -> None:
-    whole = io.BytesIO()
-    np.save(whole, np.array({"X": [np.zeros((3, 2))], "y": ["a", 1, 2.0]}, dtype=object), allow_pickle=True)
-    refused = 0
-    for place in range(128, len(whole.getvalue())):
-        damaged = bytearray(whole.getvalue())
+    whole, refused = PICKLES[0], 0
+    for place in range(128, len(whole)):
+        damaged = bytearray(whole)
         damaged[place] = ord("M")
         (tmp_path / "lies.npy").write_bytes(damaged)
         try:

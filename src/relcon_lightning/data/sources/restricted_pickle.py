@@ -39,7 +39,7 @@ class _Type:
             DataError: Neither numbers nor text.
         """
         dtype: np.dtype[Any] = np.dtype(str(self.code)).newbyteorder(self.order)  # type: ignore[arg-type]
-        if dtype.kind not in "biufcSU" or dtype.fields is not None or dtype.subdtype is not None:
+        if dtype.kind not in "biufcSU":  # one of parts is of kind V
             raise DataError(f"the pickle holds an array of {dtype}; only numbers and text are admitted")
         return dtype
 
@@ -141,7 +141,7 @@ def load_pickled_npy(path: Path) -> Any:
 def _content(made: Any) -> Any:
     """What was made, with arrays in their places."""
     if isinstance(made, dict):
-        return {key: _content(value) for key, value in made.items()}
+        return {_content(key): _content(value) for key, value in made.items()}
     if isinstance(made, list | tuple):
         return type(made)(_content(value) for value in made)
     if isinstance(made, _Array) and isinstance(made.content, np.ndarray):
