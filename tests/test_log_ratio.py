@@ -7,9 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relcon_lightning.losses import (
-    log_ratio_loss,
-)
+from relcon_lightning.losses import log_ratio_loss
 from tests import oracles
 from tests.test_losses import distinct_distances, embeddings
 

@@ -9,9 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relcon_lightning.losses import (
-    nt_xent_loss,
-)
+from relcon_lightning.losses import nt_xent_loss
 from tests import oracles
 from tests.test_losses import TEMPERATURES, TIGHT, embeddings
 

@@ -26,7 +26,7 @@ def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any)
         kwargs |= {"id": begun.read_text("utf-8").strip(), "resume": "allow"}
     else:
         kwargs["id"] = uuid.uuid4().hex[:8]
-        rank_zero_only(begun.write_text)(kwargs["id"] + "\n")
+        rank_zero_only(begun.write_text)(kwargs["id"] + "\n", "utf-8")
     mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
     logger = WandbLogger(save_dir=str(save_dir), mode=mode, settings=wandb.Settings(silent=True), **kwargs)
     logger._wandb_init.pop("anonymous", None)  # Lightning passes it on and W&B warns that it has no effect

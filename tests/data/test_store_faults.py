@@ -15,6 +15,11 @@ from relcon_lightning.errors import DataError
 from tests.data.test_store import INFO, recording
 
 
+def assert_the_old_one_alone(folder: Path) -> None:
+    assert CohortStore.open(folder / "toy").recordings["recording_id"].tolist() == ["old"]
+    assert [p.name for p in folder.iterdir()] == ["toy"]
+
+
 def test_recordings_with_nan_are_left_out_and_counted(tmp_path, caplog):
     broken = recording("broken", participant="anna")
     broken.signal[5, 1] = np.nan
@@ -47,8 +52,7 @@ def test_an_interrupted_write_leaves_the_old_store(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         CohortStore.write(tmp_path / "toy", stops(), INFO)
-    assert CohortStore.open(tmp_path / "toy").recordings["recording_id"].tolist() == ["old"]
-    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
+    assert_the_old_one_alone(tmp_path)
 
 
 def test_a_full_disk_leaves_the_old_store(tmp_path, monkeypatch):
@@ -60,8 +64,7 @@ def test_a_full_disk_leaves_the_old_store(tmp_path, monkeypatch):
     monkeypatch.setattr(write_module, "_to_npy", full)
     with pytest.raises(OSError, match="No space left"):
         CohortStore.write(tmp_path / "toy", [recording("new")], INFO)
-    assert CohortStore.open(tmp_path / "toy").recordings["recording_id"].tolist() == ["old"]
-    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
+    assert_the_old_one_alone(tmp_path)
 
 
 def test_what_a_killed_write_left_is_cleared_by_the_next(tmp_path):
@@ -82,8 +85,7 @@ def test_a_store_set_aside_by_a_killed_write_is_put_back_by_the_next(tmp_path):
     _moved_aside(CohortStore.write(tmp_path / "toy", [recording("old")], INFO).path)
     with pytest.raises(DataError, match="No usable recording"):
         CohortStore.write(tmp_path / "toy", [], INFO)
-    assert CohortStore.open(tmp_path / "toy").recordings["recording_id"].tolist() == ["old"]
-    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
+    assert_the_old_one_alone(tmp_path)
 
 
 def test_a_failing_rename_leaves_the_old_store(tmp_path, monkeypatch):
@@ -98,8 +100,7 @@ def test_a_failing_rename_leaves_the_old_store(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "rename", fails)
     with pytest.raises(OSError, match="Input/output error"):
         CohortStore.write(tmp_path / "toy", [recording("new")], INFO)
-    assert CohortStore.open(tmp_path / "toy").recordings["recording_id"].tolist() == ["old"]
-    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
+    assert_the_old_one_alone(tmp_path)
 
 
 def test_a_folder_that_is_no_store_is_not_overwritten(tmp_path):

@@ -6,7 +6,8 @@ import errno
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -46,42 +47,24 @@ def command(
         module: The module; called as the entry file if None.
         expand: From the arguments given to those that are meant.
     """
-
     path = f"relcon_lightning.cli.{module or entry}"
 
     def run(config: DictConfig) -> None:
         work = import_module(path)
         quiet()  # only now: Lightning sets the levels of its loggers when it is imported
-        try:
+        with _mistakes_told():
             work.main(config)
-        except (ConfigError, DataError, TrainingError) as error:
-            stop(error)
-        except Preempted as error:
-            # Lightning's observer kills the first rank, still tidying up, when another one ends with a code.
-            stop(error, PREEMPTED if error.first_rank else 0)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            stop(error)
-        except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
-            key = str(error).split("Missing mandatory value: ")[-1].split()[0]
-            stop(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))
-        except InstantiationException as error:  # Hydra wraps what a constructor raises
-            if not isinstance(error.__cause__, ConfigError | DataError):
-                raise
-            stop(error.__cause__)
 
     run.__module__ = path  # after which Hydra names the job and its log
     start: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=entry, version_base="1.3")(run)
 
     def app() -> None:
         usage.register(config_folder())
-        try:
-            if expand is not None:
+        if expand is not None:
+            with _mistakes_told():
                 sys.argv[1:] = expand(sys.argv[1:])  # also what Lightning starts the other ranks with
+        try:
             start()
-        except ConfigError as error:
-            stop(error)
         except SystemExit as end:
             if end.code == COMPOSITION:
                 for meant in suggestions(config_folder(), entry, sys.argv[1:]):
@@ -89,6 +72,29 @@ def command(
             raise
 
     return app
+
+
+@contextmanager
+def _mistakes_told() -> Iterator[None]:
+    """End the command with a line in place of a traceback for what a person can mend."""
+    try:
+        yield
+    except (ConfigError, DataError, TrainingError) as error:
+        stop(error)
+    except Preempted as error:
+        # Lightning's observer kills the first rank, still tidying up, when another one ends with a code.
+        stop(error, PREEMPTED if error.first_rank else 0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        stop(error)
+    except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
+        key = str(error).split("Missing mandatory value: ")[-1].split()[0]
+        stop(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))
+    except InstantiationException as error:  # Hydra wraps what a constructor raises
+        if not isinstance(error.__cause__, ConfigError | DataError):
+            raise
+        stop(error.__cause__)
 
 
 def quiet() -> None:

@@ -17,16 +17,11 @@ log = logging.getLogger(__name__)
 
 def main(config: DictConfig) -> None:
     """Write the store of ``data=...`` below ``data.root``, unless it is there already."""
-    path, rate = store(config), config.data.sampling_rate
+    path, rate = config.data.datamodule.store, config.data.sampling_rate
     made = None if config.overwrite else existing(path, rate)
     if made is None:
         made = prepare(_source(config), path, rate, config.overwrite)
     log.info("Store %s: %s", made.path, summary(made))
-
-
-def store(config: DictConfig) -> str:
-    """Where the store of a configuration is."""
-    return str(config.data.datamodule.store)
 
 
 def _source(config: DictConfig) -> Source:

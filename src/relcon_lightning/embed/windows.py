@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -23,15 +25,11 @@ def embed_windows(
         device: To compute on.
         description: Of the progress bar; none if None.
     """
-    training = {module: module.training for module in encoder.modules()}
-    encoder = encoder.to(device).eval()
     batches = torch.split(torch.from_numpy(signal), batch_size)
     steps = track(batches, description or "", transient=True, disable=description is None or not sys.stdout.isatty())
-    try:
+    with _training(encoder, False):
+        encoder.to(device)
         return np.concatenate([encoder(batch.to(device)).float().cpu().numpy() for batch in steps])
-    finally:
-        for module, flag in training.items():
-            module.training = flag
 
 
 @torch.no_grad()
@@ -42,12 +40,21 @@ def estimate_normalisation(encoder: nn.Module, signal: np.ndarray, batch_size: i
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
-    training = {module: module.training for module in encoder.modules()}
-    encoder.train()
     order = np.random.default_rng(0).permutation(len(signal))  # a batch of one recording would not be typical
-    for rows in np.array_split(order, -(-len(order) // batch_size)):
-        encoder(torch.from_numpy(signal[rows]))
-    for module, flag in training.items():
-        module.training = flag
+    with _training(encoder, True):
+        for rows in np.array_split(order, -(-len(order) // batch_size)):
+            encoder(torch.from_numpy(signal[rows]))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+
+
+@contextmanager
+def _training(net: nn.Module, mode: bool) -> Iterator[None]:
+    """Set the training flag of all modules, and put each one's own back."""
+    before = {module: module.training for module in net.modules()}
+    net.train(mode)
+    try:
+        yield
+    finally:
+        for module, flag in before.items():
+            module.training = flag
