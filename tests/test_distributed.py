@@ -28,6 +28,11 @@ def louder(x, generator):
     return x * (1 + torch.rand(1, generator=generator, dtype=x.dtype))
 
 
+def louder_by_axis(x, generator):
+    """The same on all ranks, another direction each time."""
+    return x * (1 + torch.rand(3, 1, generator=generator, dtype=x.dtype))
+
+
 def relcon(distance=MotifDistance, **options):
     options = {"temperature": 0.1, "gather": True, **options}
     return RelCon(small_resnet_1d(), distance(), **options)
@@ -40,6 +45,8 @@ CASES = {
     "nearest": partial(relcon, loss=nearest_positive),
     "relative, tau 0.01": partial(relcon, loss=relative_contrastive, temperature=0.01),
     "simclr": lambda: SimCLR(small_resnet_1d(), temperature=0.1, projection=(32, 16), augmentation=louder, gather=True),
+    "two views": partial(relcon, view=louder_by_axis, views=2, projection=(32, 16)),
+    "two views, some pairs are all": partial(relcon, view=louder_by_axis, views=2, pairs=ANCHORS),
     "apart": partial(relcon, gather=False),
 }
 

@@ -6,7 +6,7 @@ import torch
 
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.data.splits import Split
-from relcon_lightning.errors import DataError
+from relcon_lightning.errors import ConfigError, DataError
 
 
 def module(store, **options):
@@ -81,3 +81,20 @@ def test_more_participants_a_batch_than_validation_has_still_validates(toy_store
     data = module(toy_store, participants_per_batch=3, n_candidates=0, ratios=(5, 1, 2))
     batch = take(data.val_dataloader(), 1)[0]
     assert batch["participant"].unique().numel() == 1
+
+
+def test_a_split_is_taken_from_a_file(toy_store, tmp_path):
+    given = Split(("p0", "p1", "p2", "p3"), ("p4", "p5"), ("p6", "p7"))
+    given.save(tmp_path / "split.json")
+    assert module(toy_store, split=str(tmp_path / "split.json")).split == given
+    Split(("p0", "stranger"), ("p4",), ("p6",)).save(tmp_path / "split.json")
+    with pytest.raises(DataError, match="has no participants stranger"):
+        module(toy_store, split=tmp_path / "split.json")
+    (tmp_path / "split.json").write_text("[1]")
+    with pytest.raises(ConfigError, match="holds no split of participants"):
+        module(toy_store, split=tmp_path / "split.json")
+
+
+def test_weights_must_be_a_column_of_numbers(toy_store):
+    with pytest.raises(DataError, match="has no column 'participant_id' of numbers; it has n_recordings, n_samples"):
+        module(toy_store, weights="participant_id")

@@ -173,3 +173,20 @@ def test_a_draw_costs_the_same_in_a_large_cohort():
     d = big.draw(0)
     assert d.starts.size == 8 * 4
     assert len(np.unique(d.participants)) > 1
+
+
+def test_people_are_drawn_in_proportion_to_their_weights():
+    people = {f"p{i}": [1000] for i in range(4)}
+    weights = {"p0": 1.0, "p1": 2.0, "p2": 0.0, "p3": 5.0, "not in training": 9.0}
+    for per_batch in (None, 1):
+        drawn = sampler(people, weights=weights, participants_per_batch=per_batch)
+        counts = np.bincount(np.concatenate([drawn.draw(step).participants for step in range(800)]), minlength=4)
+        effective = counts / (1 if per_batch is None else 8)
+        assert counts[2] == 0
+        assert chisquare(effective[[0, 1, 3]], effective.sum() * np.array([1, 2, 5]) / 8).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("weights", [{"a": 1.0, "b": -1.0}, {"a": 1.0, "b": 0.0}, {"a": 1.0, "b": np.nan}])
+def test_weights_that_cannot_be_drawn_by_are_refused(weights):
+    with pytest.raises(DataError, match=r"in proportion to data\.weights"):
+        sampler({"a": [1000], "b": [1000]}, weights=weights, participants_per_batch=2)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from relcon_lightning.data.sampling import CandidateSampler
 from relcon_lightning.data.splits import Split, ratio_split
 from relcon_lightning.data.store import CohortStore
+from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +71,12 @@ class CandidateDataModule(L.LightningDataModule):
         batch_size: Anchors a batch and device.
         participants_per_batch: See :class:`~relcon_lightning.data.sampling.CandidateSampler`.
         ratios: Participants for training, validation and test (the paper: 10, 3, 3).
-        split: Ready-made split; overrides ``ratios``.
+        split: Ready-made split, or the ``split.json`` that holds it; overrides ``ratios``.
         split_seed: Of the division of the participants; apart from ``seed``, so that runs of several seeds share a
             test set.
         stratify: Column of ``participants.parquet`` whose groups each part gets its share of.
+        weights: Column of ``participants.parquet`` with numbers that the participants of training batches are drawn in
+            proportion to, e.g. ``active_h``; None: uniformly.
         seed: Of all draws.
         val_batches: Validation batches, the same at every validation.
         num_workers: Processes that read ahead. Batches do not depend on it.
@@ -88,9 +91,10 @@ class CandidateDataModule(L.LightningDataModule):
         batch_size: int = 64,
         participants_per_batch: int | None = None,
         ratios: tuple[float, float, float] = (10, 3, 3),
-        split: Split | None = None,
+        split: Split | str | Path | None = None,
         split_seed: int = 0,
         stratify: str | None = None,
+        weights: str | None = None,
         seed: int = 0,
         val_batches: int = 4,
         num_workers: int = 0,
@@ -105,23 +109,23 @@ class CandidateDataModule(L.LightningDataModule):
             participants_per_batch,
         )
         self.ratios, self._given_split, self.split_seed, self.seed = ratios, split, split_seed, seed
-        self.stratify = stratify
+        self.stratify, self.weights = stratify, weights
         self.val_batches, self.num_workers = val_batches, num_workers
 
     def setup(self, stage: str | None = None) -> None:
         """Open the store, divide its participants and prepare the samplers.
 
         Raises:
-            DataError: No store at the path, a store of another rate, or participants without enough windows.
+            ConfigError: The file of the split cannot be read.
+            DataError: No store at the path, a store of another rate, a split that names people who are not in it, or
+                participants without enough windows or weights.
         """
         self.store = CohortStore.open(self.path)
         self.store.check_rate(self.sampling_rate)
         ids = self.store.participants["participant_id"].tolist()
-        self.split = self._given_split or ratio_split(
-            ids, self.ratios, self.split_seed, self.store.strata(self.stratify)
-        )
+        self.split = self._divide(ids)
         per_batch = self.participants_per_batch
-        self.train_sampler = self._sampler(self.split.train, self.seed, per_batch)
+        self.train_sampler = self._sampler(self.split.train, self.seed, per_batch, self.store.numbers(self.weights))
         if per_batch is not None:  # fewer people are held out than a training batch mixes: a smaller batch will do
             per_batch = min(per_batch, len(self.split.validation))
         self.val_sampler = self._sampler(self.split.validation, self.seed + _VALIDATION_SEED, per_batch)
@@ -137,7 +141,23 @@ class CandidateDataModule(L.LightningDataModule):
         """The same ``val_batches`` batches each time."""
         return self._loader(self.val_sampler, Steps(0, self.val_batches))
 
-    def _sampler(self, participants: tuple[str, ...], seed: int, per_batch: int | None) -> CandidateSampler:
+    def _divide(self, ids: list[str]) -> Split:
+        given = self._given_split
+        if given is None:
+            return ratio_split(ids, self.ratios, self.split_seed, self.store.strata(self.stratify))
+        split = given if isinstance(given, Split) else Split.load(given)
+        strangers = sorted({*split.train, *split.validation, *split.test} - set(ids))
+        if strangers:
+            raise DataError(f"{self.path} has no participants {', '.join(strangers[:5])}, whom data.split names.")
+        return split
+
+    def _sampler(
+        self,
+        participants: tuple[str, ...],
+        seed: int,
+        per_batch: int | None,
+        weights: dict[str, float] | None = None,
+    ) -> CandidateSampler:
         each = self.batch_size // self.participants_per_batch if self.participants_per_batch else 1
         return CandidateSampler(
             self.store.recordings,
@@ -147,6 +167,7 @@ class CandidateDataModule(L.LightningDataModule):
             self.batch_size if per_batch in (None, self.participants_per_batch) else each * per_batch,
             per_batch,
             seed,
+            weights,
         )
 
     def _loader(self, sampler: CandidateSampler, steps: Steps) -> DataLoader[Batch]:

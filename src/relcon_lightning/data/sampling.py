@@ -8,7 +8,7 @@ same whatever the size of the cohort.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +50,10 @@ class CandidateSampler:
         participants_per_batch: Participants in a batch, with ``B / participants_per_batch`` anchors each. None draws
             each anchor's participant independently.
         seed: Of all draws.
+        weights: Numbers that participants are drawn in proportion to; None: all alike.
 
     Raises:
-        DataError: When no participant has enough windows.
+        DataError: When no participant has enough windows, or too few have a weight above 0.
         ConfigError: When the batch cannot be divided over the participants.
     """
 
@@ -65,6 +66,7 @@ class CandidateSampler:
         batch_size: int,
         participants_per_batch: int | None = None,
         seed: int = 0,
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         self.window, self.n_candidates, self.batch_size, self.seed = window, n_candidates, batch_size, seed
         self.participants_per_batch = participants_per_batch
@@ -88,6 +90,7 @@ class CandidateSampler:
         self._samples = samples
         # Start s of recording r is the integer line[r] + s of the line of all participants, one after the other.
         self._line = np.append(0, np.cumsum(samples - window + 1))
+        self._chances = None if weights is None else self._shares(weights)
         self._check_batch()
 
     def draw(self, step: int, rank: int = 0, world_size: int = 1) -> Draw:
@@ -118,6 +121,17 @@ class CandidateSampler:
                 "lower it."
             )
 
+    def _shares(self, weights: Mapping[str, float]) -> np.ndarray:
+        """Chance of each participant, ``(participants,)``."""
+        found = np.array([weights[name] for name in self.participants], dtype=np.float64)
+        if not (np.isfinite(found) & (found >= 0)).all() or (found > 0).sum() < (self.participants_per_batch or 1):
+            raise DataError(
+                "People cannot be drawn in proportion to data.weights: expected numbers of 0 or more, above 0 for "
+                f"at least {self.participants_per_batch or 1} of {len(found)}; set data.weights=null."
+            )
+        share: np.ndarray = found / found.sum()
+        return share
+
     def _report_excluded(self, asked: Collection[str], names: np.ndarray, enough: np.ndarray, needed: int) -> None:
         excluded = sorted(set(asked) - set(names[enough]))
         what = f"fewer than {needed} windows of {self.window} samples in recordings that are long enough"
@@ -131,10 +145,12 @@ class CandidateSampler:
 
     def _choose_participants(self, rng: np.random.Generator, count: int) -> np.ndarray:
         if self.participants_per_batch is None:
-            return rng.integers(len(self.participants), size=count)
+            if self._chances is None:
+                return rng.integers(len(self.participants), size=count)
+            return rng.choice(len(self.participants), count, p=self._chances)
         each = self._anchors_each()
         batches = [
-            rng.choice(len(self.participants), self.participants_per_batch, replace=False)
+            rng.choice(len(self.participants), self.participants_per_batch, replace=False, p=self._chances)
             for _ in range(count // self.batch_size)
         ]
         return np.repeat(np.concatenate(batches), each)

@@ -52,8 +52,15 @@ class Split:
 
     @classmethod
     def load(cls, path: str | Path) -> Split:
-        """Read what :meth:`save` wrote."""
-        return cls(**{part: tuple(ids) for part, ids in json.loads(Path(path).read_text("utf-8")).items()})
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ConfigError: There is no such file, or it holds no split.
+        """
+        try:
+            return cls(**{part: tuple(ids) for part, ids in json.loads(Path(path).read_text("utf-8")).items()})
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{path} holds no split of participants (split.json of a run): {error}") from error
 
 
 def ratio_split(

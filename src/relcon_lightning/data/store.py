@@ -104,6 +104,23 @@ class CohortStore:
                 f"or set data.sampling_rate={self.sampling_rate:g}."
             )
 
+    def numbers(self, attribute: str | None) -> dict[str, float] | None:
+        """Each participant's value of a numeric attribute; None for None.
+
+        Raises:
+            DataError: No such column of ``participants.parquet``, or one without numbers.
+        """
+        if attribute is None:
+            return None
+        found = self.participants.get(attribute)
+        if found is None or not pd.api.types.is_numeric_dtype(found):
+            numeric = self.participants.select_dtypes("number").columns
+            raise DataError(
+                f"{self.path}/participants.parquet has no column {attribute!r} of numbers; it has "
+                f"{', '.join(map(str, numeric)) or 'none'}."
+            )
+        return dict(zip(self.participants["participant_id"], found.astype(float), strict=True))
+
     def strata(self, attribute: str | None) -> dict[str, str] | None:
         """Each participant's value of an attribute, to divide participants evenly by; None for None.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,12 +14,13 @@ from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import cosine_similarities, cross_similarities, relative_contrastive
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
 from relcon_lightning.nets import MotifDistance, SpectralDistance
+from relcon_lightning.nets.heads import mlp
 
 RankingLoss = Callable[[Tensor, Tensor, float, Tensor], Tensor]
 
 
 class Ranked(NamedTuple):
-    """Anchors and their candidates, all ``(B, C)``.
+    """Anchors and their candidates, all ``(B, C)``, or ``(2B, C)`` with two views.
 
     Attributes:
         similarities: Cosines of the embeddings.
@@ -52,8 +53,12 @@ class RelCon(EmbeddingMethod):
         pairs: How many of the others in the batch are candidates of an anchor, drawn at random; None: all of them. Time
             and memory for distances grow with it.
         augmentation: Makes that copy.
-        view: If given, what is embedded are augmented windows while distances are those of the windows as recorded.
-            Not in the paper; a cohort of a few people is otherwise learnt by heart.
+        view: Augmentation of the windows that are embedded, while distances are those of the windows as recorded. None,
+            as in the paper: windows are embedded as recorded.
+        views: Augmented views per anchor, 1 or 2. With two, every view is an anchor, all other views of the batch are
+            its candidates, and the other view of the same window is the nearest, at distance 0. Not in the paper.
+        projection: Widths of the linear layers of a projection head between the embedding and the loss, discarded
+            after training. None, as in the paper: no head.
         **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
     """
 
@@ -69,6 +74,8 @@ class RelCon(EmbeddingMethod):
         pairs: int | None = None,
         augmentation: Augmentation | None = None,
         view: Augmentation | None = None,
+        views: int = 1,
+        projection: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, **kwargs)
@@ -77,7 +84,18 @@ class RelCon(EmbeddingMethod):
         self.within_user, self.batch_candidates = within_user, batch_candidates
         self.gather, self.pairs = gather, pairs
         self.augmentation = augmentation or RandomAugmentations()
-        self.view = view
+        if views not in (1, 2):
+            raise ConfigError(f"model.views={views}: expected 1 or 2.")
+        if views == 2 and view is None:
+            raise ConfigError(
+                "model.views=2 needs an augmentation that makes the views: set view, as trainer=cpu does."
+            )
+        if views == 2 and not within_user:
+            raise ConfigError(
+                "model.views=2 holds an augmented copy of each anchor already: leave model.within_user=true."
+            )
+        self.view, self.views = view, views
+        self.head = mlp([self.dim, *projection]) if projection else nn.Identity()
 
     def train(self, mode: bool = True) -> RelCon:
         """As usual, but the distance stays in evaluation mode: dropout would change the ranking."""
@@ -91,7 +109,7 @@ class RelCon(EmbeddingMethod):
         return self.ranking_loss(ranked.similarities, ranked.distances, self.temperature, ranked.mask)
 
     def rank(self, batch: Batch, generator: torch.Generator) -> Ranked:
-        """Similarities and frozen distances of each anchor and its candidates.
+        """Similarities and frozen distances of each anchor and its candidates; with two views 2B anchors.
 
         Raises:
             ConfigError: There are no candidates.
@@ -99,15 +117,15 @@ class RelCon(EmbeddingMethod):
         anchor, candidates = batch["anchor"], batch["candidates"]
         if not self.within_user:
             candidates = self.augmentation(anchor, generator)[:, None]
-        n_anchors, n_candidates = candidates.shape[:2]
-        z_anchor, z_candidates = self._embed(anchor, candidates, generator)
+        z, z_candidates = self._embed(anchor, candidates, generator)
         blocks = []
-        if n_candidates:
-            everyone = torch.ones(n_anchors, n_candidates, dtype=torch.bool, device=anchor.device)
-            distances = self._frozen(self.distance.pairwise, anchor, candidates)
-            blocks.append((cosine_similarities(z_anchor, z_candidates), distances, everyone, everyone))
+        if candidates.shape[1]:
+            similarities = torch.cat([cosine_similarities(view, z_candidates) for view in z])
+            everyone = torch.ones_like(similarities, dtype=torch.bool)
+            distances = self._frozen(self.distance.pairwise, anchor, candidates).repeat(self.views, 1)
+            blocks.append((similarities, distances, everyone, everyone))
         if self.batch_candidates:
-            blocks += self._batch_block(batch, z_anchor, generator)
+            blocks += self._batch_block(batch, z, generator)
         if not blocks:
             raise ConfigError("RelCon has no candidates: set data.n_candidates above 0 or model.batch_candidates=true.")
         return Ranked(*(torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True)))
@@ -115,30 +133,56 @@ class RelCon(EmbeddingMethod):
     def _batch_block(
         self, batch: Batch, z: Tensor, generator: torch.Generator
     ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Each anchor and the other anchors of the batch, or of all ranks, or some of them; none if it is alone."""
+        """Each view ``(V, B, E)`` and all other views of the batch, or of all ranks, or of some windows of them.
+
+        Another view of the anchor's own window is at distance 0. Empty if the anchor is alone.
+        """
         anchor, person = batch["anchor"], batch["participant"]
         windows, z_windows, people, first = anchor, z, person, 0
         if self.gather:
-            windows, z_windows, people = gather(anchor), gather(z), gather(person)
+            windows, people = gather(anchor), gather(person)
+            z_windows = gather(z.transpose(0, 1)).transpose(0, 1)
             first = rank() * len(anchor)
-        if len(windows) == 1:
+        if len(windows) == 1 and self.views == 1:
             return []
-        own = torch.arange(first, first + len(anchor), device=anchor.device)
-        others = own[:, None] != torch.arange(len(windows), device=anchor.device)
-        same = (person[:, None] == people) & others
-        similarities = cross_similarities(z, z_windows)
-        if self.pairs is None or self.pairs >= len(windows) - 1:
-            return [(similarities, self._frozen(self.distance.between, anchor, windows), others, same)]
-        order = torch.rand(others.shape, generator=generator, device=anchor.device).masked_fill(~others, 2)
-        some = order.argsort(1)[:, : self.pairs]
-        distances = self._frozen(self.distance.to_some, anchor, windows, some)
-        return [(similarities.gather(1, some), distances, others.gather(1, some), same.gather(1, some))]
+        own = torch.arange(first, first + len(anchor), device=anchor.device)[:, None]
+        columns = self._columns(own, len(windows), generator)
+        if columns is None:
+            columns = torch.arange(len(windows), device=anchor.device).expand(len(anchor), -1)
+            distances = self._frozen(self.distance.between, anchor, windows)
+        else:
+            distances = self._frozen(self.distance.to_some, anchor, windows, columns)
+        itself = columns == own
+        if self.views > 1:
+            distances = distances.masked_fill(itself, 0)
+        shape = (self.views, len(anchor), self.views, -1)
+        similarities = cross_similarities(z.flatten(0, 1), z_windows.flatten(0, 1)).view(shape)
+        similarities = similarities.gather(3, columns[None, :, None].expand(shape))
+        same_view = torch.eye(self.views, dtype=torch.bool, device=anchor.device)
+        counts = ~(itself[None, :, None] & same_view[:, None, :, None])
+        within = counts & (person[:, None] == people[columns])[None, :, None]
+        spread = distances[None, :, None].expand_as(similarities)
+        return [tuple(part.flatten(2).flatten(0, 1) for part in (similarities, spread, counts, within))]  # type: ignore[list-item]
+
+    def _columns(self, own: Tensor, n_windows: int, generator: torch.Generator) -> Tensor | None:
+        """``(B, K)`` random windows as candidates, the own one first if it has another view; None for all windows."""
+        if self.pairs is None or self.pairs >= n_windows - 1:
+            return None
+        chance = torch.rand(len(own), n_windows, generator=generator, device=own.device)
+        some = chance.scatter_(1, own, 2).argsort(1)[:, : self.pairs]
+        return some if self.views == 1 else torch.cat([own, some], dim=1)
 
     def _embed(self, anchor: Tensor, candidates: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """``(B, E)`` and ``(B, c, E)`` embeddings, in one pass of the encoder."""
-        windows = torch.cat([anchor, candidates.flatten(0, 1)])
-        z = self.encoder(windows if self.view is None else self.view(windows, generator))
-        return z[: len(anchor)], z[len(anchor) :].unflatten(0, candidates.shape[:2])
+        """``(V, B, E)`` views of the anchors and ``(B, c, E)`` candidates, in one pass of the encoder."""
+        viewed = [self._viewed(torch.cat([anchor, candidates.flatten(0, 1)]), generator)]
+        viewed += [self._viewed(anchor, generator) for _ in range(1, self.views)]
+        z = self.head(self.encoder(torch.cat(viewed)))
+        first, own, others = z.split([len(anchor), len(viewed[0]) - len(anchor), len(z) - len(viewed[0])])
+        views = torch.stack([first, *others.split(len(anchor))]) if self.views > 1 else first[None]
+        return views, own.unflatten(0, candidates.shape[:2])
+
+    def _viewed(self, windows: Tensor, generator: torch.Generator) -> Tensor:
+        return windows if self.view is None else self.view(windows, generator)
 
     @staticmethod
     @torch.no_grad()

@@ -83,3 +83,17 @@ def test_rates_must_agree_and_one_store_is_none_to_merge(stores):
         MergedStores([path / "one"], "x")
     with pytest.raises(DataError, match=r"no cohort store at .*nowhere"):
         MergedStores([path / "one", path / "nowhere"], "x")
+
+
+def test_hours_of_movement_are_summed_over_a_person(tmp_path):
+    still = np.tile([0.0, 0.0, 1.0], (1000, 1)).astype(np.float32)
+    moving = still + 0.3 * np.sin(np.arange(1000) / 10)[:, None].astype(np.float32)
+    one = [
+        Recording(f"{p}-{i}", p, s, 100.0)
+        for p in "ab"
+        for i, s in enumerate((still, moving, moving if p == "a" else still))
+    ]
+    CohortStore.write(tmp_path / "one", one, INFO)
+    CohortStore.write(tmp_path / "two", [Recording("c-0", "c", still, 100.0)], replace(INFO, name="two"))
+    merged = prepare(MergedStores([tmp_path / "one", tmp_path / "two"], "both"), tmp_path / "both")
+    assert merged.numbers("active_h") == pytest.approx({"a": 20 / 3600, "b": 10 / 3600, "c": 0.0})

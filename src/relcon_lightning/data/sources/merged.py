@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.recording import RECORDING_COLUMNS, SEGMENT_COLUMNS, CohortInfo, Recording, Segment
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.errors import ConfigError, DataError
+
+MOVEMENT_G = 0.03  # standard deviation within a second; a wrist at rest has about 0.005
 
 
 class MergedStores:
@@ -47,8 +50,12 @@ class MergedStores:
         )
 
     def recordings(self) -> Iterator[Recording]:
-        """Each with its segments and attributes, and the name of its store as the attribute ``cohort``."""
+        """Each with its segments and attributes, the name of its store as ``cohort``, and ``active_h``.
+
+        The latter is the person's hours of movement, see :func:`active_hours`.
+        """
         for store in self.stores:
+            active = active_hours(store)
             segments = dict(list(store.segments.groupby("recording_id")))
             for row in store.recordings.to_dict("records"):
                 own = segments.get(row["recording_id"])
@@ -60,8 +67,19 @@ class MergedStores:
                     sampling_rate=store.sampling_rate,
                     segments=() if own is None else tuple(_segment(dict(s)) for s in own.to_dict("records")),
                     start_time=row["start_time"] if pd.notna(row["start_time"]) else None,
-                    attributes={"cohort": store.info.name} | attributes,
+                    attributes=attributes | {"cohort": store.info.name, "active_h": active[row["participant_id"]]},
                 )
+
+
+def active_hours(store: CohortStore) -> dict[str, float]:
+    """Hours per participant in which the arm moves: seconds whose norm deviates by more than :data:`MOVEMENT_G`."""
+    second = round(store.sampling_rate)
+    hours = dict.fromkeys(store.participants["participant_id"], 0.0)
+    for row in store.recordings.to_dict("records"):
+        norm = np.linalg.norm(store.read(row["recording_id"], 0, row["n_samples"]), axis=1)
+        whole = norm[: len(norm) // second * second].reshape(-1, second)
+        hours[row["participant_id"]] += float((whole.std(axis=1) > MOVEMENT_G).sum()) / 3600
+    return hours
 
 
 def _refuse_shared(stores: Sequence[CohortStore], table: str, column: str) -> None:
