@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import torch
 from hydra.utils import instantiate
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from relcon_lightning import nets
+from relcon_lightning.archive import load_archive
 from relcon_lightning.errors import ConfigError, nearest_path
+from relcon_lightning.fit import check_fit
 from relcon_lightning.nets import MotifDistance
 
 KEY = "relcon_lightning"
@@ -52,9 +55,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
                 "path."
             )
         try:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # the bytes of another file make the unpickler raise whatever they lead it to
-            raise ConfigError(f"{path} is not a checkpoint that can be read safely: {error}") from error
+            checkpoint = load_archive(path)
+        except ValueError as error:
+            raise ConfigError(
+                f"{path} is not a checkpoint that can be read safely: {error}. Give another checkpoint of "
+                "the run, or get the file again."
+            ) from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(KEY), dict):
         raise ConfigError(f"{path} was not written by relcon-pretrain: it has no entry {KEY!r}.")
     while (found := checkpoint[KEY].get("format")) != FORMAT:
@@ -138,7 +144,10 @@ def provenance(path: str | Path) -> dict[str, Any]:
 
 def fresh_encoder(path: str | Path, seed: int) -> nn.Module:
     """The architecture of :func:`load_encoder` with random weights: the floor that training has to beat."""
-    return seeded(read_checkpoint(path)[KEY]["config"]["model"]["method"]["encoder"])(seed).eval()
+    content = read_checkpoint(path)
+    config = content[KEY]["config"]["model"]["method"]["encoder"]
+    _fitting(config, content, "encoder.", path)
+    return seeded(config)(seed).eval()
 
 
 def seeded(config: dict[str, Any]) -> Callable[[int], nn.Module]:
@@ -178,10 +187,21 @@ def _refuse_foreign(config: Any) -> None:
 
 
 def _restore(config: dict[str, Any], content: dict[str, Any], prefix: str, path: str | Path) -> nn.Module:
+    weights = _fitting(config, content, prefix, path)
     net: nn.Module = build(config)
-    weights = {name.removeprefix(prefix): w for name, w in content["state_dict"].items() if name.startswith(prefix)}
-    try:
-        net.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ConfigError(f"The weights in {path} do not fit its configuration: {error}") from error
+    net.load_state_dict(weights)
     return net.eval()
+
+
+def _fitting(config: dict[str, Any], content: dict[str, Any], prefix: str, path: str | Path) -> dict[str, Tensor]:
+    """The weights of a part, compared with its configuration before any memory is taken for the net."""
+    weights = {name.removeprefix(prefix): w for name, w in content["state_dict"].items() if name.startswith(prefix)}
+    _refuse_foreign(config)
+    try:
+        check_fit(partial(instantiate, config), weights)
+    except ValueError as error:
+        raise ConfigError(
+            f"The weights in {path} do not fit its configuration: {error}. The file was changed: get it again, or give "
+            "another checkpoint."
+        ) from error
+    return weights
