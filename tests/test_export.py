@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+import logging
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 
 from relcon_lightning import checkpoint as checkpoints
 from relcon_lightning import embed_recording, load_encoder
-from relcon_lightning.checkpoint import FORMAT, KEY, load_distance, provenance, read_checkpoint
-from relcon_lightning.data.splits import hash_participants
+from relcon_lightning.checkpoint import FORMAT, KEY, fresh_encoder, load_distance, provenance, read_checkpoint
+from relcon_lightning.data.pseudonyms import hash_participants
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.export import export
 from relcon_lightning.nets import small_resnet_1d
@@ -89,6 +92,37 @@ def test_the_card_says_what_a_user_has_to_know(run, tmp_path):
     assert "No results" in (export(run, tmp_path / "bare") / "README.md").read_text()
 
 
+def test_nothing_but_the_exporter_writes_the_head_of_the_card(run, tmp_path):
+    content = torch.load(run, weights_only=True)
+    config = content[KEY]["config"]
+    config["model"]["name"] = "relcon]\nlicense: mit\nx: ["
+    config["data"]["name"] = "toy\n---\nlicense: mit\n---\n<script>alert(1)</script>"
+    content[KEY]["data"]["citation"] = "A | B\n\n# Heading <img src=x>"
+    torch.save(content, run)
+    card = (export(run, tmp_path / "out", licence="cc0-1.0") / "README.md").read_text()
+    _, head, _ = card.split("---\n", 2)
+    assert yaml.safe_load(head)["license"] == "cc0-1.0"
+    assert yaml.safe_load(head)["tags"][-1] == "relcon] license: mit x: ["
+    assert set(yaml.safe_load(head)) == {"library_name", "tags", "license"}
+    assert "<script" not in card
+    assert "<img" not in card
+    assert "\n# Heading" not in card
+    assert "license" not in yaml.safe_load(
+        (export(run, tmp_path / "bare") / "README.md").read_text().split("---\n", 2)[1]
+    )
+
+
+def test_no_name_of_a_participant_gets_into_the_card(run, tmp_path):
+    report = tmp_path / "report.md"
+    head = "# Walking\n\n- Participants: carl, anna\nsmith, - dora\n\nbo: none of them\n- Data: toy: A and B\n"
+    report.write_text(f"{head}\n## Window level\n\n| relcon | 0.9 |\n")
+    card = (export(run, tmp_path / "out", results=report) / "README.md").read_text()
+    for name in ("carl", "anna", "smith", "dora", "bo:"):
+        assert name not in card
+    assert "- Data: toy: A and B" in card
+    assert "| relcon | 0.9 |" in card
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_other_programs_get_the_same_numbers_for_any_number_and_length_of_windows(run, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
@@ -145,9 +179,59 @@ def test_a_configuration_that_names_another_class_is_refused(run, tmp_path):
     folder = export(run, tmp_path / "out")
     content = json.loads((folder / "config.json").read_text())
     content[KEY]["config"]["model"]["method"]["encoder"] = {"_target_": "os.system", "command": "true"}
+    content["checksums"] = checkpoints.checksums(content[KEY], (folder / "model.safetensors").read_bytes())
     (folder / "config.json").write_text(json.dumps(content))
     with pytest.raises(ConfigError, match=r"os\.system"):
         load_encoder(folder)
+
+
+def test_a_flipped_bit_of_an_export_is_refused_or_changes_nothing(run, tmp_path):
+    folder, rng = export(run, tmp_path / "out"), random.Random(0)
+    x = torch.randn(2, 3, 128)
+    expected, entry = load_encoder(folder)(x), provenance(folder)
+    for name, times in (("config.json", 300), ("model.safetensors", 100)):
+        sound = (folder / name).read_bytes()
+        for _ in range(times):
+            damaged = bytearray(sound)
+            damaged[rng.randrange(len(sound))] ^= 1 << rng.randrange(8)
+            (folder / name).write_bytes(damaged)
+            try:
+                found = load_encoder(folder)
+            except ConfigError:
+                continue
+            assert name == "config.json"
+            assert provenance(folder) == entry
+            assert torch.equal(found(x), expected)
+        (folder / name).write_bytes(sound)
+
+
+@pytest.mark.parametrize("change", [{"widths": [10**5] * 2}, {"depths": [10**9, 1]}])
+def test_a_small_configuration_of_a_huge_net_is_refused_before_it_is_built(run, tmp_path, change):
+    folder = export(run, tmp_path / "out")
+    content = json.loads((folder / "config.json").read_text())
+    encoder = {"_target_": "relcon_lightning.nets.ResNet1d", "widths": [4, 4], "depths": [1, 1], "kernel_sizes": [3, 3]}
+    content[KEY]["config"]["model"]["method"]["encoder"] = encoder | change
+    content["checksums"] = checkpoints.checksums(content[KEY], (folder / "model.safetensors").read_bytes())
+    (folder / "config.json").write_text(json.dumps(content))
+    for load in (load_encoder, lambda path: fresh_encoder(path, 0)):
+        with pytest.raises(ConfigError, match=r"do not fit its configuration.*much larger net"):
+            load(folder)
+
+
+def test_an_export_of_an_older_version_is_read_with_a_line_about_its_checksums(caplog):
+    with caplog.at_level(logging.INFO):
+        load_encoder(Path(__file__).parent / "formats" / "1" / "exported")
+    assert "without checksums" in caplog.text
+
+
+def test_overwriting_through_a_link_replaces_what_it_names(run, tmp_path):
+    folder = export(run, tmp_path / "elsewhere" / "out")
+    (folder / "old").touch()
+    (tmp_path / "link").symlink_to(folder)
+    export(run, tmp_path / "link", overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert not (folder / "old").exists()
+    assert load_encoder(tmp_path / "link").dim
 
 
 def test_an_exported_encoder_has_no_distance(run, tmp_path):

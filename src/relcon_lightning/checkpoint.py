@@ -7,7 +7,9 @@ configuration may name the nets of this package alone.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from relcon_lightning import nets
@@ -25,12 +27,17 @@ from relcon_lightning.errors import ConfigError, nearest_path
 from relcon_lightning.fit import check_fit
 from relcon_lightning.nets import MotifDistance
 
+log = logging.getLogger(__name__)
+
 KEY = "relcon_lightning"
-FORMAT = 1
+FORMAT = 2  # 1 had fast hashes of the participants, and exports without checksums
 LAST = Path("checkpoints", "last.ckpt")  # of a run's folder
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of an exported folder
-_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from a format to the next one
+_MAX_CONFIG_BYTES = 2**24
 _HUB = "hf://"
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # from a format to the next one
+    1: lambda content: {**content, KEY: {**content[KEY], "format": 2}}
+}
 _BUILDABLE = {f"relcon_lightning.nets.{name}" for name in nets.__all__}
 
 
@@ -74,10 +81,32 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 def _read_exported(folder: Path) -> dict[str, Any]:
     try:
+        if (folder / CONFIG).stat().st_size > _MAX_CONFIG_BYTES:
+            raise ValueError(f"{CONFIG} has more than {_MAX_CONFIG_BYTES >> 20} MiB")
         content = json.loads((folder / CONFIG).read_text("utf-8"))
-        return {**content, "state_dict": load_file(folder / WEIGHTS)}
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
-        raise ConfigError(f"{folder} is not an exported encoder that can be read: {error}") from error
+        weights = (folder / WEIGHTS).read_bytes()
+        _check_sums(folder, content, weights)
+        return {KEY: content[KEY], "state_dict": load(weights)}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
+        raise ConfigError(
+            f"{folder} is not an exported encoder that can be read: {error}. Export it again, or get it again."
+        ) from error
+
+
+def checksums(entry: dict[str, Any], weights: bytes) -> dict[str, str]:
+    """What ``config.json`` holds beside the entry: SHA-256 by file, of its own file that of the entry."""
+    own = json.dumps(json.loads(json.dumps(entry)), sort_keys=True).encode()  # keys as they are when it is read back
+    return {CONFIG: hashlib.sha256(own).hexdigest(), WEIGHTS: hashlib.sha256(weights).hexdigest()}
+
+
+def _check_sums(folder: Path, content: dict[str, Any], weights: bytes) -> None:
+    entry = content[KEY]
+    if entry["format"] == 1:
+        log.info("%s was exported without checksums: damage to it would not be noticed.", folder)
+        return
+    for name, found in checksums(entry, weights).items():
+        if content["checksums"][name] != found:
+            raise ValueError(f"{name} was changed or damaged, its SHA-256 is not the one that was written")
 
 
 def _downloaded(address: str) -> Path:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from relcon_lightning.downstream.report import LEVELS, markdown_table, score_table, words
+from relcon_lightning.downstream.report import LEVELS, score_table, words
 from relcon_lightning.downstream.statistics import clearly_best
 from relcon_lightning.downstream.systems import HANDCRAFTED, MEAN, NORMALISED, RANDOM
 from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.markdown import inline, markdown_table
 from relcon_lightning.page import write_page
 
 FLOORS = {RANDOM, NORMALISED, HANDCRAFTED, MEAN}
@@ -113,9 +114,11 @@ def write_tables(evaluations: Sequence[Finished], folder: str | Path) -> Path:
     made = tables(evaluations)
     lines = ["# Results", ""]
     for heading, table in made.items():
-        lines += [f"## {heading}", "", *markdown_table(table), ""]
+        lines += [f"## {inline(heading)}", "", *markdown_table(table), ""]
     citations = {one.cohort: one.data for one in evaluations}
-    (folder / "tables.md").write_text("\n".join([*lines, NOTE, "", *citations.values(), ""]), encoding="utf-8")
+    (folder / "tables.md").write_text(
+        "\n".join([*lines, NOTE, "", *map(inline, citations.values()), ""]), encoding="utf-8"
+    )
     _tidy(evaluations).to_parquet(folder / "tables.parquet", index=False)
     plain = {heading: table.map(lambda cell: str(cell).replace("**", "")) for heading, table in made.items()}
     facts = {f"Data {name}": text for name, text in citations.items()}

@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from jinja2 import Environment, StrictUndefined
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from relcon_lightning.checkpoint import CONFIG, KEY, WEIGHTS, encoder_of, read_checkpoint
+from relcon_lightning.checkpoint import CONFIG, KEY, WEIGHTS, checksums, encoder_of, read_checkpoint
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.markdown import inline
 
 log = logging.getLogger(__name__)
 
 _DYNAMIC = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO}  # windows of a batch, samples of a window
 _TOLERANCE = 1e-4
+_PUBLIC = ("- Trained:", "- Version:", "- Data:", "- Probe:", "- Folds:")  # of a report's facts; others name people
 
 
 def export(
@@ -55,6 +58,7 @@ def export(
         ConfigError: No such checkpoint or report, something in the place of the folder, or the extra is missing.
     """
     folder = Path(folder)
+    folder = folder.resolve() if folder.is_symlink() else folder  # what the link names is replaced, not the link
     if folder.exists() and not overwrite:
         raise ConfigError(f"{folder} exists: choose another to=, or replace it with overwrite=true.")
     if results is not None and not Path(results).is_file():
@@ -65,9 +69,11 @@ def export(
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         weights = {f"encoder.{name}": value.contiguous() for name, value in encoder.state_dict().items()}
-        save_file(weights, made / WEIGHTS, metadata={"format": "pt"})
+        packed = save(weights, metadata={"format": "pt"})
+        (made / WEIGHTS).write_bytes(packed)
         entry = _published(content)
-        (made / CONFIG).write_text(json.dumps({KEY: entry}, indent=1) + "\n", "utf-8")
+        described = {KEY: entry, "checksums": checksums(entry, packed)}
+        (made / CONFIG).write_text(json.dumps(described, indent=1) + "\n", "utf-8")
         report = _results(Path(results).read_text("utf-8")) if results is not None else None
         (made / "README.md").write_text(_card(entry, encoder, report, licence), "utf-8")
         if onnx or torch_export:
@@ -77,7 +83,6 @@ def export(
         if torch_export:
             _write_program(program, encoder, made / "encoder.pt2", entry)
         made.chmod(0o755)
-        (made / WEIGHTS).chmod(0o644)
         if folder.exists():
             shutil.rmtree(folder)
         made.replace(folder)
@@ -131,23 +136,36 @@ def _published(content: dict[str, Any]) -> dict[str, Any]:
 def _card(entry: dict[str, Any], encoder: nn.Module, report: str | None, licence: str | None) -> str:
     template = files("relcon_lightning").joinpath("card.md.j2").read_text("utf-8")
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=lambda value: value if isinstance(value, _Markdown) else inline(value),
     )
+    tags = ["accelerometer", "wearables", "self-supervised", " ".join(str(entry["config"]["model"]["name"]).split())]
+    head = {"library_name": "relcon-lightning", "tags": tags} | ({"license": licence} if licence else {})
     return environment.from_string(template).render(
+        head=_Markdown(yaml.safe_dump(head, sort_keys=False, allow_unicode=True)),
         entry=entry,
         config=entry["config"],
         data=entry.get("data"),
         parameters=sum(p.numel() for p in encoder.parameters()),
         dim=encoder.dim,
-        report=report,
-        licence=licence,
+        report=None if report is None else _Markdown(report),
     )
+
+
+class _Markdown(str):
+    """Goes into the card as it is; everything else there is a value."""
 
 
 def _results(report: str) -> str:
     """A report as a part of the card: no pictures, which stay where they are, no names of participants, no paths."""
-    kept = (line for line in report.splitlines() if not line.startswith(("![", "- Checkpoints:", "- Participants:")))
-    text = "\n".join(f"##{line}" if line.startswith("#") else line for line in kept)
+    head, heading, tables = report.partition("\n## ")
+    facts = [line for line in head.splitlines() if line.startswith(_PUBLIC)]
+    title = [line for line in head.splitlines()[:1] if line.startswith("# ")]
+    lines = ["\n\n".join(title), "", *facts, "", *(heading + tables).strip("\n").splitlines()]
+    text = "\n".join(f"##{line}" if line.startswith("#") else line for line in lines if not line.startswith("!["))
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 

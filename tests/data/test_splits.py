@@ -7,12 +7,9 @@ from hypothesis import strategies as st
 
 from relcon_lightning.data.splits import (
     Split,
-    hash_participants,
     k_fold,
     leave_one_out,
     ratio_split,
-    refuse_leakage,
-    unseen_participants,
 )
 from relcon_lightning.errors import ConfigError, DataError
 
@@ -117,26 +114,6 @@ def test_a_saved_split_is_loaded_again(tmp_path):
     for _ in range(2):  # in the place of an older one too
         split.save(tmp_path / "new" / "er" / "split.json")
         assert Split.load(tmp_path / "new" / "er" / "split.json") == split
-
-
-@given(IDS, st.text(max_size=5))
-def test_a_test_participant_that_was_trained_on_stops_the_evaluation(ids, salt):
-    ids = sorted(ids)
-    hashes = hash_participants(ids[:2], salt)
-    assert not any(name in "".join(hashes) for name in ids if len(name) > 4)
-    refuse_leakage(ids[2:], hashes, salt)
-    with pytest.raises(DataError, match=r"1 of .* were used to pre-train.*task\.participants=null"):
-        refuse_leakage([ids[0], "somebody else entirely"], hashes, salt)
-
-
-@given(IDS, st.text(max_size=5))
-def test_unseen_participants_are_all_others(ids, salt):
-    trained = sorted(ids)[::2]
-    assert unseen_participants(ids, hash_participants(trained, salt), salt) == sorted(ids - set(trained))
-
-
-def test_the_salt_matters():
-    assert hash_participants(["a"], "x") != hash_participants(["a"], "y")
 
 
 @settings(deadline=None, max_examples=60)

@@ -196,6 +196,8 @@ class _Pieces(HTMLParser):
 
 def test_the_report_is_complete_self_contained_and_escaped(result, tmp_path):
     page = write_report(result, "Toy task", {"Checkpoint": "<b>x"}, tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text("utf-8")
+    assert "- Checkpoint: &lt;b&gt;x" in text
     html, markdown = page.read_text(), page.with_suffix(".md").read_text()
     pieces = _Pieces()
     pieces.feed(html)

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 
 from relcon_lightning.checkpoint import FORMAT, KEY
 from relcon_lightning.data.datamodule import CandidateDataModule
-from relcon_lightning.data.splits import hash_participants
+from relcon_lightning.data.pseudonyms import hash_participants
 
 
 class Provenance(Callback):
@@ -22,12 +22,18 @@ class Provenance(Callback):
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
+        self._fingerprint = ""
+
+    def fingerprint(self, data: CandidateDataModule) -> str:
+        """Of the cohort: its runs share a salt, so that people are hashed once to compare them with several runs."""
+        self._fingerprint = self._fingerprint or data.store.fingerprint()
+        return self._fingerprint
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the entry."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, CandidateDataModule)
-        salt = f"{self.config['data']['name']}-{self.config['seed']}"
+        salt = f"{self.config['data']['name']}-{self.fingerprint(data)}"
         trained_on = data.split.train + data.split.validation
         checkpoint[KEY] = {
             "format": FORMAT,

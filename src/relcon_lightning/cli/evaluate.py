@@ -22,7 +22,8 @@ from relcon_lightning.checkpoint import fresh_encoder, load_encoder, seeded
 from relcon_lightning.cli.app import plain
 from relcon_lightning.compare import Trained, find_checkpoints, group
 from relcon_lightning.data.prepare import prepare, summary
-from relcon_lightning.data.splits import Split, refuse_leakage, unseen_participants
+from relcon_lightning.data.pseudonyms import unseen_participants
+from relcon_lightning.data.splits import Split, refuse_leakage
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.downstream import (
     Evaluation,

@@ -5,7 +5,6 @@ A participant is in exactly one part, and one that a model was pre-trained on is
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relcon_lightning.data.pseudonyms import unseen_participants
 from relcon_lightning.errors import ConfigError, DataError
 
 
@@ -147,17 +147,6 @@ def leave_one_out(
 ) -> Iterator[Split]:
     """One split a participant, who is tested on; see :func:`k_fold`."""
     return k_fold(participants, len(set(participants)), seed, strata)
-
-
-def hash_participants(participants: Collection[str], salt: str) -> list[str]:
-    """Salted SHA-256 of each id, sorted: enough to recognise a participant, not to name one."""
-    return sorted(hashlib.sha256(f"{salt}\0{name}".encode()).hexdigest() for name in participants)
-
-
-def unseen_participants(participants: Collection[str], hashes: Collection[str], salt: str) -> list[str]:
-    """Those, sorted, who are not among the hashed ones that a model was trained on."""
-    seen = set(hashes)
-    return sorted(name for name in participants if hash_participants([name], salt)[0] not in seen)
 
 
 def refuse_leakage(participants: Collection[str], hashes: Collection[str], salt: str) -> None:

@@ -16,6 +16,7 @@ from relcon_lightning.downstream.evaluate import Evaluation
 from relcon_lightning.downstream.metrics import CLASSIFICATION, REGRESSION
 from relcon_lightning.downstream.statistics import comparison_table
 from relcon_lightning.downstream.systems import HANDCRAFTED, NORMALISED
+from relcon_lightning.markdown import inline, markdown_table
 from relcon_lightning.page import write_page
 
 NOTE = (
@@ -150,26 +151,16 @@ def _regression_figures(evaluation: Evaluation, shown: pd.DataFrame, system: str
     return figures
 
 
-def markdown_table(table: pd.DataFrame) -> list[str]:
-    """Lines; the index is the first column."""
-    rows = zip(table.index, table.to_numpy(), strict=True)
-    return [
-        "| " + " | ".join(["", *map(str, table.columns)]) + " |",
-        "|---" * (len(table.columns) + 1) + "|",
-        *("| " + " | ".join([str(name), *map(str, row)]) + " |" for name, row in rows),
-    ]
-
-
 def _markdown(
     title: str,
     facts: Mapping[str, object],
     tables: Mapping[str, pd.DataFrame],
     figures: Mapping[str, tuple[str, bytes]],
 ) -> str:
-    lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
+    lines = [f"# {inline(title)}", "", *(f"- {inline(name)}: {inline(value)}" for name, value in facts.items()), ""]
     for heading, table in tables.items():
-        lines += [f"## {heading}", ""]
+        lines += [f"## {inline(heading)}", ""]
         lines += [*markdown_table(table), ""]
     lines += [NOTE, ""]
-    lines += [f"![{caption}]({name}.png)\n" for name, (caption, _) in figures.items()]
+    lines += [f"![{inline(caption)}]({name}.png)\n" for name, (caption, _) in figures.items()]
     return "\n".join(lines)

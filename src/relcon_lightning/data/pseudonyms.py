@@ -1,0 +1,75 @@
+"""What a checkpoint holds in place of participants' ids: enough to recognise a person whose id is known.
+
+These are pseudonyms and no anonymisation. Ids such as 01 to 99 can be tried one after the other, since the salt lies
+beside the hashes; the slow hash makes a try cost tens of milliseconds and 16 MiB, which protects ids that are hard to
+guess and delays those that are not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+from relcon_lightning.errors import ConfigError
+
+_COST = {"n": 2**14, "r": 8, "p": 1}  # of scrypt, RFC 7914: 16 MiB a hash
+_MEMORY = 2**25  # bytes that a hash may take
+_SCRYPT = "scrypt:"  # begins a hash; one of checkpoint format 1 is a bare SHA-256
+_SHA256_DIGITS = 64
+
+
+def hash_participants(participants: Collection[str], salt: str) -> list[str]:
+    """The salted slow hash of each id, sorted."""
+    with ThreadPoolExecutor() as pool:  # scrypt lets other threads run
+        return sorted(pool.map(lambda name: _slow(name, salt), participants))
+
+
+def unseen_participants(participants: Collection[str], hashes: Collection[str], salt: str) -> list[str]:
+    """Those, sorted, who are not among the hashed ones that a model was trained on.
+
+    Args:
+        participants: Ids.
+        hashes: Of :func:`hash_participants`, or of checkpoint format 1.
+        salt: Of the hashes.
+
+    Raises:
+        ConfigError: The hashes are of a kind that this version does not know.
+    """
+    seen = set(hashes)
+    found = _of_known_kind(seen)
+    names = sorted(participants)
+    slow = dict(zip(names, _in_order(names, salt), strict=True)) if "slow" in found else {}
+    return [name for name in names if slow.get(name) not in seen and _fast(name, salt) not in seen]
+
+
+def _of_known_kind(hashes: Iterable[str]) -> set[str]:
+    kinds = set()
+    for text in hashes:
+        if isinstance(text, str) and text.startswith(_SCRYPT):
+            kinds.add("slow")
+        elif isinstance(text, str) and len(text) == _SHA256_DIGITS:
+            kinds.add("fast")
+        else:
+            raise ConfigError(
+                f"The participants of this checkpoint are hashed in a way that this version does not know ({text!r}): "
+                "upgrade relcon-lightning, or get the checkpoint again."
+            )
+    return kinds
+
+
+def _in_order(names: list[str], salt: str) -> list[str]:
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda name: _slow(name, salt), names))
+
+
+@lru_cache(maxsize=2**16)  # the runs of several seeds share their salt
+def _slow(name: str, salt: str) -> str:
+    digest = hashlib.scrypt(name.encode(), salt=salt.encode(), maxmem=_MEMORY, dklen=32, **_COST)
+    return _SCRYPT + digest.hex()
+
+
+def _fast(name: str, salt: str) -> str:
+    """As checkpoint format 1 has it."""
+    return hashlib.sha256(f"{salt}\0{name}".encode()).hexdigest()
