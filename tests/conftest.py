@@ -30,6 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What was compared of the stores of tests is not remembered in the user's cache; commands inherit it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RELCON_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _few_threads() -> Iterator[None]:
     """Small tensors are faster, and results the same everywhere, on one thread."""

@@ -35,6 +35,8 @@ _PLACES = {
     "data.root",
     "data.raw_dir",
     "data.datamodule.store",
+    "data.verify",
+    "data.datamodule.verify",
     "model.distance_checkpoint",
     "trainer.default_root_dir",
 }
@@ -53,7 +55,7 @@ def make_record(settings: dict[str, Any], store: CohortStore) -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "git": _git(Path(__file__).parent),
         "machine": _machine(),
-        "data": {"store": str(store.path), "cohort.json": store.fingerprint()},
+        "data": {"store": str(store.path), "cohort.json": store.fingerprint(), "files": store.checksum()},
         "config": settings,
     }
 
@@ -86,7 +88,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     lines = []
     for part in ("versions", "git"):
         lines += _changes(part, old[part], new[part])
-    if old["data"]["cohort.json"] != new["data"]["cohort.json"]:
+    if any(old["data"].get(key, new["data"][key]) != new["data"][key] for key in ("cohort.json", "files")):
         lines.append(f"data: {new['data']['store']} is not the data of {old['data']['store']}")
     for part in _WHAT_IS_TRAINED:
         lines += _changes(part, old["config"].get(part), new["config"].get(part))

@@ -22,5 +22,7 @@ def main(config: DictConfig) -> None:
     assert isinstance(source, dict)
     layout = Layout(**{field.name: source[field.name] for field in fields(Layout)})
     embedder = Embedder.load(config.checkpoint, config.batch_size, config.device, config.precision)
-    inputs = find_inputs(config.input, layout, source["participant"], source["lenient"], embedder.window_s)
+    inputs = find_inputs(
+        config.input, layout, source["participant"], source["lenient"], embedder.window_s, config.data.verify
+    )
     embed_files(embedder, inputs, config.output, config.stride_s, layout.max_gap_s, config.overwrite)

@@ -72,7 +72,7 @@ def _cohort(config: DictConfig) -> Iterator[CohortStore]:
     """
     root = config.task.get("root")
     if root is None:
-        store = CohortStore.open(config.data.datamodule.store)
+        store = CohortStore.open(config.data.datamodule.store, config.data.verify)
         store.check_rate(config.data.sampling_rate)
         yield store
         return

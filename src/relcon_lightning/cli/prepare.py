@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Write the store of ``data=...`` below ``data.root``, unless it is there already."""
     path, rate = config.data.datamodule.store, config.data.sampling_rate
-    made = None if config.overwrite else existing(path, rate)
+    made = None if config.overwrite else existing(path, rate, config.data.verify)
     if made is None:
         made = prepare(_source(config), path, rate, config.overwrite)
     log.info("Store %s: %s", made.path, summary(made))

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from relcon_lightning.data.sampling import CandidateSampler
 from relcon_lightning.data.splits import Split, ratio_split
 from relcon_lightning.data.store import CohortStore
+from relcon_lightning.data.verify import Verify
 from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class CandidateDataModule(L.LightningDataModule):
             proportion to, e.g. ``active_h``; None: uniformly.
         seed: Of all draws.
         val_batches: Validation batches, the same at every validation.
+        verify: See :meth:`~relcon_lightning.data.store.CohortStore.open`.
         num_workers: Processes that read ahead. Batches do not depend on it.
     """
 
@@ -98,9 +100,10 @@ class CandidateDataModule(L.LightningDataModule):
         seed: int = 0,
         val_batches: int = 4,
         num_workers: int = 0,
+        verify: Verify = "once",
     ) -> None:
         super().__init__()
-        self.path = store
+        self.path, self.verify = store, verify
         self.window = round(window_s * sampling_rate)
         self.sampling_rate = sampling_rate
         self.n_candidates, self.batch_size, self.participants_per_batch = (
@@ -120,7 +123,7 @@ class CandidateDataModule(L.LightningDataModule):
             DataError: No store at the path, a store of another rate, a split that names people who are not in it, or
                 participants without enough windows or weights.
         """
-        self.store = CohortStore.open(self.path)
+        self.store = CohortStore.open(self.path, self.verify)
         self.store.check_rate(self.sampling_rate)
         ids = self.store.participants["participant_id"].tolist()
         self.split = self._divide(ids)

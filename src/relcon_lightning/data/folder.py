@@ -35,6 +35,25 @@ class Folder:
         """SHA-256 of a file, hexadecimal."""
         return checksum(self.path / name)
 
+    def state(self, name: str) -> list[int]:
+        """Size and times of a file, which change when it does."""
+        found = (self.path / name).stat()
+        return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+    def samples(self, name: str, size: int) -> int:
+        """How many a signal file of so many bytes holds.
+
+        Raises:
+            ValueError: Its header says something else than float32 triples that fill the file.
+        """
+        with (self.path / name).open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, by_column, kind = np.lib.format.read_array_header_1_0(file)
+            triples = len(shape) == 2 and shape[1] == 3 and kind == np.dtype("<f4") and not by_column
+            if not triples or file.tell() + shape[0] * 12 != size:
+                raise ValueError(f"its header describes {kind} {shape}, expected float32 triples that fill the file")
+        return int(shape[0])
+
     def signals(self, sizes: dict[str, int]) -> MappedSignals:
         """The signals in the files named in ``sizes``, in that order."""
         return MappedSignals([self.path / name for name in sizes])

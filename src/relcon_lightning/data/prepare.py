@@ -14,6 +14,7 @@ from relcon_lightning.data.manifest import MANIFEST
 from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.resample import check_unit, resample
 from relcon_lightning.data.store import CohortStore
+from relcon_lightning.data.verify import Verify
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def prepare(source: Source, path: str | Path, sampling_rate: float = 100.0, over
         return CohortStore.write(path, recordings, replace(source.info, sampling_rate=sampling_rate))
 
 
-def existing(path: str | Path, sampling_rate: float) -> CohortStore | None:
+def existing(path: str | Path, sampling_rate: float, verify: Verify = "once") -> CohortStore | None:
     """The store that is there already, if there is one.
 
     Raises:
@@ -61,7 +62,7 @@ def existing(path: str | Path, sampling_rate: float) -> CohortStore | None:
     """
     if not (Path(path) / MANIFEST).exists():
         return None
-    store = CohortStore.open(path)
+    store = CohortStore.open(path, verify)
     store.check_rate(sampling_rate)
     log.info("%s is there already and is kept.", path)
     return store

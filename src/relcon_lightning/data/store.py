@@ -7,8 +7,9 @@ after the other.
 
 from __future__ import annotations
 
-import io
+import hashlib
 import json
+import logging
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -17,18 +18,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from relcon_lightning.data.check import check_participants, check_recordings, check_segments
 from relcon_lightning.data.folder import Folder, MappedSignals
-from relcon_lightning.data.manifest import MANIFEST, SCHEMA, TABLES
+from relcon_lightning.data.manifest import MANIFEST, SCHEMA, TABLES, description_checksum
+from relcon_lightning.data.parquet import read_table
 from relcon_lightning.data.recording import CohortInfo, Recording
+from relcon_lightning.data.verify import Verify, verify_signals
 from relcon_lightning.data.write import SHARD_SAMPLES, write_store
-from relcon_lightning.errors import DataError
+from relcon_lightning.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from relcon_lightning.data.object_store import Bucket, RangedSignals
 
+log = logging.getLogger(__name__)
+
 
 class CohortStore:
-    """Reads a cohort. Opening reads the tables and checks every file's size, never the signals.
+    """Reads a cohort. Opening reads the tables and compares their checksums, those of the signals once.
 
     Signals are opened lazily, so that a store can be sent to the workers of a loader.
 
@@ -38,45 +44,83 @@ class CohortStore:
             any way will do.
     """
 
-    def __init__(self, place: Folder | Bucket, manifest: dict[str, Any]) -> None:
+    def __init__(self, place: Folder | Bucket, manifest: dict[str, Any], verify: Verify = "once") -> None:
         self._place = place
         self.path, self.start_method = place.path, place.start_method
         self.info = CohortInfo(**manifest["info"])
         self.excluded: dict[str, str] = manifest["excluded"]
         self._files: dict[str, dict[str, Any]] = manifest["files"]
-        self.participants, self.recordings, segments = (_read_table(place, f"{table}.parquet") for table in TABLES)
+        self._shard_names = [name for name in sorted(self._files) if name.startswith("signals/")]
+        self.participants, self.recordings, segments = (self._read_table(f"{table}.parquet") for table in TABLES)
+        self._check_tables(segments)
         self.segments = segments.sort_values(["recording_id", "start_s"], kind="stable", ignore_index=True)
         self._shard = self.recordings["shard"].to_numpy()
         self._offset = self.recordings["offset"].to_numpy()
         self._samples = self.recordings["n_samples"].to_numpy()
-        self._shard_names = sorted(name for name in self._files if name.startswith("signals/"))
-        if len(self._shard_names) != self._shard.max() + 1:
-            raise DataError(
-                f"{self.path}/{MANIFEST} lists {len(self._shard_names)} signal files, the recordings are in "
-                f"{self._shard.max() + 1}; {place.remedy}."
-            )
+        self._check_signals(verify)
 
     @classmethod
-    def open(cls, path: str | Path) -> CohortStore:
+    def open(cls, path: str | Path, verify: Verify = "once") -> CohortStore:
         """Open the store in a folder or at an address such as ``s3://bucket/folder`` (extra ``object-store``).
 
+        The checksums of the tables are compared each time.
+
+        Args:
+            path: Folder or address.
+            verify: When the checksums of the signals are compared: ``once`` and again where a file has changed,
+                ``always``, or ``never``. In a bucket, where comparing is fetching, ``once`` compares none.
+
         Raises:
-            DataError: No store there, one of another version, no access to it, or a file of it is missing, truncated
-                or damaged; names the file.
+            DataError: No store there, one of another version, no access to it, or a file of it is missing, truncated,
+                changed or damaged; names the file.
         """
         place = _place(path)
         try:
             manifest = json.loads(place.read(MANIFEST))
             _check_manifest(place, manifest)
-            return cls(place, manifest)
-        except DataError:
+            return cls(place, manifest, verify)
+        except (DataError, ConfigError):
             raise
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DataError(
                 f"There is no cohort store at {path} (no {MANIFEST}). Write one with relcon-prepare data=NAME."
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{place.path}/{MANIFEST} is damaged ({error}); {place.remedy}.") from error
+
+    def _read_table(self, name: str) -> pd.DataFrame:
+        content, expected = self._place.read(name), self._files[name].get("sha256")
+        try:
+            if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+                raise ValueError(f"its SHA-256 is not the one in {MANIFEST}")
+            return read_table(content)
+        except (ValueError, OSError) as error:  # what pyarrow raises for a damaged file
+            raise DataError(f"{self.path}/{name} is damaged ({error}); {self._place.remedy}.") from error
+
+    def _check_tables(self, segments: pd.DataFrame) -> None:
+        """Refuse what no store was written as, before any of it is used as a place in a file."""
+        table = ""
+        try:
+            samples = []
+            for table in self._shard_names:
+                samples.append(self._place.samples(table, self._files[table]["bytes"]))
+            table = "recordings.parquet"
+            check_recordings(self.recordings, samples)
+            table = "participants.parquet"
+            check_participants(self.participants, self.recordings)
+            table = "segments.parquet"
+            check_segments(segments, self.recordings, self.sampling_rate)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{self.path}/{table} is not that of a store: {error}; {self._place.remedy}.") from error
+
+    def _check_signals(self, verify: Verify) -> None:
+        known = {name: facts["sha256"] for name, facts in self._files.items() if "sha256" in facts}
+        if len(known) < len(self._files):
+            log.warning(
+                "%s/%s has no checksum of %s: damage would not be noticed; %s.",
+                *(self.path, MANIFEST, ", ".join(sorted(self._files.keys() - known)), self._place.remedy),
+            )
+        verify_signals(self._place, {name: known[name] for name in self._shard_names if name in known}, verify)
 
     @classmethod
     def write(
@@ -140,6 +184,12 @@ class CohortStore:
         """SHA-256 of the manifest, which holds the checksums of all other files."""
         return self._place.checksum(MANIFEST)
 
+    def checksum(self) -> str | None:
+        """SHA-256 of the checksums of all data files, None if the manifest of an old store lacks one."""
+        known = [f"{name} {facts.get('sha256')}" for name, facts in sorted(self._files.items())]
+        whole = all("sha256" in facts for facts in self._files.values())
+        return hashlib.sha256("\n".join(known).encode()).hexdigest() if whole else None
+
     def verify(self) -> None:
         """Compare the checksum of every file with the manifest.
 
@@ -147,7 +197,7 @@ class CohortStore:
             DataError: Names the file that was changed.
         """
         for name, expected in self._files.items():
-            if self._place.checksum(name) != expected["sha256"]:
+            if "sha256" in expected and self._place.checksum(name) != expected["sha256"]:
                 raise DataError(f"{self.path}/{name} was changed: its SHA-256 is not the one in {MANIFEST}.")
 
     def read(self, recording_id: str, start: int, stop: int) -> np.ndarray:
@@ -219,6 +269,9 @@ def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any]) -> None:
         )
     if manifest["unit"] != "g":
         raise DataError(f"{where} has unit {manifest['unit']}, expected g; convert the signals first.")
+    if "description_sha256" in manifest and manifest["description_sha256"] != description_checksum(manifest):
+        raise DataError(f"{where} was changed or damaged: its SHA-256 is not the one that was written; {place.remedy}.")
+    _check_entries(manifest)
     sizes = place.sizes()
     for name, expected in manifest["files"].items():
         size = sizes.get(name)
@@ -227,8 +280,17 @@ def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any]) -> None:
             raise DataError(f"{place.path}/{name} {found}, expected {expected['bytes']} bytes; {place.remedy}.")
 
 
-def _read_table(place: Folder | Bucket, name: str) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(io.BytesIO(place.read(name)))
-    except (ValueError, OSError) as error:  # what pyarrow raises for a damaged file
-        raise DataError(f"{place.path}/{name} is damaged ({error}); {place.remedy}.") from error
+def _check_entries(manifest: dict[str, Any]) -> None:
+    """Raises ValueError for values of another type, and files that no store has."""
+    info, excluded, files = manifest["info"], manifest["excluded"], manifest["files"]
+    texts = [value for key, value in info.items() if key != "sampling_rate"]
+    if not all(isinstance(value, str) for value in [*texts, *excluded, *excluded.values()]):
+        raise ValueError("info or excluded holds something else than text")
+    signals = len(files) - len(TABLES)
+    expected = {f"{table}.parquet" for table in TABLES} | {f"signals/{i:05d}.npy" for i in range(signals)}
+    if files.keys() != expected:
+        odd = min(files.keys() ^ expected, default="")
+        raise ValueError(f"files: {odd!r} is not one of the tables and signal files in a row")
+    for name, facts in files.items():
+        if type(facts["bytes"]) is not int or not isinstance(facts.get("sha256", ""), str):
+            raise ValueError(f"files: bytes or sha256 of {name!r} is of another type")

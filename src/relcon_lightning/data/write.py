@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relcon_lightning.data.manifest import MANIFEST, SCHEMA, checksum
+from relcon_lightning.data.manifest import MANIFEST, SCHEMA, checksum, description_checksum
 from relcon_lightning.data.recording import RECORDING_COLUMNS, CohortInfo, Recording
 from relcon_lightning.errors import DataError
 
@@ -123,7 +123,7 @@ class _Writer:
         for name, table in tables.items():
             table.to_parquet(self.folder / f"{name}.parquet", index=False)
         files = sorted(file for file in self.folder.rglob("*") if file.is_file())
-        manifest = {
+        manifest: dict[str, Any] = {
             "schema": SCHEMA,
             "unit": "g",
             "info": asdict(self.info),
@@ -133,6 +133,7 @@ class _Writer:
                 for file in files
             },
         }
+        manifest["description_sha256"] = description_checksum(manifest)
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
         for item in [*self.folder.rglob("*"), self.folder]:
             _fsync(item)

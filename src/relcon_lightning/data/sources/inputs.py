@@ -21,6 +21,7 @@ from relcon_lightning.data.sources.paths import participant_in
 from relcon_lightning.data.sources.table_stream import TABLE_SUFFIXES, Layout, TableStream
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.data.stream import Block, blocks_of
+from relcon_lightning.data.verify import Verify
 from relcon_lightning.errors import DataError, nearest_path
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,12 @@ class Input:
 
 
 def find_inputs(
-    path: str | Path, layout: Layout, participant: str | None = None, lenient: bool = False, shortest_s: float = 0.0
+    path: str | Path,
+    layout: Layout,
+    participant: str | None = None,
+    lenient: bool = False,
+    shortest_s: float = 0.0,
+    verify: Verify = "once",
 ) -> list[Input]:
     """The recordings in a file, a folder or a cohort store, in the order of their ids.
 
@@ -78,12 +84,13 @@ def find_inputs(
             is of another participant, who gets its id.
         lenient: Take what can be read of a damaged device file.
         shortest_s: Recordings of a store that are shorter are left out, with a warning: a store is parted at gaps.
+        verify: See :meth:`~relcon_lightning.data.store.CohortStore.open`.
 
     Raises:
         DataError: Nothing there, a file of an unknown kind, two with one id, or one in whose path no participant is.
     """
     if "://" in str(path) or (Path(path) / MANIFEST).is_file():
-        return _of_store(CohortStore.open(path), shortest_s)
+        return _of_store(CohortStore.open(path, verify), shortest_s)
     files, root = _files(Path(path))
     table = root / RECORDINGS
     people = read_recordings(table, list(files))[0] if Path(path).is_dir() and table.is_file() else {}

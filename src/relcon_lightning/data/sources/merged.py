@@ -10,6 +10,7 @@ import pandas as pd
 
 from relcon_lightning.data.recording import RECORDING_COLUMNS, SEGMENT_COLUMNS, CohortInfo, Recording, Segment
 from relcon_lightning.data.store import CohortStore
+from relcon_lightning.data.verify import Verify
 from relcon_lightning.errors import ConfigError, DataError
 
 MOVEMENT_G = 0.03  # standard deviation within a second; a wrist at rest has about 0.005
@@ -24,16 +25,17 @@ class MergedStores:
     Args:
         stores: Folders or addresses.
         name: Of the new cohort.
+        verify: See :meth:`~relcon_lightning.data.store.CohortStore.open`.
 
     Raises:
         ConfigError: Fewer than two stores.
         DataError: A store cannot be opened, two have another rate, or share a participant or a recording.
     """
 
-    def __init__(self, stores: Sequence[str | Path], name: str) -> None:
+    def __init__(self, stores: Sequence[str | Path], name: str, verify: Verify = "once") -> None:
         if len(stores) < 2:
             raise ConfigError("data.stores must name two or more stores, e.g. data.stores=[data/wisdm,data/dsa].")
-        self.stores = [CohortStore.open(path) for path in stores]
+        self.stores = [CohortStore.open(path, verify) for path in stores]
         first = self.stores[0]
         for store in self.stores[1:]:
             store.check_rate(first.sampling_rate)
