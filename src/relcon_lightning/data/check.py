@@ -74,7 +74,7 @@ def check_segments(segments: pd.DataFrame, recordings: pd.DataFrame, sampling_ra
     longest = (samples.to_numpy(float) + 1.5) / sampling_rate + 1e-6
     _refuse(segments, ~((start >= 0) & (start < end) & (end <= longest)), "has a segment outside of it")
     labels = segments["label"].dropna()
-    if not labels.map(type).eq(str).all():
+    if not all(isinstance(label, str) for label in labels):
         raise ValueError("label holds something else than text")
 
 
@@ -85,7 +85,7 @@ def _need(table: pd.DataFrame, columns: set[str]) -> None:
 
 
 def _texts(table: pd.DataFrame, column: str) -> None:
-    if not table[column].map(type).eq(str).all():
+    if not all(isinstance(value, str) for value in table[column]):
         raise ValueError(f"{column} holds something else than text")
 
 
