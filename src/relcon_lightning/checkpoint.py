@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,53 @@ def _downloaded(address: str) -> Path:
         raise ConfigError(f"{address} cannot be fetched: {error}") from error
 
 
+@dataclass(frozen=True)
+class BuiltFrom:
+    """A checkpoint that a run began with, as the checkpoints of the run describe it.
+
+    Attributes:
+        role: ``distance`` (the frozen motif distance) or ``start`` (the checkpoint that the run goes on from).
+        config: Its configuration.
+        weights: SHA-256 of its weights.
+        participants: ``salt`` and ``hashes`` of each set of people that its weights ever saw.
+    """
+
+    role: str
+    config: dict[str, Any]
+    weights: str
+    participants: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, path: str | Path, role: str) -> BuiltFrom:
+        """Describe a checkpoint.
+
+        Raises:
+            ConfigError: As :func:`read_checkpoint`.
+        """
+        content = read_checkpoint(path)
+        return cls(role, content[KEY]["config"], weights_hash(content["state_dict"]), people_of(content[KEY]))
+
+
+def people_of(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """``salt`` and ``hashes`` of each set of people whose recordings shaped a checkpoint.
+
+    Args:
+        entry: What the checkpoint says of itself, see :func:`provenance`.
+    """
+    own = [entry["participants"], *(people for part in entry.get("built_from", []) for people in part["participants"])]
+    return [people for i, people in enumerate(own) if people not in own[:i]]
+
+
+def weights_hash(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDistance:
     """The motif distance of a run with ``model=distance`` (or of RelCon, which carries its own), in evaluation mode.
 
@@ -135,6 +183,9 @@ def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDi
         raise ConfigError("model.distance_checkpoint must be given: the folder of a run with model=distance.")
     content = read_checkpoint(checkpoint)
     method = content[KEY]["config"]["model"]["method"]
+    own = next((part for part in content[KEY].get("built_from", []) if part["role"] == "distance"), None)
+    if own is not None:  # the distance that RelCon was ranked by, its weights are in the checkpoint
+        method = own["config"]["model"]["method"]
     if "channels" not in method.get("distance", {}):
         raise ConfigError(
             f"{checkpoint} holds no motif distance but model={content[KEY]['config']['model']['name']}: "

@@ -67,7 +67,7 @@ def group(checkpoints: Sequence[str]) -> list[Trained]:
         ConfigError: A checkpoint cannot be read, or two have the same configuration and seed.
     """
     origins = {path: provenance(path) for path in checkpoints}
-    settings = {path: _learnt(origin["config"]) for path, origin in origins.items()}
+    settings = {path: _learnt(origin["config"]) | _distance(origin) for path, origin in origins.items()}
     groups: list[list[str]] = []
     for path in origins:
         own = next((g for g in groups if settings[g[0]] == settings[path]), None)
@@ -106,6 +106,14 @@ def _shown(key: str, value: object) -> str:
 def _learnt(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves of a configuration, without those that do not change what is learnt."""
     return {name: value for name, value in flat(config).items() if not _is_same(name.split("."))}
+
+
+def _distance(origin: dict[str, Any]) -> dict[str, Any]:
+    """Leaves of the configuration of the distance that a run was ranked by, as ``distance.model...``."""
+    configs = [part["config"] for part in origin.get("built_from", []) if part["role"] == "distance"]
+    learnt = ((name, value) for config in configs for name, value in _learnt(config).items())
+    kept = ("model.", "data.", "augmentation.", "trainer.max_steps", "trainer.precision")
+    return {f"distance.{name}": value for name, value in learnt if name.startswith(kept)}
 
 
 def _is_same(keys: Sequence[str]) -> bool:

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from relcon_lightning.checkpoint import LAST, read_checkpoint
 from relcon_lightning.errors import ConfigError, TrainingError
+from relcon_lightning.restore import restorable
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     Lightning's own writes to the folder for temporary files first; moving from there to another disk is a copy, which
     can be interrupted.
     """
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read what training goes on from, see :func:`~relcon_lightning.restore.restorable`."""
+        return restorable(super().load_checkpoint(path, *args, **kwargs), str(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove a checkpoint; nothing but a file ending in ``.ckpt`` is touched."""
+        if "://" in str(path):
+            super().remove_checkpoint(path)
+        elif Path(path).suffix == ".ckpt" and (Path(path).is_symlink() or Path(path).is_file()):
+            Path(path).unlink()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write, beside its place, and move there.
@@ -86,6 +98,17 @@ def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None
         raise ConfigError(f"No checkpoint in {folder} can be read; start anew with overwrite=true.")
     log.info("There is no checkpoint in %s yet: starting anew.", folder)
     return None
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run left in its folder, so that nothing of it is taken for the run that begins there.
+
+    Only files that a run writes (checkpoints, logs, records, pictures), and none in a folder that a link leads to.
+    """
+    for pattern in ("checkpoints/*.ckpt", "csv/*", "not_finite/*.pt", "run*.json", "split.json", "*.png", "wandb_id"):
+        for path in folder.glob(pattern):
+            if path.parent.resolve().is_relative_to(folder.resolve()) and (path.is_file() or path.is_symlink()):
+                path.unlink()
 
 
 @rank_zero_only

@@ -165,3 +165,83 @@ def test_one_seed_gives_one_result_whatever_the_number_of_workers(folder, method
     for name in expected:
         pd.testing.assert_series_equal(expected[name], found[name], check_exact=True)
     assert equal(content(made / "workers0")["state_dict"], content(made / "workers2")["state_dict"])
+
+
+def test_a_finished_run_is_trained_on_and_its_schedule_is_that_of_the_new_length(folder):
+    base = ["model=simclr", *EIGHT, "logger=csv"]
+    fork(folder, "relcon-pretrain", *base, "trainer.max_steps=4", "name=longer")
+    made = folder / "runs" / "watch" / "simclr" / "longer"
+    before = (made / "run.json").read_text()
+    said = " ".join(fork(folder, "relcon-pretrain", *base, "trainer.max_steps=4", "name=longer", "resume=auto").split())
+    assert "has made all 4 steps: nothing is left to train" in said
+    said = " ".join(
+        fork(folder, "relcon-pretrain", *base, "trainer.max_steps=3", "name=longer", "resume=auto", code=2).split()
+    )
+    assert "has made 4 steps, more than trainer.max_steps=3" in said
+    assert (made / "run.json").read_text() == before
+    fork(folder, "relcon-pretrain", *base)
+    fork(folder, "relcon-pretrain", *base, "name=at_once", "resume=null")
+    assert content(made)["global_step"] == STEPS
+    assert metrics(made)["train/loss"].index.tolist() == list(range(STEPS))
+    rate, expected = (metrics(m)["lr-Adam"].tolist() for m in (made, made.with_name("at_once")))
+    assert rate[4:] == expected[4:]
+    assert json.loads((made / "run.json").read_text())["config"]["trainer"]["max_steps"] == STEPS
+
+
+def test_a_checkpoint_of_another_run_is_refused_with_what_differs(folder):
+    made = folder / "runs" / "watch" / "distance" / "seed0"
+    before = (made / "run.json").read_text()
+    changes = ["model.learning_rate=0.5", "data.batch_size=4", "trainer.max_steps=9"]
+    output = fork(folder, "relcon-pretrain", "model=distance", *TINY, *changes, "resume=auto", code=2)
+    said = " ".join(output.split())
+    assert "model.learning_rate: 0.001 -> 0.5" in said
+    assert "data.batch_size: 8 -> 4" in said
+    assert "max_steps:" not in said
+    assert (made / "run.json").read_text() == before
+
+
+def test_a_replaced_run_leaves_nothing_to_go_on_from(folder):
+    arguments = ["model=distance", *EIGHT, "name=replaced", "logger=csv"]
+    fork(folder, "relcon-pretrain", *arguments)
+    stop = [f"{NOW}SignalAt", "+callbacks.stop.step=1"]
+    fork(folder, "relcon-pretrain", *arguments, "seed=7", "overwrite=true", *stop, code=-9)
+    output = fork(folder, "relcon-pretrain", *arguments, "seed=7", "resume=auto")
+    assert "starting anew" in " ".join(output.split())
+    assert content(folder / "runs" / "watch" / "distance" / "replaced")["relcon_lightning"]["config"]["seed"] == 7
+
+
+@pytest.mark.parametrize("place", ["{runs}/../../thesis", "{thesis}", "checkpoints/../../../../../thesis"])
+def test_a_strangers_checkpoint_removes_nothing(folder, place, tmp_path):
+    thesis = folder / "thesis"
+    thesis.mkdir(exist_ok=True)
+    (thesis / "chapter.tex").write_text("three years")
+    made = folder / "runs" / "watch" / "distance" / "seed0"
+    named = place.format(runs=made / "checkpoints", thesis=thesis)
+    target = folder / "runs" / "watch" / "distance" / f"attacked{abs(hash(place))}" / "checkpoints"
+    evil = content(made)
+    evil["callbacks"] = {
+        "ModelCheckpoint{'monitor': None, 'mode': 'min', 'every_n_train_steps': 2, 'every_n_epochs': 0, "
+        "'train_time_interval': None}": {
+            **dict.fromkeys(("best_model_path", "last_model_path", "kth_best_model_path"), named),
+            "best_k_models": {named: torch.tensor(1.0)},
+            "best_model_score": None,
+            "kth_value": torch.tensor(1.0),
+            "dirpath": str(target),
+        }
+    }
+    path = tmp_path / "evil.ckpt"
+    torch.save(evil, path)
+    arguments = ["model=distance", *TINY, "trainer.max_steps=6", f"name={target.parent.name}", f"resume='{path}'"]
+    fork(folder, "relcon-pretrain", *arguments, "logger=csv")
+    assert (thesis / "chapter.tex").read_text() == "three years"
+    assert content(target.parent)["global_step"] == 6
+    assert "thesis" not in str(content(target.parent)["callbacks"])
+
+
+def test_whom_the_distance_was_trained_on_is_not_unseen_to_relcon(folder):
+    entry = content(folder / "runs" / "watch" / "relcon" / "seed0")["relcon_lightning"]
+    distance = content(folder / "runs" / "watch" / "distance" / "seed0")["relcon_lightning"]
+    [part] = entry["built_from"]
+    assert part["role"] == "distance"
+    assert part["participants"] == [distance["participants"]]
+    assert part["config"]["model"]["name"] == "distance"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from relcon_lightning.checkpoint import FORMAT, KEY
+from relcon_lightning.checkpoint import FORMAT, KEY, BuiltFrom
 from relcon_lightning.data.datamodule import CandidateDataModule
 from relcon_lightning.data.pseudonyms import hash_participants
 
@@ -18,10 +20,12 @@ class Provenance(Callback):
 
     Args:
         config: The resolved configuration of the run, plain Python.
+        built_from: What the run began with: its frozen distance, and the checkpoint that it goes on from. Their
+            participants count as participants of this run.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
+    def __init__(self, config: dict[str, Any], built_from: Sequence[BuiltFrom] = ()) -> None:
+        self.config, self.built_from = config, built_from
         self._fingerprint = ""
 
     def fingerprint(self, data: CandidateDataModule) -> str:
@@ -40,5 +44,7 @@ class Provenance(Callback):
             "version": version("relcon-lightning"),
             "config": self.config,
             "participants": {"salt": salt, "hashes": hash_participants(trained_on, salt)},
+            "built_from": [asdict(part) for part in self.built_from],
+            "training": {"data": self.fingerprint(data), "ranks": trainer.world_size},
             "data": {name: str(getattr(data.store.info, name)) for name in ("name", "position", "licence", "citation")},
         }

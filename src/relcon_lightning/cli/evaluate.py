@@ -18,7 +18,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
-from relcon_lightning.checkpoint import fresh_encoder, load_encoder, seeded
+from relcon_lightning.checkpoint import fresh_encoder, load_encoder, people_of, seeded
 from relcon_lightning.cli.app import plain
 from relcon_lightning.compare import Trained, find_checkpoints, group
 from relcon_lightning.data.prepare import prepare, summary
@@ -89,7 +89,7 @@ def _cohort(config: DictConfig) -> Iterator[CohortStore]:
 
 def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) -> None:
     origins = [origin for one in trained for origin in one.origins]
-    allowed = _unseen(config.task.participants, store, [origin["participants"] for origin in origins])
+    allowed = _unseen(config.task.participants, store, [people for origin in origins for people in people_of(origin)])
     task = _regression if config.task.get("targets") else _classification
     result, splits = task(config, trained, store, allowed)
     participants = sorted({name for split in splits for part in asdict(split).values() for name in part})

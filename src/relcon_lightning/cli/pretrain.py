@@ -16,14 +16,15 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from relcon_lightning.callbacks import Provenance
-from relcon_lightning.checkpoint import LAST
+from relcon_lightning.callbacks import LongerSchedule, Provenance
+from relcon_lightning.checkpoint import LAST, BuiltFrom, provenance, read_checkpoint
 from relcon_lightning.cli import commands
 from relcon_lightning.cli.app import plain
 from relcon_lightning.cli.rerun import report_differences
+from relcon_lightning.continuation import refuse_another_run
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.record import make_record, save_record
-from relcon_lightning.resume import find_checkpoint, keep_metrics
+from relcon_lightning.resume import clear, find_checkpoint, keep_metrics
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +36,35 @@ def main(config: DictConfig) -> None:
     _refuse_to_overwrite(folder, config.overwrite, config.resume)
     _refuse_parallel_sweep(config)
     start = find_checkpoint(config.resume, (folder / LAST).parent)
+    if start and not _steps_left(start, config.trainer.max_steps):
+        return
     L.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = instantiate(config.data.datamodule)
     datamodule.setup()
-    rank_zero_only(datamodule.split.save)(folder / "split.json")
+    callbacks = [
+        Provenance(settings, _built_from(config, start and start[0])),
+        *_longer(start and start[0], config.trainer.max_steps),
+        *(callback for callback in instantiate(config.callbacks).values() if callback is not None),
+    ]
+    loggers = list(instantiate(config.logger).values())
+    trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers, enable_model_summary=False)
+    if start:
+        refuse_another_run(
+            read_checkpoint(start[0]),
+            settings,
+            _given(),
+            datamodule.store.fingerprint(),
+            trainer.world_size,
+            str(start[0]),
+        )
     record = make_record(settings, datamodule.store)
     if config.from_run:
         report_differences(config.from_run, record)
+    if config.overwrite and not config.resume:
+        rank_zero_only(clear)(folder)
+    rank_zero_only(datamodule.split.save)(folder / "split.json")
     rank_zero_only(save_record)(record, folder)
     method = instantiate(config.model.method)
-    callbacks = [Provenance(settings), *instantiate(config.callbacks).values()]
-    loggers = list(instantiate(config.logger).values())
-    trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers, enable_model_summary=False)
     for logger in trainer.loggers:
         if start and isinstance(logger, CSVLogger):
             keep_metrics(logger, step=start[1])
@@ -60,6 +78,45 @@ def main(config: DictConfig) -> None:
     if trainer.is_global_zero:
         log.info("Checkpoint: %s", folder / LAST)
         log.info("Logs:       %s and %s", folder / "csv" / "metrics.csv", folder / "wandb")
+
+
+def _steps_left(start: tuple[Path, int], max_steps: int) -> bool:
+    """Whether there is anything to train; says so if not.
+
+    Raises:
+        ConfigError: More steps were made than are asked for.
+    """
+    path, step = start
+    if step < max_steps or max_steps < 0:
+        return True
+    if step > max_steps:
+        raise ConfigError(
+            f"{path} has made {step} steps, more than trainer.max_steps={max_steps}. Ask for more than {step} steps to "
+            "train on, or start anew with another name=..."
+        )
+    log.info("%s has made all %d steps: nothing is left to train. Train on with trainer.max_steps=N.", path, step)
+    return False
+
+
+def _longer(start: Path | None, max_steps: int) -> list[LongerSchedule]:
+    """What a run needs that goes on to another number of steps than it was planned for."""
+    if start is None or provenance(start)["config"]["trainer"]["max_steps"] == max_steps:
+        return []
+    return [LongerSchedule()]
+
+
+def _built_from(config: DictConfig, start: Path | None) -> list[BuiltFrom]:
+    """The frozen distance and the checkpoint that this run begins with."""
+    distance = config.model.get("distance_checkpoint")
+    parts = [BuiltFrom.read(distance, "distance")] if distance and "distance" in config.model.method else []
+    if start is not None:
+        parts.append(BuiltFrom.read(start, "start"))
+    return parts
+
+
+def _given() -> set[str]:
+    """Keys on the command line."""
+    return {word.lstrip("+~").split("=", 1)[0] for word in HydraConfig.get().overrides.task}
 
 
 def _parameters(method: L.LightningModule) -> str:

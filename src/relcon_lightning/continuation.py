@@ -1,0 +1,77 @@
+"""Whether a run may go on from a checkpoint: what was trained and what is asked for now must be the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from relcon_lightning.checkpoint import KEY
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.record import flat
+
+# What may change while a run goes on: how long, where and on what it runs, and what is logged.
+_GROUPS = ("paths.", "logger.", "callbacks.", "steps.", "hydra.", "trainer.plugins", "trainer.logger")
+_KEYS = {
+    "name", "folder", "run_dir", "job_type", "overwrite", "resume", "from_run", "compile", "objective",
+    "trainer.max_steps", "trainer.max_time", "trainer.accelerator", "trainer.devices", "trainer.num_nodes",
+    "trainer.strategy", "trainer.default_root_dir", "trainer.val_check_interval", "trainer.log_every_n_steps",
+    "trainer.num_sanity_val_steps", "trainer.limit_val_batches", "trainer.enable_progress_bar", "trainer.profiler",
+    "trainer.check_val_every_n_epoch", "trainer.benchmark", "trainer.deterministic",
+    "data.root", "data.raw_dir", "data.num_workers", "data.val_batches", "data.stores", "model.distance_checkpoint",
+    "encoder.recompute",
+}  # fmt: skip
+_ENDINGS = {
+    "T_max",
+    "total_steps",
+    "total_iters",
+    "recompute",
+    "checkpoint",
+    "fused",
+    "num_workers",
+    "val_batches",
+    "store",
+}
+
+
+def refuse_another_run(
+    checkpoint: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    given: Collection[str],
+    data: str,
+    ranks: int,
+    where: str,
+) -> None:
+    """Check that a checkpoint is one of the run that the configuration describes.
+
+    Args:
+        checkpoint: Its content.
+        settings: The resolved configuration that is asked for.
+        given: Keys on the command line. A key that the checkpoint's version did not have counts only if it is given.
+        data: Fingerprint of the cohort store.
+        ranks: Number of processes that train together.
+        where: Name of the checkpoint, for the error.
+
+    Raises:
+        ConfigError: Something differs that changes what is trained; names each difference.
+    """
+    entry = checkpoint[KEY]
+    old, new = flat(entry["config"]), flat(dict(settings))
+    found = [
+        f"{key}: {old.get(key)} -> {new.get(key)}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not _may_change(key) and (key in old or key in given)
+    ]
+    trained_on = entry.get("training", {})
+    if trained_on.get("data", data) != data:
+        found.append("data: the cohort store is not the one that the run was trained on")
+    if trained_on.get("ranks", ranks) != ranks:
+        found.append(f"processes: {trained_on['ranks']} -> {ranks}")
+    if found:
+        raise ConfigError(
+            f"{where} is of another run:\n  " + "\n  ".join(found) + "\nGo on with the settings of that run, or start "
+            "a new one with another name=... and without resume."
+        )
+
+
+def _may_change(key: str) -> bool:
+    return key in _KEYS or key.startswith(_GROUPS) or key.rsplit(".", 1)[-1] in _ENDINGS

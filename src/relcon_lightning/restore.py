@@ -1,0 +1,77 @@
+"""What training takes over from a checkpoint: numbers and tensors, never a path that a file could act with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from relcon_lightning.errors import ConfigError
+
+_NUMBERS = {"epoch": int, "global_step": int, "pytorch-lightning_version": str}
+_MAPPINGS = {"state_dict": dict, "loops": dict}
+_LISTS = {"optimizer_states": list, "lr_schedulers": list}
+_PRECISION = ("MixedPrecision", "native_amp_scaling_state")
+_LENGTHS = {"T_max", "total_steps", "total_iters"}  # of a schedule: the configuration's, a run may go on for longer
+
+
+def restorable(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The entries of a checkpoint that training goes on from, by an allow-list.
+
+    Left out are hyperparameters, states of data modules, and every text in the states of callbacks: Lightning deletes
+    the paths that it finds there. Callbacks make their paths anew from the folder of the run.
+
+    Args:
+        checkpoint: As read from the file.
+        where: Name of the file, for errors.
+
+    Raises:
+        ConfigError: An entry is missing or has another type.
+    """
+    kept: dict[str, Any] = {}
+    for name, kind in (_NUMBERS | _MAPPINGS | _LISTS).items():
+        value = checkpoint.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ConfigError(
+                f"{where} cannot be trained on: its entry {name!r} is missing or damaged. Start anew, or give another "
+                "checkpoint."
+            )
+        kept[name] = value
+    if not all(isinstance(tensor, Tensor) for tensor in kept["state_dict"].values()):
+        raise ConfigError(f"{where} cannot be trained on: its weights are not tensors.")
+    kept["loops"] = _unfinished(kept["loops"], where)
+    kept["optimizer_states"] = [_numbers(state) for state in kept["optimizer_states"]]
+    kept["lr_schedulers"] = [_numbers(state, leave_out=_LENGTHS) for state in kept["lr_schedulers"]]
+    callbacks = checkpoint.get("callbacks")
+    kept["callbacks"] = {str(name): _numbers(state) for name, state in dict(callbacks or {}).items()}
+    kept["callbacks"] = {name: state for name, state in kept["callbacks"].items() if not name.startswith("ModelChe")}
+    kept |= {name: _numbers(checkpoint[name]) for name in _PRECISION if name in checkpoint}
+    return kept
+
+
+def _unfinished(loops: dict[str, Any], where: str) -> dict[str, Any]:
+    """Progress of the one endless epoch: to Lightning the last batch of a finished run ends it for good."""
+    try:
+        fit = dict(loops["fit_loop"])
+        fit["epoch_loop.batch_progress"] = {**fit["epoch_loop.batch_progress"], "is_last_batch": False}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{where} cannot be trained on: its entry 'loops' is damaged.") from error
+    return {"fit_loop": _numbers(fit)}
+
+
+def _numbers(state: Any, leave_out: Collection[str] = ()) -> Any:
+    """The state without texts and anything else that is not a number, a tensor or a container of them."""
+    if isinstance(state, Mapping):
+        return {
+            name: _numbers(value)
+            for name, value in state.items()
+            if name not in leave_out and (_is_plain(value)) and not (isinstance(name, str) and "/" in name)
+        }
+    if isinstance(state, list | tuple):
+        return type(state)(_numbers(value) for value in state if _is_plain(value))
+    return state
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | Tensor | Mapping | list | tuple)
