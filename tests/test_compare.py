@@ -23,6 +23,7 @@ def make(
     steps: int = 10,
     encoder: bool = True,
     ranking: dict[str, Any] | None = None,
+    attention: str | None = None,
 ) -> str:
     method: dict[str, Any] = {"seed": seed, "temperature": temperature, **({"encoder": ENCODER} if encoder else {})}
     config = {
@@ -35,7 +36,11 @@ def make(
     }
     path = folder / "checkpoints" / "last.ckpt"
     path.parent.mkdir(parents=True)
-    torch.save({KEY: {"format": FORMAT, "version": "0", "config": config}, "state_dict": {}}, path)
+    entry: dict[str, Any] = {"format": FORMAT, "version": "0", "config": config}
+    if attention:
+        own = {"seed": seed, "name": f"seed{seed}", "model": {"name": "distance", "attention": attention}}
+        entry["built_from"] = [{"role": "distance", "config": own, "weights": f"{seed}", "participants": []}]
+    torch.save({KEY: entry, "state_dict": {}}, path)
     return str(folder)
 
 
@@ -91,3 +96,14 @@ def test_a_pattern_that_fits_nothing_says_where_it_looked(tmp_path):
     make(tmp_path / "distance", "distance", 0, encoder=False)
     with pytest.raises(ConfigError, match="fits no run that has an encoder"):
         find_checkpoints(f"{tmp_path}/*")
+
+
+def test_runs_that_differ_in_their_distance_alone_are_two_systems(tmp_path):
+    paths = [
+        make(tmp_path / f"{attention}{seed}", "relcon", seed, attention=attention)
+        for attention in ("sparsemax", "softmax")
+        for seed in (0, 1)
+    ]
+    full, ablated = group(paths)
+    assert (full.name, ablated.name) == ("relcon attention=sparsemax", "relcon attention=softmax")
+    assert [len(one.checkpoints) for one in (full, ablated)] == [2, 2]

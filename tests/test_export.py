@@ -13,7 +13,15 @@ from safetensors import safe_open
 
 from relcon_lightning import checkpoint as checkpoints
 from relcon_lightning import embed_recording, load_encoder
-from relcon_lightning.checkpoint import FORMAT, KEY, fresh_encoder, load_distance, provenance, read_checkpoint
+from relcon_lightning.checkpoint import (
+    FORMAT,
+    KEY,
+    fresh_encoder,
+    load_distance,
+    people_of,
+    provenance,
+    read_checkpoint,
+)
 from relcon_lightning.data.pseudonyms import hash_participants
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.export import export
@@ -45,6 +53,14 @@ def run(tmp_path):
         "config": config,
         "participants": {"salt": "s", "hashes": hash_participants(["p1", "p2"], "s")},
         "data": {"name": "toy", "position": "wrist", "licence": "CC BY 4.0", "citation": "A and B (2020)"},
+        "built_from": [
+            {
+                "role": "distance",
+                "config": {**config, "data": {"name": "other", "root": "/home/anna/data"}},
+                "weights": "abc",
+                "participants": [{"salt": "t", "hashes": hash_participants(["p8"], "t")}],
+            }
+        ],
     }
     weights = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
     path = tmp_path / "run.ckpt"
@@ -74,6 +90,8 @@ def test_the_folder_has_weights_alone_and_no_path_of_the_machine(run, tmp_path):
 def test_who_was_trained_on_is_still_known(run, tmp_path):
     entry = provenance(export(run, tmp_path / "out"))
     assert entry["participants"] == provenance(run)["participants"]
+    assert people_of(entry) == people_of(provenance(run))
+    assert [people["salt"] for people in people_of(entry)] == ["s", "t"]  # of the distance too
     assert entry["steps"] == 77
 
 

@@ -185,7 +185,7 @@ def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDi
     method = content[KEY]["config"]["model"]["method"]
     own = next((part for part in content[KEY].get("built_from", []) if part["role"] == "distance"), None)
     if own is not None:  # the distance that RelCon was ranked by, its weights are in the checkpoint
-        method = own["config"]["model"]["method"]
+        method = own["config"]["model"].get("method", {})  # an export leaves it out
     if "channels" not in method.get("distance", {}):
         raise ConfigError(
             f"{checkpoint} holds no motif distance but model={content[KEY]['config']['model']['name']}: "

@@ -130,7 +130,17 @@ def _published(content: dict[str, Any]) -> dict[str, Any]:
         "model": model | {"method": {"encoder": config["model"]["method"]["encoder"]}},
         "trainer": {"max_steps": config["trainer"]["max_steps"]},
     }
-    return {**entry, "config": kept, "steps": content.get("global_step")}
+    parts = [part | {"config": _origin(part["config"])} for part in entry.get("built_from", [])]
+    return {**entry, "config": kept, "built_from": parts, "steps": content.get("global_step")}
+
+
+def _origin(config: dict[str, Any]) -> dict[str, Any]:
+    """What is said of a checkpoint that the run began with."""
+    return {
+        "seed": config["seed"],
+        "data": {"name": config["data"]["name"]},
+        "model": {"name": config["model"]["name"]},
+    }
 
 
 def _card(entry: dict[str, Any], encoder: nn.Module, report: str | None, licence: str | None) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from relcon_lightning.checkpoint import load_distance
 from tests.integration.commands import TINY, fork, wandb_records
 
 STEPS = 8
@@ -172,12 +173,11 @@ def test_a_finished_run_is_trained_on_and_its_schedule_is_that_of_the_new_length
     fork(folder, "relcon-pretrain", *base, "trainer.max_steps=4", "name=longer")
     made = folder / "runs" / "watch" / "simclr" / "longer"
     before = (made / "run.json").read_text()
-    said = " ".join(fork(folder, "relcon-pretrain", *base, "trainer.max_steps=4", "name=longer", "resume=auto").split())
-    assert "has made all 4 steps: nothing is left to train" in said
-    said = " ".join(
-        fork(folder, "relcon-pretrain", *base, "trainer.max_steps=3", "name=longer", "resume=auto", code=2).split()
-    )
-    assert "has made 4 steps, more than trainer.max_steps=3" in said
+    base += ["name=longer", "resume=auto"]
+    said = fork(folder, "relcon-pretrain", *base, "trainer.max_steps=4")
+    assert "has made all 4 steps: nothing is left to train" in " ".join(said.split())
+    said = fork(folder, "relcon-pretrain", *base, "trainer.max_steps=3", code=2)
+    assert "has made 4 steps, more than trainer.max_steps=3" in " ".join(said.split())
     assert (made / "run.json").read_text() == before
     fork(folder, "relcon-pretrain", *base)
     fork(folder, "relcon-pretrain", *base, "name=at_once", "resume=null")
@@ -245,3 +245,5 @@ def test_whom_the_distance_was_trained_on_is_not_unseen_to_relcon(folder):
     assert part["role"] == "distance"
     assert part["participants"] == [distance["participants"]]
     assert part["config"]["model"]["name"] == "distance"
+    own, first = (load_distance(folder / "runs" / "watch" / name / "seed0") for name in ("relcon", "distance"))
+    assert equal(dict(own.state_dict()), dict(first.state_dict()))  # RelCon carries its distance
