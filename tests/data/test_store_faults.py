@@ -109,3 +109,44 @@ def test_a_folder_that_is_no_store_is_not_overwritten(tmp_path):
     with pytest.raises(DataError, match="not a cohort store"):
         CohortStore.write(tmp_path / "precious", [recording("a")], INFO)
     assert (tmp_path / "precious" / "thesis.txt").exists()
+
+
+def test_a_store_that_is_being_written_is_left_to_who_does_so(tmp_path):
+    def writes():
+        with pytest.raises(DataError, match=r"toy is being written by process \d+ on .*: wait until that has ended"):
+            CohortStore.write(tmp_path / "toy", [recording("second")], INFO)
+        yield recording("first")
+
+    store = CohortStore.write(tmp_path / "toy", writes(), INFO)
+    assert store.recordings["recording_id"].tolist() == ["first"]
+    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
+
+
+def test_a_store_behind_a_link_is_replaced_where_it_lies(tmp_path):
+    target = Path(CohortStore.write(tmp_path / "disk" / "toy", [recording("old")], INFO).path)
+    (tmp_path / "data").mkdir()
+    link = tmp_path / "data" / "toy"
+    link.symlink_to(target)
+    CohortStore.write(link, [recording("new")], INFO)
+    assert link.is_symlink()
+    for path in (link, target):
+        assert CohortStore.open(path).recordings["recording_id"].tolist() == ["new"]
+    assert [p.name for folder in (link.parent, target.parent) for p in folder.iterdir()] == ["toy", "toy"]
+
+
+def test_a_link_that_leads_nowhere_is_filled_or_refused(tmp_path):
+    (tmp_path / "toy").symlink_to(tmp_path / "disk" / "toy")
+    CohortStore.write(tmp_path / "toy", [recording("a")], INFO)
+    assert (tmp_path / "disk" / "toy" / "cohort.json").exists()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(DataError, match="loop is a link that leads nowhere"):
+        CohortStore.write(tmp_path / "loop", [recording("a")], INFO)
+
+
+def test_a_link_to_what_is_no_store_is_not_followed_to_overwrite_it(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("years of work")
+    (tmp_path / "toy").symlink_to(tmp_path / "precious")
+    with pytest.raises(DataError, match="precious exists and is not a cohort store"):
+        CohortStore.write(tmp_path / "toy", [recording("a")], INFO)
+    assert (tmp_path / "toy" / "thesis.txt").exists()

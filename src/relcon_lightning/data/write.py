@@ -19,6 +19,7 @@ import pandas as pd
 from relcon_lightning.data.manifest import MANIFEST, SCHEMA, checksum, description_checksum
 from relcon_lightning.data.recording import RECORDING_COLUMNS, CohortInfo, Recording
 from relcon_lightning.errors import DataError
+from relcon_lightning.lock import LockedError, lock
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +36,29 @@ def write_store(
     ``cohort.json``.
 
     Args:
-        path: Folder of the store; an existing store is replaced.
+        path: Folder of the store, or a link to it; an existing store is replaced.
         recordings: All at the rate of ``info``. One is held in memory at a time.
         info: Description of the cohort.
         shard_samples: Samples after which a new signal file begins.
 
     Raises:
-        DataError: Another sampling rate, an id that comes twice, a folder that is no store, or no usable recording.
+        DataError: Another sampling rate, an id that comes twice, a folder that is no store, no usable recording, or
+            another process that writes the store.
     """
-    path = Path(path)
+    path = _target(Path(path))
     if path.exists() and not (path / MANIFEST).exists() and (not path.is_dir() or any(path.iterdir())):
         raise DataError(f"{path} exists and is not a cohort store; it is not overwritten. Choose another data.root.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with lock(path):
+            _write(path, recordings, info, shard_samples)
+    except LockedError as error:
+        raise DataError(
+            f"{path} is being written by {error.holder}: wait until that has ended, or choose another data.name."
+        ) from error
+
+
+def _write(path: Path, recordings: Iterable[Recording], info: CohortInfo, shard_samples: int) -> None:
     _clear_leftovers(path)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     partial.chmod(0o755)  # mkdtemp keeps others out
@@ -58,6 +70,17 @@ def write_store(
         _replace(path, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _target(path: Path) -> Path:
+    """What a link names, so that a store in another place is replaced there and the link stays."""
+    try:
+        target = path.resolve() if path.is_symlink() else path
+    except (OSError, RuntimeError):
+        target = path
+    if target.is_symlink():
+        raise DataError(f"{path} is a link that leads nowhere: remove it, or choose another data.root.")
+    return target
 
 
 class _Writer:

@@ -1,0 +1,86 @@
+"""A lock on something on disk that one process at a time may write; it ends with the process, however that ends."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
+
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # by the file system
+
+
+class LockedError(RuntimeError):
+    """Another process holds the lock.
+
+    Args:
+        holder: Which one, as ``process 12 on host``.
+    """
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file or folder, in ``.NAME.lock`` beside it, or say at once who does.
+
+    What a killed process left locks nothing. Where the file system or the platform has no locks, none is held.
+
+    Args:
+        path: What is locked; it need not exist, its folder has to.
+
+    Raises:
+        LockedError: Another process holds it.
+        OSError: The folder cannot be written to.
+    """
+    if fcntl is None:
+        yield
+        return
+    file = path.with_name(f".{path.name}.lock")
+    descriptor = _acquired(file)
+    try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        yield
+    finally:
+        file.unlink(missing_ok=True)  # while it is held: who opened it before notices that it is gone
+        os.close(descriptor)
+
+
+def _acquired(file: Path) -> int:
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 200).decode("utf-8", "replace") or "another process"
+            os.close(descriptor)
+            raise LockedError(holder) from None
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                os.close(descriptor)
+                raise
+            log.debug("%s: %s", file, error)
+        if _is(file, descriptor):
+            return descriptor
+        os.close(descriptor)
+
+
+def _is(file: Path, descriptor: int) -> bool:
+    """Whether the file is still the one that was opened."""
+    try:
+        return os.path.samestat(file.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
