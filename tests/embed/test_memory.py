@@ -14,6 +14,7 @@ from relcon_lightning import Embedder
 from relcon_lightning.data.sources.inputs import find_inputs
 from relcon_lightning.data.sources.table_stream import Layout
 from relcon_lightning.embed.files import embed_files
+from relcon_lightning.embed.output import EmbeddingFile
 
 RATE = 50
 
@@ -46,3 +47,27 @@ def test_memory_does_not_grow_with_a_recording(tmp_path):
     assert peak_bytes(tmp_path, 12) < 1.15 * short
     assert pa.default_memory_pool().max_memory() <= max(arrow, 12 * 3600 * RATE * 8)  # a column of the file
     assert parquet.read_metadata(tmp_path / "12.parquet").num_rows == 12 * 3600 * 100 // 256
+
+
+def test_thousands_of_short_recordings_take_the_memory_of_their_embeddings(tmp_path):
+    people, dim = 400, 256
+    values = np.random.default_rng(0).standard_normal((people, dim)).astype(np.float32)
+    pool = pa.proxy_memory_pool(pa.default_memory_pool())
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        file = EmbeddingFile(tmp_path / "out.parquet", dim, False, {}, overwrite=False)
+        parts = []
+        for i in range(people):
+            parts.append(file.part(f"r{i}"))
+            file.write(parts[i], [file.table(f"p{i}", f"r{i}", None, np.array([0.5]), values[[i]])])
+        file.finish(parts, complete=True)
+        assert pool.max_memory() < 8 * values.nbytes
+    finally:
+        pa.set_memory_pool(before)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.parquet"]
+    assert parquet.read_metadata(tmp_path / "out.parquet").num_row_groups == 1
+    table = parquet.read_table(tmp_path / "out.parquet")
+    assert table.schema.names == ["participant_id", "recording_id", "start", *(f"e{i}" for i in range(dim))]
+    assert table["recording_id"].to_pylist() == [f"r{i}" for i in range(people)]
+    np.testing.assert_array_equal(np.stack([table[f"e{i}"].to_numpy() for i in range(dim)], axis=1), values)

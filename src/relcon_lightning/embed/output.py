@@ -1,8 +1,9 @@
 """The embeddings of many recordings as one Parquet file, which an interruption does not undo.
 
 Each recording is written to a file of its own in a hidden folder beside the output, as it is embedded, and appears
-there when it is complete. Once all are done they are copied into one file. A part's name is the hash of all that it
-depends on, so that what was embedded in another way is never taken.
+there when it is complete. In these an embedding is one cell: hundreds of columns in thousands of files would take
+minutes and gigabytes. Once all are done they are copied into one file, with a column for each dimension. A part's name
+is the hash of all that it depends on, so that what was embedded in another way is never taken.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from relcon_lightning.errors import ConfigError
 
 _GROUP = 2**13  # rows of a row group: 8 MB of 256 dimensions
 _IDS = ["participant_id", "recording_id"]
+_PART = "part 2"  # of the layout of a part
+_EMBEDDING = "embedding"
 
 
 class EmbeddingFile:
@@ -53,6 +56,7 @@ class EmbeddingFile:
         fields = [(name, pa.string()) for name in _IDS] + [("start", start)]
         embedding = [(name, pa.float32()) for name in self.columns]
         self.schema = pa.schema([*fields, *embedding], metadata={"relcon_lightning": self.facts})
+        self.part_schema = pa.schema([*fields, (_EMBEDDING, pa.list_(pa.float32(), dim))])
 
     def part(self, *identity: str) -> Path:
         """The file of a recording.
@@ -60,13 +64,13 @@ class EmbeddingFile:
         Args:
             identity: All that its embeddings depend on beside the facts.
         """
-        digest = hashlib.sha256(json.dumps([self.facts, *identity]).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps([_PART, self.facts, *identity]).encode()).hexdigest()
         return self.parts / f"{digest[:32]}.parquet"
 
     def table(
         self, participant_id: str, recording_id: str, start_time: float | None, starts: np.ndarray, values: np.ndarray
     ) -> pa.Table:
-        """Rows of a recording.
+        """Rows of a recording's part.
 
         Args:
             participant_id: Who was recorded.
@@ -81,10 +85,19 @@ class EmbeddingFile:
                 self.schema.field("start").type
             )
         ids = [pa.array([name] * len(starts), pa.string()) for name in (participant_id, recording_id)]
-        columns = [pa.array(np.ascontiguousarray(column)) for column in values.T]
-        return pa.table([*ids, when, *columns], schema=self.schema)
+        flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).ravel())
+        embedding = pa.FixedSizeListArray.from_arrays(flat, len(self.columns))
+        return pa.table([*ids, when, embedding], schema=self.part_schema)
 
     def write(self, path: Path, tables: Iterable[pa.Table]) -> None:
+        """Write the part of a recording, whole or not at all.
+
+        Raises:
+            ConfigError: No room or no permission to write there.
+        """
+        self._write(path, self.part_schema, _grouped(tables))
+
+    def _write(self, path: Path, schema: pa.Schema, groups: Iterable[pa.Table]) -> None:
         """Write a file whole or not at all, a row group at a time.
 
         Raises:
@@ -94,8 +107,8 @@ class EmbeddingFile:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
-                with parquet.ParquetWriter(file, self.schema, use_dictionary=_IDS) as writer:
-                    for group in _grouped(tables):
+                with parquet.ParquetWriter(file, schema, use_dictionary=_IDS) as writer:
+                    for group in groups:
                         writer.write_table(group)
                 file.flush()
                 os.fsync(file.fileno())
@@ -107,9 +120,15 @@ class EmbeddingFile:
 
     def finish(self, parts: Iterable[Path], complete: bool) -> None:
         """Copy the parts into the output, and remove them if none is missing."""
-        self.write(self.path, _read(parts))
+        self._write(self.path, self.schema, (self._wide(group) for group in _grouped(_read(parts))))
         if complete:
             shutil.rmtree(self.parts)
+
+    def _wide(self, rows: pa.Table) -> pa.Table:
+        """With a column for each dimension."""
+        values = rows[_EMBEDDING].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
+        columns = [pa.array(np.ascontiguousarray(column)) for column in values.T]
+        return pa.table([*(rows[name] for name in (*_IDS, "start")), *columns], schema=self.schema)
 
     def clear(self) -> None:
         """Remove the folder of the parts if there are none."""
@@ -122,7 +141,8 @@ def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     rows = 0
     for table in tables:
-        waiting, rows = [*waiting, table], rows + len(table)
+        waiting.append(table)
+        rows += len(table)
         if rows >= _GROUP:
             yield pa.concat_tables(waiting)
             waiting, rows = [], 0
