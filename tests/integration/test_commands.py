@@ -78,18 +78,29 @@ def test_training_in_bfloat16(folder, method):
     )
 
 
-def test_a_sweep_gives_a_folder_a_job(folder):
-    run(
+def test_a_sweep_gives_each_job_a_folder_and_goes_on_when_one_fails(folder):
+    output = run(
         folder,
         "relcon-pretrain",
         "-m",
-        "model.temperature=0.1,1",
-        "model.distance_checkpoint=runs/watch/distance/seed0",
+        "model=simclr",
+        "logger=csv",
+        "model.learning_rate=1e-3,1e30,1e-4",
+        "trainer.accelerator=cpu,gpu",
         *TINY,
+        "trainer.max_steps=3",
+        code=2,
     )
-    found = sorted(p.parent.parent for p in (folder / "runs" / "watch" / "sweeps").rglob("last.ckpt"))
-    assert len(found) == 2
-    assert len({p.name for p in found}) == 2
+    sweeps = folder / "runs" / "watch" / "sweeps" / "simclr"
+    found = sorted(p.parent.parent.name for p in sweeps.rglob("last.ckpt"))
+    assert len(found) >= 2
+    assert len({json.loads((sweeps / name / "run.json").read_text())["config"]["run_dir"] for name in found}) == len(
+        found
+    )
+    said = " ".join(output.split())
+    assert "4 of 6 jobs failed" in said
+    assert "Best by val/knn_f1 on validation people: relcon-eval checkpoint=runs/watch/sweeps/simclr/" in said
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 import relcon_lightning
-from relcon_lightning.cli import usage
+from relcon_lightning.cli import sweep, usage
 from relcon_lightning.cli.suggest import suggestions
 from relcon_lightning.errors import ConfigError, DataError, Preempted, TrainingError
 
 log = logging.getLogger(__name__)
 
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: saved, try again later
+INTERRUPTED = 130  # as a shell says of SIGINT
+MISTAKE = 2  # an error that a person can mend
 COMPOSITION = 1  # Hydra's, of a configuration that cannot be composed among others
+
+_OF_LIGHTNING = "MisconfigurationException"  # of a trainer, such as a GPU that is not there
 
 
 def config_folder() -> str:
@@ -48,23 +52,36 @@ def command(
         expand: From the arguments given to those that are meant.
     """
     path = f"relcon_lightning.cli.{module or entry}"
+    jobs = sweep.Sweep()
+    objective = ""
 
-    def run(config: DictConfig) -> None:
+    def run(config: DictConfig) -> float | None:
         work = import_module(path)
         quiet()  # only now: Lightning sets the levels of its loggers when it is imported
-        with _mistakes_told():
-            work.main(config)
+        nonlocal objective
+        objective = str(config.get("objective") or "")
+        with _mistakes_told(jobs.failed if sweep.in_this_process() else stop):
+            value: float | None = work.main(config)
+            if sweep.in_this_process():
+                jobs.ended(value)
+            return value
+        return None
 
     run.__module__ = path  # after which Hydra names the job and its log
     start: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=entry, version_base="1.3")(run)
 
     def app() -> None:
         usage.register(config_folder())
+        sweep.register()
         if expand is not None:
             with _mistakes_told():
                 sys.argv[1:] = expand(sys.argv[1:])  # also what Lightning starts the other ranks with
         try:
             start()
+            sweep.finish(jobs, objective, lower="loss" in objective, code=MISTAKE)
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
+            sys.exit(INTERRUPTED)
         except SystemExit as end:
             if end.code == COMPOSITION:
                 for meant in suggestions(config_folder(), entry, sys.argv[1:]):
@@ -75,26 +92,39 @@ def command(
 
 
 @contextmanager
-def _mistakes_told() -> Iterator[None]:
-    """End the command with a line in place of a traceback for what a person can mend."""
+def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[None]:
+    """Tell what a person can mend in a line in place of a traceback.
+
+    Args:
+        tell: What to do with the error; None: :func:`stop`, which ends the command.
+    """
+
+    def told(error: Exception) -> None:
+        if tell is None or tell is stop:
+            stop(error)
+        log.error("%s", error)
+        tell(error)
+
     try:
         yield
     except (ConfigError, DataError, TrainingError) as error:
-        stop(error)
+        told(error)
     except Preempted as error:
         # Lightning's observer kills the first rank, still tidying up, when another one ends with a code.
         stop(error, PREEMPTED if error.first_rank else 0)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        stop(error)
+        told(error)
     except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
         key = str(error).split("Missing mandatory value: ")[-1].split()[0]
-        stop(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))
+        told(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))
     except InstantiationException as error:  # Hydra wraps what a constructor raises
-        if not isinstance(error.__cause__, ConfigError | DataError):
+        cause = error.__cause__
+        if not (isinstance(cause, ConfigError | DataError) or type(cause).__name__ == _OF_LIGHTNING):
             raise
-        stop(error.__cause__)
+        hint = " Set trainer=cpu where there is no GPU." if "backend" in str(cause) or "GPU" in str(cause) else ""
+        told(ConfigError(f"{cause}{hint}"))
 
 
 def quiet() -> None:
@@ -112,7 +142,7 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def stop(error: Exception, code: int = 2) -> NoReturn:
+def stop(error: Exception, code: int = MISTAKE) -> NoReturn:
     """End the command with a message in place of a traceback."""
     log.error("%s", error)
     sys.exit(code)

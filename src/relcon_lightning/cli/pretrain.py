@@ -29,15 +29,19 @@ from relcon_lightning.resume import clear, find_checkpoint, keep_metrics
 log = logging.getLogger(__name__)
 
 
-def main(config: DictConfig) -> None:
-    """Train, and say where the checkpoint and the logs are."""
+def main(config: DictConfig) -> float | None:
+    """Train, and say where the checkpoint and the logs are.
+
+    Returns:
+        The last value of the metric ``objective``; None if it was not logged.
+    """
     settings = plain(config)
     folder = Path(relpath(config.run_dir))
     _refuse_to_overwrite(folder, config.overwrite, config.resume)
     _refuse_parallel_sweep(config)
     start = find_checkpoint(config.resume, (folder / LAST).parent)
     if start and not _steps_left(start, config.trainer.max_steps):
-        return
+        return None
     L.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = instantiate(config.data.datamodule)
     datamodule.setup()
@@ -77,7 +81,11 @@ def main(config: DictConfig) -> None:
         wandb.finish()
     if trainer.is_global_zero:
         log.info("Checkpoint: %s", folder / LAST)
-        log.info("Logs:       %s and %s", folder / "csv" / "metrics.csv", folder / "wandb")
+        logs = [path for path in (folder / "csv" / "metrics.csv", folder / "wandb") if path.exists()]
+        if logs:
+            log.info("Logs:       %s", " and ".join(map(str, logs)))
+    value = trainer.callback_metrics.get(config.objective) if config.objective else None
+    return None if value is None else float(value)
 
 
 def _steps_left(start: tuple[Path, int], max_steps: int) -> bool:

@@ -1,0 +1,83 @@
+"""Folders and summaries of sweeps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relcon_lightning.cli.sweep import Job, Sweep, finish, job_folder
+
+KEYS = ["model.temperature", "temperature", "model.distance_checkpoint", "seed", "+view.n", "~callbacks.x"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["model.temperature=0.1"], "model.temperature-0.1-seed0"),
+        (["model=simclr", "data=wisdm", "seed=3", "resume=auto", "overwrite=true"], "seed0"),
+        (["trainer.max_steps=3", "model.learning_rate=1e-3"], "model.learning_rate-1e-3__trainer.max_steps-3-seed0"),
+    ],
+)
+def test_few_keys_stay_readable(overrides, expected):
+    assert job_folder(overrides, "seed0") == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["model.distance_checkpoint=runs/d/A"], ["model.distance_checkpoint=runs/d/B"]),
+        (["model.distance_checkpoint=a/b"], ["model.distance_checkpoint=a_b"]),
+        (["model.temperature=1"], ["temperature=1"]),
+        (["model.temperature=1", "temperature=2"], ["model.temperature=2", "temperature=1"]),
+        (["paths.data=/a"], ["paths.data=/b"]),
+        (["name=x", "seed=0"], ["name=x", "seed=1"]),
+        ([f"data.a{i}=1" for i in range(40)], [f"data.a{i}=1" for i in range(39)] + ["data.a39=2"]),
+        (["x=[1,2]"], ["x=[1.2]"]),
+        (["x=1__y-2"], ["x=1", "y=2"]),
+        (["~callbacks.speed"], ["~callbacks.finite"]),
+    ],
+)
+def test_jobs_that_differ_have_folders_of_their_own(first, second):
+    assert job_folder(first, "n") != job_folder(second, "n")
+
+
+@given(st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=200)), max_size=30), st.text(max_size=20))
+def test_any_override_makes_a_folder_that_file_systems_and_hydra_take(words, name):
+    folder = job_folder([f"{key}={value}" for key, value in words], f"n{name}")
+    assert re.fullmatch(r"[A-Za-z0-9._+-]+", folder)
+    assert len(folder) <= 80 + 9 + 1 + 21
+    [parsed] = OverridesParser.create().parse_overrides([f"checkpoint=runs/watch/sweeps/relcon/{folder}"])
+    assert parsed.value() == f"runs/watch/sweeps/relcon/{folder}"
+
+
+def test_the_summary_names_the_best_and_what_failed(capsys):
+    sweep = Sweep(
+        [
+            Job(Path("runs/a"), [], 0.25),
+            Job(Path("runs/b"), [], 0.5),
+            Job(Path("runs/c"), [], error="a loss is NaN\nat step 3"),
+            Job(Path("runs/d"), [], None),
+            Job(Path("runs/e"), [], float("nan")),
+        ]
+    )
+    with pytest.raises(SystemExit) as end:
+        finish(sweep, "val/knn_f1", lower=False, code=2)
+    said = capsys.readouterr().out
+    assert end.value.code == 2
+    assert "runs/c: failed: a loss is NaN\n" in said
+    assert "runs/a: val/knn_f1 0.2500" in said
+    assert "Best by val/knn_f1 on validation people: relcon-eval checkpoint=runs/b\n" in said
+    assert "1 of 5 jobs failed" in said
+    by_loss = "\n".join(Sweep(sweep.jobs[:2]).summary("val/loss", higher_is_better=False))
+    assert "relcon-eval checkpoint=runs/a" in by_loss
+
+
+def test_a_single_job_that_went_well_needs_no_summary(capsys):
+    finish(Sweep([Job(Path("runs/a"), [], 0.25)]), "val/knn_f1", lower=False, code=2)
+    finish(Sweep(), "val/knn_f1", lower=False, code=2)
+    assert capsys.readouterr().out == ""
