@@ -1,46 +1,74 @@
-"""Reading a table of a store, and no more of it into memory than a table may take."""
+"""Reading Parquet files whose tables take no more memory than a file of their size may lead one to expect.
+
+A kilobyte of a file can repeat a text of a megabyte, or a number, any number of times.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import compute, parquet
 
-MAX_BYTES = 2**30  # of a table in memory; that of a million recordings has a tenth
+MAX_BYTES = 2**30  # of the texts in a table, and of a table of a store; that of a million recordings has a tenth
+_MAX_RATIO = 1000  # of a larger table to its file: noise has 2, a device that lies still less than 100
+
+
+def open_parquet(source: Path | pa.BufferReader) -> parquet.ParquetFile:
+    """A file that leaves texts in their dictionary; hand what is read of it to :func:`plain`.
+
+    Raises:
+        ValueError: It is damaged, or would take far more memory than it has bytes.
+        OSError: It is damaged.
+    """
+    with parquet.ParquetFile(source) as file:
+        described, schema = file.metadata, file.schema_arrow
+    size = source.size() if isinstance(source, pa.BufferReader) else source.stat().st_size
+    groups = (described.row_group(i).total_byte_size for i in range(described.num_row_groups))
+    unpacked = max(described.num_rows * described.num_columns * 8, sum(groups))
+    _refuse_above(unpacked, max(MAX_BYTES, _MAX_RATIO * size))
+    is_text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    texts = [field.name for field in schema if any(known(field.type) for known in is_text)]
+    if isinstance(source, pa.BufferReader):
+        source.seek(0)
+    return parquet.ParquetFile(source, read_dictionary=texts)
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """The table with its texts out of their dictionaries.
+
+    Raises:
+        ValueError: They take more than :data:`MAX_BYTES`.
+    """
+    _refuse_above(sum(_text_bytes(column) for column in table.columns), MAX_BYTES)
+    kinds = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(kinds, metadata=table.schema.metadata))
 
 
 def read_table(content: bytes) -> pd.DataFrame:
-    """The table in a Parquet file whose columns are texts and numbers.
-
-    Texts stay in their dictionary until it is known how long all of them are: a kilobyte of a file can repeat a text of
-    a megabyte any number of times.
+    """A table of a store: texts and numbers.
 
     Raises:
         ValueError: It is damaged, has columns of another kind, or would take more than :data:`MAX_BYTES`.
         OSError: It is damaged.
     """
-    with parquet.ParquetFile(pa.BufferReader(content)) as file:
-        described, schema = file.metadata, file.schema_arrow
-        nested = [field.name for field in schema if pa.types.is_nested(field.type)]
+    with open_parquet(pa.BufferReader(content)) as file:
+        _refuse_above(file.metadata.num_rows * file.metadata.num_columns * 8, MAX_BYTES)
+        nested = [field for field in file.schema_arrow if pa.types.is_nested(field.type)]
         if nested:
-            raise ValueError(f"column {nested[0]!r} holds {schema.field(nested[0]).type}, expected texts or numbers")
-        groups = [described.row_group(i).total_byte_size for i in range(described.num_row_groups)]
-        _refuse_above(max(described.num_rows * described.num_columns * 8, sum(groups)))
-        is_text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-        texts = [field.name for field in schema if any(known(field.type) for known in is_text)]
-    table = parquet.read_table(pa.BufferReader(content), read_dictionary=texts)
-    _refuse_above(sum(_text_bytes(column) for column in table.columns))
-    frame: pd.DataFrame = table.cast(schema).to_pandas()
+            raise ValueError(f"column {nested[0].name!r} holds {nested[0].type}, expected texts or numbers")
+        frame: pd.DataFrame = plain(file.read()).to_pandas()
     return frame
 
 
 def _text_bytes(column: pa.ChunkedArray) -> int:
     if not pa.types.is_dictionary(column.type):
-        return int(column.nbytes)
+        return 0
     lengths = (compute.binary_length(chunk.dictionary).take(chunk.indices) for chunk in column.chunks)
     return sum(compute.sum(length.cast(pa.int64())).as_py() or 0 for length in lengths)
 
 
-def _refuse_above(size: int) -> None:
-    if size > MAX_BYTES:
-        raise ValueError(f"it unpacks to {size >> 20} MiB, more than the {MAX_BYTES >> 20} MiB of a table")
+def _refuse_above(size: int, most: int) -> None:
+    if size > most:
+        raise ValueError(f"it unpacks to {size >> 20} MiB, more than the {most >> 20} MiB that are read")

@@ -12,8 +12,9 @@ from typing import IO
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
-from pyarrow import csv, parquet
+from pyarrow import csv
 
+from relcon_lightning.data.parquet import open_parquet, plain
 from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.sources.folder import UNITS
 from relcon_lightning.data.sources.stamps import TIME_UNITS, seconds
@@ -155,9 +156,10 @@ def _batches(path: Path, types: dict[str, pa.DataType], separator: str) -> Itera
     """Some columns of a file."""
     try:
         if path.suffix == ".parquet":
-            with parquet.ParquetFile(path) as file:
+            with open_parquet(path) as file:
                 require_columns(types, file.schema_arrow.names, str(path))
-                for batch in file.iter_batches(BLOCK, columns=list(types)):
+                for record in file.iter_batches(BLOCK, columns=list(types)):
+                    batch = plain(pa.table(record))
                     yield pa.table({name: batch[name].cast(kind) for name, kind in types.items()})
             return
         with _open(path) as stream:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
-from pyarrow import csv, parquet
+from pyarrow import csv
 
+from relcon_lightning.data.parquet import open_parquet, plain
 from relcon_lightning.errors import DataError, nearest
 
 _TYPES = {float: pa.float64(), int: pa.int64(), str: pa.string()}
@@ -102,11 +103,13 @@ def read_parquet(path: Path, types: Mapping[str, type]) -> dict[str, np.ndarray]
         DataError: No such file or column, another type, or no rows.
     """
     try:
-        with parquet.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             require_columns(types, file.schema_arrow.names, str(path))
-            table = file.read(columns=list(types))
+            table = plain(file.read(columns=list(types)))
         columns = {name: table[name].cast(_TYPES[kind]).to_numpy() for name, kind in types.items()}
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise DataError(f"{path}: {error}") from error
     if not table.num_rows:
         raise DataError(f"{path} holds no rows.")
