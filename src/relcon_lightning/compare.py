@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 _CLASS = "._target_"
 _SAME = {"name", "folder", "run_dir", "overwrite", "resume", "from_run", "compile", "paths", "logger", "callbacks"}
-_SAME_ANYWHERE = {"seed", "default_root_dir", "recompute", "val_check_interval"}
+_SAME_ANYWHERE = {"seed", "verify", "default_root_dir", "recompute", "val_check_interval"}
 
 
 @dataclass(frozen=True)

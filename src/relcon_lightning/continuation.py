@@ -17,8 +17,8 @@ _KEYS = {
     "trainer.strategy", "trainer.default_root_dir", "trainer.val_check_interval", "trainer.log_every_n_steps",
     "trainer.num_sanity_val_steps", "trainer.limit_val_batches", "trainer.enable_progress_bar", "trainer.profiler",
     "trainer.check_val_every_n_epoch", "trainer.benchmark", "trainer.deterministic",
-    "data.root", "data.raw_dir", "data.num_workers", "data.val_batches", "data.stores", "model.distance_checkpoint",
-    "encoder.recompute",
+    "data.root", "data.raw_dir", "data.num_workers", "data.verify", "data.val_batches", "data.stores",
+    "model.distance_checkpoint", "encoder.recompute",
 }  # fmt: skip
 _ENDINGS = {
     "T_max",
@@ -28,6 +28,7 @@ _ENDINGS = {
     "checkpoint",
     "fused",
     "num_workers",
+    "verify",
     "val_batches",
     "store",
 }
