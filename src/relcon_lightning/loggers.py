@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from pathlib import Path
 from typing import Any
 
+import requests
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+log = logging.getLogger(__name__)
+
+_PROBE_S = 5.0  # until an unreachable server is given up; W&B itself tries for minutes
+
 
 def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any) -> WandbLogger:
-    """A W&B logger: online when logged in, else offline under ``save_dir``/wandb. ``WANDB_MODE`` overrides this.
+    """A W&B logger: online when logged in and the server answers, else offline under ``save_dir``/wandb.
+
+    ``WANDB_MODE`` overrides the former, not the latter: a run on a node without internet is logged offline.
 
     Args:
         save_dir: Folder of the run.
@@ -27,7 +35,48 @@ def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any)
     else:
         kwargs["id"] = uuid.uuid4().hex[:8]
         rank_zero_only(begun.write_text)(kwargs["id"] + "\n", "utf-8")
-    mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
-    logger = WandbLogger(save_dir=str(save_dir), mode=mode, settings=wandb.Settings(silent=True), **kwargs)
+    settings = wandb.Settings(silent=True, init_timeout=30, finish_timeout=60)
+    mode = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
+    server = wandb.setup().settings.base_url
+    if mode in ("online", "run") and not _answers(server):
+        _say_offline(f"{server} does not answer", Path(save_dir))
+        mode = "offline"
+    logger = WandbLogger(save_dir=str(save_dir), mode=mode, settings=settings, **kwargs)
     logger._wandb_init.pop("anonymous", None)  # Lightning passes it on and W&B warns that it has no effect
     return logger
+
+
+def begin(logger: WandbLogger) -> None:
+    """Start the W&B run; offline if the server refuses the key, or stops answering.
+
+    Args:
+        logger: Made by :func:`wandb_logger`.
+    """
+    try:
+        _ = logger.experiment
+    except wandb.Error as error:
+        _say_offline(str(error).splitlines()[0], Path(str(logger.save_dir)))
+        wandb.teardown()
+        logger._wandb_init["mode"] = "offline"
+        _ = logger.experiment
+
+
+def _has_key() -> bool:
+    """Whether a key is set, in the environment or in the netrc file; asks no server."""
+    return bool(wandb.login(prompt=False, verify=False))
+
+
+def _answers(address: str) -> bool:
+    """Whether the server answers at all, be it with an error."""
+    try:
+        requests.head(address, timeout=_PROBE_S)
+    except requests.RequestException:
+        return False
+    return True
+
+
+@rank_zero_only
+def _say_offline(why: str, folder: Path) -> None:
+    log.warning(
+        "W&B: %s. This run is logged offline; send it later with: wandb sync %s/wandb/offline-run-*", why, folder
+    )

@@ -12,7 +12,7 @@ import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
@@ -23,6 +23,7 @@ from relcon_lightning.cli.app import plain
 from relcon_lightning.cli.rerun import report_differences
 from relcon_lightning.continuation import refuse_another_run
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.loggers import begin
 from relcon_lightning.record import make_record, save_record
 from relcon_lightning.resume import clear, find_checkpoint, keep_metrics
 
@@ -72,6 +73,8 @@ def main(config: DictConfig) -> float | None:
     for logger in trainer.loggers:
         if start and isinstance(logger, CSVLogger):
             keep_metrics(logger, step=start[1])
+        if isinstance(logger, WandbLogger):
+            begin(logger)
         logger.log_hyperparams(settings)
     if trainer.is_global_zero:
         log.info("%s on %s: %s.", config.model.name, config.data.name, _parameters(method))
