@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from relcon_lightning.data.parquet import read_table
 from relcon_lightning.downstream.report import LEVELS, score_table, words
 from relcon_lightning.downstream.statistics import clearly_best
 from relcon_lightning.downstream.systems import HANDCRAFTED, MEAN, NORMALISED, RANDOM
@@ -61,7 +62,9 @@ class Finished:
         folder = Path(folder)
         try:
             about = json.loads((folder / "facts.json").read_text("utf-8"))
-            tables = (pd.read_parquet(folder / f"{name}.parquet") for name in ("scores", "predictions", "costs"))
+            tables = (
+                read_table((folder / f"{name}.parquet").read_bytes()) for name in ("scores", "predictions", "costs")
+            )
             return cls(folder, about["title"], about["facts"].get("Data", ""), about["units"], *tables)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder} holds no whole evaluation ({error}): run relcon-eval again.") from error

@@ -17,6 +17,7 @@ from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.errors import ConfigError, DataError
 
 MAX_GAP_S = 1.0
+_LONGEST_WINDOW = 2**20  # samples: three hours at 100 Hz
 
 
 class Mixed(nn.Module):
@@ -61,8 +62,13 @@ class Embedder:
         if precision not in ("auto", "float32", "bfloat16"):
             raise ConfigError(f"precision={precision}: expected auto, float32 or bfloat16.")
         for name, value in (("sampling_rate", sampling_rate), ("window_s", window_s), ("batch_size", batch_size)):
-            if not 0 < value < np.inf:
+            if not isinstance(value, int | float) or not 0 < value < np.inf:
                 raise ConfigError(f"{name}={value}: expected a number above 0.")
+        if window_s * sampling_rate > _LONGEST_WINDOW:  # a file may say so in a few bytes
+            raise ConfigError(
+                f"window_s={window_s}: at {sampling_rate} Hz that is more than {_LONGEST_WINDOW} samples, the longest "
+                "window that is embedded."
+            )
         self.encoder, self.sampling_rate, self.window_s = encoder, float(sampling_rate), float(window_s)
         self.batch_size, self.device = batch_size, _device(device)
         self.window = round(window_s * sampling_rate)
