@@ -116,6 +116,58 @@ def test_any_other_file_is_refused_whatever_its_bytes_make_of_the_unpickler(tmp_
         read_checkpoint(tmp_path / "other.yaml")
 
 
+PEOPLE = {"salt": "s", "hashes": []}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config": None}, "config is of type NoneType, expected dict"),
+        ({"config": {"model": {"name": "toy", "method": []}}}, r"config\.model\.method is of type list"),
+        ({"config": {"model": {"name": 5, "method": {}}}}, r"config\.model\.name is of type int"),
+        ({"config": {"model": {"name": "toy", "method": {}}, "data": 5}}, r"config\.data is of type int"),
+        ({"data": "toy"}, "data is of type str"),
+        ({"participants": None}, "participants is not a salt with hashes"),
+        ({"participants": {"salt": "s"}}, "participants is not a salt with hashes"),
+        ({"participants": {"salt": 1, "hashes": []}}, r"participants\.salt is of type int"),
+        ({"participants": {"salt": "s", "hashes": "abc"}}, r"participants\.hashes is of type str"),
+        ({"participants": {"salt": "s", "hashes": [1]}}, "something else than text"),
+        ({"participants": {**PEOPLE, "more": 1}}, "not a salt with hashes"),
+        ({"built_from": {}}, "built_from is of type dict"),
+        ({"built_from": [1]}, "built_from holds something else"),
+        ({"built_from": [{"participants": [PEOPLE, {}]}]}, "not a salt with hashes"),
+        ({"format": [1]}, "checkpoint format"),
+        ({"format": None}, "checkpoint format"),
+    ],
+)
+def test_a_value_of_another_type_is_named(tmp_path, change, message):
+    with pytest.raises(ConfigError, match=rf"odd\.ckpt .*{message}"):
+        read_checkpoint(write(tmp_path / "odd.ckpt", {}, {}, **change))
+
+
+@pytest.mark.parametrize("config", [{}, {"model": {}}, {"model": {"name": "toy"}}])
+def test_what_a_checkpoint_does_not_say_is_named_where_it_is_needed(tmp_path, config):
+    path = write(tmp_path / "bare.ckpt", {}, {}, config=config)
+    for load in (load_encoder, load_distance, lambda path: fresh_encoder(path, 0)):
+        with pytest.raises(ConfigError, match=r"bare\.ckpt does not say what was trained"):
+            load(path)
+
+
+@pytest.mark.parametrize("encoder", [{}, {**ENCODER, "_partial_": True}, "ResNet1d", 5, None, {"widths": [1]}])
+def test_what_is_no_description_of_a_net_is_refused(tmp_path, nets, encoder):
+    weights = {f"encoder.{k}": v for k, v in nets[1].state_dict().items()}
+    path = write(tmp_path / "odd.ckpt", {"encoder": encoder}, weights)
+    for load in (load_encoder, lambda path: fresh_encoder(path, 0)):
+        with pytest.raises(ConfigError, match=r"odd\.ckpt do not fit its configuration"):
+            load(path)
+
+
+@pytest.mark.parametrize("weights", [None, [1], {"w": 1}, {1: torch.zeros(1)}])
+def test_weights_that_are_none_are_named(tmp_path, weights):
+    with pytest.raises(ConfigError, match=r"odd\.ckpt was changed or damaged: state_dict"):
+        read_checkpoint(write(tmp_path / "odd.ckpt", {}, weights))
+
+
 class _Harm:
     def __init__(self, target: Path) -> None:
         self.target = target

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from relcon_lightning import nets
 from relcon_lightning.archive import load_archive
+from relcon_lightning.entry import check_entry
 from relcon_lightning.errors import ConfigError, nearest_path
 from relcon_lightning.fit import check_fit
 from relcon_lightning.nets import MotifDistance
@@ -72,11 +73,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(KEY), dict):
         raise ConfigError(f"{path} was not written by relcon-pretrain: it has no entry {KEY!r}.")
     while (found := checkpoint[KEY].get("format")) != FORMAT:
-        if found not in _UPGRADES:
+        if not isinstance(found, int) or found not in _UPGRADES:
             raise ConfigError(
                 f"{path} has checkpoint format {found}, this version reads {FORMAT}: upgrade relcon-lightning."
             )
         checkpoint = _UPGRADES[found](checkpoint)
+    try:
+        check_entry(checkpoint[KEY], checkpoint.get("state_dict", {}))
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} was changed or damaged: {error}. Give another checkpoint, or get it again."
+        ) from error
     return checkpoint
 
 
@@ -154,6 +161,8 @@ def people_of(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
     Args:
         entry: What the checkpoint says of itself, see :func:`provenance`.
     """
+    if "participants" not in entry:
+        raise ConfigError("A checkpoint does not say whom it was trained on: nobody can be kept out of a test.")
     own = [entry["participants"], *(people for part in entry.get("built_from", []) for people in part["participants"])]
     return [people for i, people in enumerate(own) if people not in own[:i]]
 
@@ -182,16 +191,17 @@ def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDi
     if checkpoint is None:
         raise ConfigError("model.distance_checkpoint must be given: the folder of a run with model=distance.")
     content = read_checkpoint(checkpoint)
-    method = content[KEY]["config"]["model"]["method"]
-    own = next((part for part in content[KEY].get("built_from", []) if part["role"] == "distance"), None)
+    name, method = _model(content, checkpoint)
+    own = next((part for part in content[KEY].get("built_from", []) if part.get("role") == "distance"), None)
     if own is not None:  # the distance that RelCon was ranked by, its weights are in the checkpoint
-        method = own["config"]["model"].get("method", {})  # an export leaves it out
-    if "channels" not in method.get("distance", {}):
+        method = own["config"].get("model", {}).get("method", {})  # an export leaves it out
+    config = method.get("distance")
+    if not isinstance(config, dict) or "channels" not in config:
         raise ConfigError(
-            f"{checkpoint} holds no motif distance but model={content[KEY]['config']['model']['name']}: "
+            f"{checkpoint} holds no motif distance but model={name}: "
             "give model.distance_checkpoint=PATH of a run with model=distance."
         )
-    distance = _restore(method["distance"], content, "distance.", checkpoint)
+    distance = _restore(config, content, "distance.", checkpoint)
     assert isinstance(distance, MotifDistance)
     distance.fused = fused
     return distance
@@ -211,9 +221,26 @@ def load_encoder(path: str | Path) -> nn.Module:
 
 def encoder_of(content: dict[str, Any], path: str | Path) -> nn.Module:
     """:func:`load_encoder` of what :func:`read_checkpoint` gave for the path."""
-    if "encoder" not in content[KEY]["config"]["model"]["method"]:
-        raise ConfigError(f"{path} holds no encoder: it is a run with model={content[KEY]['config']['model']['name']}.")
-    return _restore(content[KEY]["config"]["model"]["method"]["encoder"], content, "encoder.", path)
+    return _restore(_encoder_config(content, path), content, "encoder.", path)
+
+
+def _encoder_config(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    name, method = _model(content, path)
+    if "encoder" not in method:
+        raise ConfigError(f"{path} holds no encoder: it is a run with model={name}.")
+    config: dict[str, Any] = method["encoder"]
+    return config
+
+
+def _model(content: dict[str, Any], path: str | Path) -> tuple[str, dict[str, Any]]:
+    """Name of the model, and configuration of its method."""
+    try:
+        model = content[KEY]["config"]["model"]
+        return model["name"], model["method"]
+    except KeyError as error:
+        raise ConfigError(
+            f"{path} does not say what was trained ({error} is missing): give another checkpoint."
+        ) from error
 
 
 def provenance(path: str | Path) -> dict[str, Any]:
@@ -225,7 +252,7 @@ def provenance(path: str | Path) -> dict[str, Any]:
 def fresh_encoder(path: str | Path, seed: int) -> nn.Module:
     """The architecture of :func:`load_encoder` with random weights: the floor that training has to beat."""
     content = read_checkpoint(path)
-    config = content[KEY]["config"]["model"]["method"]["encoder"]
+    config = _encoder_config(content, path)
     _fitting(config, content, "encoder.", path)
     return seeded(config)(seed).eval()
 

@@ -42,6 +42,8 @@ def check_fit(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> 
     try:
         with torch.device("meta"):
             net = build()
+        if not isinstance(net, nn.Module):
+            raise ValueError("it describes no net")
     except Exception as error:  # a constructor raises whatever wrong values lead it to
         raise ValueError(f"it cannot be built ({_cause(error)})") from error
     finally:
