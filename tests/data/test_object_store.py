@@ -275,3 +275,15 @@ def test_a_forked_process_is_told_so_and_does_not_hang(address):
         with pytest.raises(DataError, match=f"{address}.*spawn"):
             asked.result(timeout=60)
     assert _gather_first(store).shape == (1, 3, 10)
+
+
+def test_signals_behind_an_address_are_compared_when_it_is_asked_for(local):
+    address = local.path.as_uri()
+    CohortStore.open(address, "always")
+    file = local.path / "signals/00000.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    CohortStore.open(address)  # comparing is fetching
+    with pytest.raises(DataError, match=r"file://.*00000\.npy was changed or damaged.*copy the store there again"):
+        CohortStore.open(address, "always")

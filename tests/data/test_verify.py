@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -293,3 +294,21 @@ def test_texts_and_numbers_are_what_they_were(tmp_path):
     frame = pd.DataFrame({"t": ["a", None, "", "ä" * 300] * 50, "n": range(200), "x": [0.5, np.nan] * 100})
     frame.to_parquet(tmp_path / "table.parquet", index=False)
     pd.testing.assert_frame_equal(read_table((tmp_path / "table.parquet").read_bytes()), frame)
+
+
+def test_a_flipped_bit_of_the_manifest_is_refused_or_changes_nothing(store):
+    file, rng, refused = Path(store.path) / MANIFEST, random.Random(0), 0
+    sound = file.read_bytes()
+    for _ in range(100):
+        damaged = bytearray(sound)
+        damaged[rng.randrange(len(sound))] ^= 1 << rng.randrange(8)
+        file.write_bytes(damaged)
+        try:
+            found = CohortStore.open(store.path)
+        except DataError as error:
+            assert len(str(error).splitlines()) == 1  # noqa: PT017
+            refused += 1
+            continue
+        assert (found.info, found.excluded) == (store.info, store.excluded)
+        pd.testing.assert_frame_equal(found.recordings, store.recordings)
+    assert refused > 80
