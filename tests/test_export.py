@@ -133,8 +133,9 @@ def test_nothing_but_the_exporter_writes_the_head_of_the_card(run, tmp_path):
 def test_no_name_of_a_participant_gets_into_the_card(run, tmp_path):
     report = tmp_path / "report.md"
     head = "# Walking\n\n- Participants: carl, anna\nsmith, - dora\n\nbo: none of them\n- Data: toy: A and B\n"
-    report.write_text(f"{head}\n## Window level\n\n| relcon | 0.9 |\n")
+    report.write_text(f"{head}\n## Window level\n\n| relcon | 0.9 |\n| <img src=x> | 0.1 |\n")
     card = (export(run, tmp_path / "out", results=report) / "README.md").read_text()
+    assert "| &lt;img src=x> | 0.1 |" in card
     for name in ("carl", "anna", "smith", "dora", "bo:"):
         assert name not in card
     assert "- Data: toy: A and B" in card

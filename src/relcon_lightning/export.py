@@ -176,7 +176,7 @@ def _results(report: str) -> str:
     title = [line for line in head.splitlines()[:1] if line.startswith("# ")]
     lines = ["\n\n".join(title), "", *facts, "", *(heading + tables).strip("\n").splitlines()]
     text = "\n".join(f"##{line}" if line.startswith("#") else line for line in lines if not line.startswith("!["))
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    return re.sub(r"\n{3,}", "\n\n", text).strip().replace("<", "&lt;")  # which a report of this version has escaped
 
 
 def _example(entry: dict[str, Any]) -> Tensor:
