@@ -132,7 +132,7 @@ def _tidy(evaluations: Sequence[Finished]) -> pd.DataFrame:
     parts = []
     for one in evaluations:
         grouped = one.scores.groupby(["system", "level", "metric"], sort=False)["value"]
-        part = grouped.agg(mean="mean", std=lambda x: x.std(ddof=0), seeds="size").reset_index()
+        part = grouped.agg(mean="mean", std=lambda x: x.std(ddof=1), seeds="size").reset_index()
         cost = one.costs.set_index("system")
         part = part.join(cost, on="system")
         parts.append(part.assign(task=one.title, data=one.data, folder=str(one.folder)))

@@ -96,8 +96,11 @@ def test_a_motif_is_recognised_under_rotation_and_noise(distance):
     def same(kind: int, person: int, g: torch.Generator) -> Tensor:
         return turned_and_noisy(motif(kind, person, 8, g), g)
 
-    assert nearer(trained(RandomAugmentations(), steps=1), same, another) < 0.7
-    assert nearer(distance, same, another) > 0.8
+    # Over five seeds and the instruction sets SSE4.1, AVX2 and AVX-512: 0.32 to 0.69 before, 0.77 to 0.92 after.
+    before = nearer(trained(RandomAugmentations(), steps=1), same, another)
+    after = nearer(distance, same, another)
+    assert after > before + 0.1
+    assert after > 0.7
 
 
 def test_without_augmentations_it_is_recognised_less(distance, without_augmentations):
@@ -112,7 +115,7 @@ def test_without_augmentations_it_is_recognised_less(distance, without_augmentat
 
     with_, without = (nearer(net, same, other) for net in (distance, without_augmentations))
     assert with_ > without + 0.02
-    assert with_ > 0.97
+    assert with_ > 0.95  # 0.99 and more over the same seeds and processors
 
 
 def test_a_participant_is_nearer_than_a_stranger(distance):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -180,7 +181,11 @@ def test_cells_are_mean_and_deviation_over_seeds():
     rows += [("b", "window", "f1", s, v) for s, v in enumerate((0.70, 0.74))]
     rows += [("b", "recording", "f1", 0, 0.1)]
     table = score_table(pd.DataFrame(rows, columns=["system", "level", "metric", "seed", "value"]), "window")
-    assert table["macro F1"].tolist() == ["0.810 ± 0.010", "0.720 ± 0.020"]
+    assert table["macro F1"].tolist() == ["0.810 ± 0.014", "0.720 ± 0.028"]  # n - 1
+    [cell] = score_table(pd.DataFrame(rows, columns=["system", "level", "metric", "seed", "value"]), "recording").loc[
+        "b"
+    ]
+    assert cell == "0.100 ± -"
 
 
 class _Pieces(HTMLParser):
@@ -248,5 +253,63 @@ def test_an_ordinary_terminal_cuts_no_number_short():
     print_report(Evaluation(scores, pd.concat(parts), pd.DataFrame(), pd.DataFrame()), "Toy task", console)
     text = console.export_text()
     assert "…" not in text
-    assert text.count("0.905 ± 0.005") == 8
+    assert text.count("0.905 ± 0.007") == 8
+    assert text.count("hand-crafted features + forest") == text.count("random encoder")  # no name is folded
     assert text.count("Cohen's kappa") == 2
+
+
+def small(labels=("a", "b"), embedding=None, units=None):
+    """An evaluation of two systems."""
+    rng = np.random.default_rng(0)
+    n = 40
+    label = np.array([labels[i % len(labels)] for i in range(n)]) if not units else rng.uniform(1, 2, n)
+    kinds = [(one, level) for one in ("relcon", "random encoder") for level in units or ("window", "recording")]
+    metric = "mae" if units else "f1"
+    scores = pd.DataFrame(kinds, columns=["system", "level"]).assign(metric=metric, seed=0, value=0.5)
+    items = {"participant": [f"p{i % 6}" for i in range(n)], "recording": "r", "label": label, "predicted": label}
+    predictions = pd.concat(pd.DataFrame({"system": s, "level": level, "seed": 0, **items}) for s, level in kinds)
+    costs = pd.DataFrame({"system": ["relcon", "random encoder"], "parameters": 3, "seconds": 0.1})
+    made = Evaluation(scores, predictions, costs, pd.DataFrame({"windows": [n]}))
+    chances = np.full((n, len(labels)), 1 / len(labels))
+    shown = {} if units else {"embeddings": {"relcon": embedding if embedding is not None else rng.normal(size=(n, 4))}}
+    return replace(
+        made,
+        units=units or {},
+        classes=list(labels),
+        probabilities={("relcon", level): chances for level in ("window", "recording")},
+        embedded=np.array(label),
+        **shown,
+    )
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "missing"),
+    [
+        (small(embedding=np.ones((40, 4))), "tsne"),
+        (small(embedding=np.full((40, 4), np.nan)), "tsne"),
+        (small(("costs $5", "a$b", "\\frac{", "x^2")), None),
+        (small(("only one",)), None),
+        (small(units={"km/h": "km/h"}), None),
+        (small(units={"../../a": "$", "a b": "x"}), None),
+    ],
+)
+def test_results_are_written_whatever_becomes_of_the_pictures(evaluation, missing, tmp_path, caplog):
+    page = write_report(evaluation, "Toy", {}, tmp_path / "report")
+    written = {path.name for path in page.parent.iterdir()}
+    assert {"scores.parquet", "predictions.parquet", "facts.json", "report.md", "report.html"} <= written
+    assert (f"the figure '{missing}' could not be drawn" in caplog.text) == bool(missing)
+    assert {path.name for path in tmp_path.iterdir()} == {"report"}
+    assert len([name for name in written if name.endswith(".png")]) >= 2
+
+
+def test_results_are_there_before_the_first_picture_is_drawn(tmp_path, monkeypatch):
+    """A library that crashes the process takes no result with it."""
+
+    def crash(*_):
+        assert (tmp_path / "report.html").stat().st_size
+        assert (tmp_path / "scores.parquet").stat().st_size
+        raise KeyboardInterrupt  # passes where an ordinary error is a warning
+
+    monkeypatch.setattr("relcon_lightning.downstream.plots.score_bars", crash)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(small(), "Toy", {}, tmp_path)

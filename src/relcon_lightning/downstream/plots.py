@@ -15,11 +15,11 @@ from sklearn.preprocessing import StandardScaler
 from relcon_lightning.png import png
 
 _COLOURS = ("#1b6ca8", "#c8553d", "#8a8d91", "#588b4a", "#7d5ba6", "#d9a441")
+_FEWEST_DIFFERENT = 10  # windows of which a map says anything
 
 
 def score_bars(scores: pd.DataFrame, metric: str, title: str) -> bytes:
     """Bars of one metric, a group a level and a bar a system, with the standard deviation over seeds."""
-    means = scores[scores["metric"] == metric].groupby(["system", "level"])["value"].mean()
     levels, systems = list(scores["level"].unique()), list(scores["system"].unique())
     chosen = scores[scores["metric"] == metric]
     figure = Figure(figsize=(7, 3.4), layout="constrained")
@@ -28,12 +28,12 @@ def score_bars(scores: pd.DataFrame, metric: str, title: str) -> bytes:
     for i, system in enumerate(systems):
         groups = [chosen[(chosen["system"] == system) & (chosen["level"] == level)]["value"] for level in levels]
         places = np.arange(len(levels)) + (i - (len(systems) - 1) / 2) * width
-        heights, stds = [g.mean() for g in groups], [g.std(ddof=0) for g in groups]
+        heights, stds = [g.mean() for g in groups], [g.std(ddof=1) if len(g) > 1 else 0.0 for g in groups]
         colour = _COLOURS[i % len(_COLOURS)]
         bars = axes.bar(places, heights, width * 0.9, yerr=stds, capsize=3, label=system, color=colour)
         axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
     axes.set_xticks(range(len(levels)), levels)
-    axes.set_ylim(0, 1.15 * means.max())
+    axes.margins(y=0.15)
     axes.set_ylabel(title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=min(len(systems), 4), frameon=False, fontsize=8)
@@ -98,8 +98,7 @@ def tsne(embeddings: Mapping[str, np.ndarray], label: np.ndarray, perplexity: fl
     for axes in panels:
         axes.set_axis_off()
     for axes, (system, embedding) in zip(panels, embeddings.items(), strict=False):
-        scaled = StandardScaler().fit_transform(embedding)
-        map_ = TSNE(perplexity=min(perplexity, len(scaled) / 4), random_state=0, init="pca").fit_transform(scaled)
+        map_ = _map(embedding, perplexity)
         for place, name in enumerate(names):
             points = map_[label == name]
             marker = "os^"[place // 10 % 3]
@@ -108,6 +107,23 @@ def tsne(embeddings: Mapping[str, np.ndarray], label: np.ndarray, perplexity: fl
     handles, texts = panels[0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside right upper", frameon=False, fontsize=7, markerscale=2)
     return png(figure)
+
+
+def _map(embedding: np.ndarray, perplexity: float) -> np.ndarray:
+    """``(M, 2)``; equal windows get one place, as the tree that t-SNE builds must not hold a point many times.
+
+    Raises:
+        ValueError: Too few windows differ, or they are not finite.
+    """
+    scaled = StandardScaler().fit_transform(embedding.astype(np.float64))
+    if not np.isfinite(scaled).all():
+        raise ValueError("embeddings are not finite")
+    different, place = np.unique(scaled.round(6), axis=0, return_inverse=True)
+    if len(different) < _FEWEST_DIFFERENT:
+        raise ValueError(f"only {len(different)} different windows")
+    near = min(perplexity, len(different) / 4)
+    drawn: np.ndarray = TSNE(perplexity=near, random_state=0, init="pca").fit_transform(different)
+    return drawn[place.ravel()]
 
 
 def _many(place: int) -> tuple[float, float, float]:

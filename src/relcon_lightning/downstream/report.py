@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from matplotlib import rc_context
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from relcon_lightning.downstream import plots
@@ -18,6 +24,10 @@ from relcon_lightning.downstream.statistics import comparison_table
 from relcon_lightning.downstream.systems import HANDCRAFTED, NORMALISED
 from relcon_lightning.markdown import inline, markdown_table
 from relcon_lightning.page import write_page
+
+log = logging.getLogger(__name__)
+
+Figure = tuple[str, str, Callable[[], bytes]]  # name, caption, and what draws it as PNG
 
 NOTE = (
     "± is the standard deviation over seeds, which draw random weights (of a method with several checkpoints: the "
@@ -31,10 +41,10 @@ LEVELS = {"window": "Window level", "recording": "Recording level (most frequent
 
 
 def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
-    """Rows systems, columns metrics, cells ``mean ± std`` over seeds."""
+    """Rows systems, columns metrics, cells ``mean ± std`` over seeds; a dash where there is one seed."""
     chosen = scores[scores["level"] == level].groupby(["system", "metric"], sort=False)["value"]
-    mean, std = chosen.mean().unstack(sort=False), chosen.std(ddof=0).unstack(sort=False)
-    table = mean.map("{:.3f}".format) + " ± " + std.map("{:.3f}".format)
+    mean, std = chosen.mean().unstack(sort=False), chosen.std(ddof=1).unstack(sort=False)
+    table = mean.map("{:.3f}".format) + " ± " + std.map(lambda x: "-" if pd.isna(x) else f"{x:.3f}")
     return table.rename(columns=CLASSIFICATION | REGRESSION)
 
 
@@ -42,14 +52,31 @@ def print_report(evaluation: Evaluation, title: str, console: Console | None = N
     """Draw the tables on the terminal."""
     console = console or Console()
     for heading, scores in result_tables(evaluation).items():
-        table = Table(title=f"{title}: {heading}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
-        table.add_column("system")  # this one gives way on a narrow terminal: a number cut short is no number
         scores = scores.drop(columns=[REGRESSION[name] for name in _PAGE_ONLY], errors="ignore")
-        for name in scores.columns:
-            table.add_column(str(name), justify="right", no_wrap=True)
-        for system, row in scores.iterrows():
-            table.add_row(str(system), *row)
-        console.print(table)
+        for i, columns in enumerate(_fitting(scores, console.width)):
+            table = Table(title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
+            table.title = f"{title}: {heading}" if not i else None
+            table.add_column("system", no_wrap=True)
+            for name in columns:
+                table.add_column(name, justify="right", no_wrap=True)
+            for system, row in scores[columns].iterrows():
+                table.add_row(escape(str(system)), *(escape(str(cell)) for cell in row))
+            console.print(table)
+
+
+def _fitting(scores: pd.DataFrame, width: int) -> list[list[str]]:
+    """Columns of each table, so that all of them fit a terminal beside the names of the systems."""
+    left = max(len("system"), *(len(str(name)) for name in scores.index))
+    groups: list[list[str]] = [[]]
+    used = left
+    for name in map(str, scores.columns):
+        needed = 1 + max(len(name), *(len(str(cell)) for cell in scores[name]))
+        if groups[-1] and used + needed > width:
+            groups.append([])
+            used = left
+        groups[-1].append(name)
+        used += needed
+    return groups
 
 
 def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
@@ -89,66 +116,92 @@ def write_report(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    figures = _figures(evaluation) | dict(trained or {})
-    for name, (_, png) in figures.items():
-        (folder / f"{name}.png").write_bytes(png)
-    tables = result_tables(evaluation)
-    tables["Cost"] = evaluation.costs.set_index("system").map(lambda x: f"{x:,}" if isinstance(x, int) else f"{x:.1f}")
-    tables["Data"] = evaluation.sizes
     evaluation.scores.to_parquet(folder / "scores.parquet", index=False)
     evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
     evaluation.costs.to_parquet(folder / "costs.parquet", index=False)
     about = {"title": title, "units": evaluation.units, "facts": {name: str(value) for name, value in facts.items()}}
     (folder / "facts.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(_markdown(title, facts, tables, figures), encoding="utf-8")
-    return write_page(folder / "report.html", title, facts, tables, dict(figures.values()), NOTE)
+    tables = result_tables(evaluation)
+    tables["Cost"] = evaluation.costs.set_index("system").map(lambda x: f"{x:,}" if isinstance(x, int) else f"{x:.1f}")
+    tables["Data"] = evaluation.sizes
+    pages = Pages(title, facts, tables, folder)
+    pages.write({})  # whatever happens to a picture, the results are on the disk
+    figures = _drawn(_figures(evaluation), folder) | dict(trained or {})
+    for name, (_, png) in figures.items():
+        (folder / f"{name}.png").write_bytes(png)
+    return pages.write(figures)
 
 
-def _figures(evaluation: Evaluation) -> dict[str, tuple[str, bytes]]:
-    """File name to caption and PNG."""
+@dataclass(frozen=True)
+class Pages:
+    """``report.md`` and ``report.html`` of one evaluation.
+
+    Attributes:
+        title: Title of the report.
+        facts: What a reader must know, by name.
+        tables: Results by heading.
+        folder: Where the pages are written.
+    """
+
+    title: str
+    facts: Mapping[str, object]
+    tables: Mapping[str, pd.DataFrame]
+    folder: Path
+
+    def write(self, figures: Mapping[str, tuple[str, bytes]]) -> Path:
+        """Write both with the figures, file name to caption and PNG; returns the path of the HTML page."""
+        text = _markdown(self.title, self.facts, self.tables, figures)
+        (self.folder / "report.md").write_text(text, encoding="utf-8")
+        page = self.folder / "report.html"
+        return write_page(page, self.title, self.facts, self.tables, dict(figures.values()), NOTE)
+
+
+def _drawn(figures: Iterable[Figure], folder: Path) -> dict[str, tuple[str, bytes]]:
+    """File name to caption and PNG of the figures that can be drawn; the others are named in a warning."""
+    made: dict[str, tuple[str, bytes]] = {}
+    with rc_context({"text.parse_math": False}):  # a dollar in a label is a dollar
+        for name, caption, draw in figures:
+            file = re.sub(r"[^\w.-]+", "_", name)
+            file = f"{file}_{len(made)}" if file in made else file
+            try:
+                made[file] = (caption, draw())
+            except Exception as error:
+                log.warning("%s: the figure %r could not be drawn (%s).", folder, name, error)
+    return made
+
+
+def _figures(evaluation: Evaluation) -> Iterator[Figure]:
     first = evaluation.predictions.iloc[0]
     shown = evaluation.predictions.query("system == @first.system and seed == @first.seed")
     if evaluation.units:
-        return _regression_figures(evaluation, shown, first.system)
-    figures = {
-        "f1": (
-            "Macro F1, mean and standard deviation over seeds",
-            plots.score_bars(evaluation.scores, "f1", "macro F1"),
-        )
-    }
+        yield from _regression_figures(evaluation, shown, first.system)
+        return
+    f1 = "Macro F1, mean and standard deviation over seeds"
+    yield "f1", f1, partial(plots.score_bars, evaluation.scores, "f1", "macro F1")
     for level, items in shown.groupby("level"):
-        picture = plots.confusion(
-            items["label"].to_numpy(),
-            items["predicted"].to_numpy(),
-            evaluation.classes,
-            f"{first.system}, {level} level",
-        )
-        curves = plots.roc(
-            items["label"].to_numpy(),
-            evaluation.probabilities[str(first.system), str(level)],
-            evaluation.classes,
-            f"ROC of {first.system}, {level} level",
-        )
-        figures[f"roc_{level}"] = (f"One class against the rest, {first.system}, {level} level, first seed", curves)
-        figures[f"confusion_{level}"] = (f"Confusion of {first.system}, {level} level, first seed", picture)
+        label, predicted = items["label"].to_numpy(), items["predicted"].to_numpy()
+        chances = evaluation.probabilities[str(first.system), str(level)]
+        caption = f"One class against the rest, {first.system}, {level} level, first seed"
+        title = f"ROC of {first.system}, {level} level"
+        yield f"roc_{level}", caption, partial(plots.roc, label, chances, evaluation.classes, title)
+        caption, title = f"Confusion of {first.system}, {level} level, first seed", f"{first.system}, {level} level"
+        yield f"confusion_{level}", caption, partial(plots.confusion, label, predicted, evaluation.classes, title)
     maps = {name: x for name, x in evaluation.embeddings.items() if name not in (NORMALISED, HANDCRAFTED)}
     if maps and len(evaluation.embedded) >= _FEWEST_EMBEDDED:
         caption = f"t-SNE of {len(evaluation.embedded)} windows that are tested, by class"
-        figures["tsne"] = (caption, plots.tsne(maps, evaluation.embedded))
-    return figures
+        yield "tsne", caption, partial(plots.tsne, maps, evaluation.embedded)
 
 
-def _regression_figures(evaluation: Evaluation, shown: pd.DataFrame, system: str) -> dict[str, tuple[str, bytes]]:
-    figures = {}
+def _regression_figures(evaluation: Evaluation, shown: pd.DataFrame, system: str) -> Iterator[Figure]:
     for target, unit in evaluation.units.items():
         scores = evaluation.scores[evaluation.scores["level"] == target]
         caption = f"{words(target)}: mean absolute error, mean and standard deviation over seeds"
-        figures[f"mae_{target}"] = (caption, plots.score_bars(scores, "mae", f"MAE, {unit}"))
+        yield f"mae_{target}", caption, partial(plots.score_bars, scores, "mae", f"MAE, {unit}")
         items = shown[shown["level"] == target]
         true, predicted, participant = (items[name].to_numpy() for name in ("label", "predicted", "participant"))
-        picture = plots.scatter(true, predicted, participant, unit, f"{words(target)}, {system}")
-        figures[f"scatter_{target}"] = (f"{words(target)} of {system}, first seed", picture)
-    return figures
+        title = f"{words(target)}, {system}"
+        picture = partial(plots.scatter, true, predicted, participant, unit, title)
+        yield f"scatter_{target}", f"{words(target)} of {system}, first seed", picture
 
 
 def _markdown(
