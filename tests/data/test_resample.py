@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relcon_lightning.data.resample import check_unit, median_rate, regularise, resample
+from relcon_lightning.data.resample import check_unit, regularise, resample, stamp_rate
 from relcon_lightning.errors import DataError
 
 RATES = st.sampled_from([20.0, 25.0, 30.0, 50.0, 100.0, 200.0])
@@ -84,7 +84,7 @@ def test_missing_values_and_stamps_are_gaps():
 
 def test_one_stamp_has_no_rate():
     with pytest.raises(DataError, match="two different time stamps"):
-        median_rate(np.array([3.0, 3.0]))
+        stamp_rate(np.array([3.0, 3.0]))
 
 
 def test_irregular_stamps_are_sorted_and_put_on_a_grid():
@@ -106,9 +106,9 @@ def test_a_gap_parts_a_recording_and_is_not_bridged():
     assert max(part[:, 0].max() for _, part in parts) < 6
 
 
-def test_median_rate_ignores_jitter_gaps_and_repeated_stamps():
+def test_stamp_rate_ignores_jitter_gaps_and_repeated_stamps():
     times = np.concatenate([np.arange(0, 10, 0.05), [3.0, 50.0]])
-    assert median_rate(times) == pytest.approx(20)
+    assert stamp_rate(times) == pytest.approx(20)
 
 
 def test_metres_per_second_squared_declared_as_g_are_refused():
@@ -129,3 +129,20 @@ def test_a_jumper_s_signal_is_small_in_the_median_and_yet_in_g():
     check_unit(jumping, "jump.csv")
     with pytest.raises(DataError, match="Has gravity been removed"):
         check_unit(jumping * 0.3, "jump.csv")
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e-2])
+@pytest.mark.parametrize("rate", [12.5, 20, 25, 30, 31.25, 32, 33, 50, 60, 64, 80, 100])
+def test_the_rate_of_rounded_stamps_is_the_sensors(rate, unit):
+    if 1 / rate < 2 * unit:
+        return  # nothing tells the rate then
+    times = np.round(1.7e9 + np.arange(20_000) / rate, int(-np.log10(unit)))
+    times[9_000:] += 37.0  # a gap
+    lost = np.random.default_rng(0).random(len(times)) > 0.02
+    for stamps in (times, times[lost]):
+        assert stamp_rate(stamps) == pytest.approx(rate, rel=1e-3)
+
+
+def test_a_rate_beside_a_whole_number_is_kept():
+    assert stamp_rate(np.arange(5000) / 104.28) == pytest.approx(104.28, rel=1e-6)
+    assert stamp_rate(np.arange(5000) / 31.25) == pytest.approx(31.25, rel=1e-6)

@@ -112,3 +112,16 @@ def test_a_stride_below_a_sample_and_a_bare_encoder_are_refused():
 def test_a_window_that_no_encoder_has_takes_no_memory(rate, window_s):
     with pytest.raises(ConfigError, match=r"expected a number above 0|the longest window that is embedded"):
         Embedder(small_resnet_1d(), rate, window_s)
+
+
+def test_embeddings_that_are_not_finite_are_refused():
+    _, embedder = made()
+    signal = walk(20, 100)
+    signal[700] = 3e38
+    with pytest.raises(DataError, match=r"windows have an embedding that is not finite.* at 5\.12 s.*reach"):
+        embed_recording(embedder, signal, 100)
+    encoder = small_resnet_1d()
+    with torch.no_grad():
+        next(encoder.parameters()).fill_(float("nan"))
+    with pytest.raises(ConfigError, match="weights of the encoder are damaged"):
+        Embedder(encoder.eval(), 100.0, 2.56, device="cpu", precision="float32")

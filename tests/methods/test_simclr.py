@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from torch import nn
 
 from relcon_lightning.augment import Negate
-from relcon_lightning.methods import SimCLR
-from relcon_lightning.nets import ResNet1d
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.methods import RelCon, SimCLR
+from relcon_lightning.nets import ResNet1d, SpectralDistance, small_resnet_1d
 
 
 def method(**options) -> SimCLR:
@@ -59,3 +61,11 @@ def test_every_parameter_learns_and_the_head_has_three_layers():
     assert all(p.grad is not None for p in simclr.parameters())
     assert [type(layer) for layer in simclr.head] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
     assert simclr.head[0].in_features == simclr.dim == 16
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_that_is_not_above_0_is_refused(temperature):
+    with pytest.raises(ConfigError, match=r"temperature=.*: expected a finite number above 0"):
+        SimCLR(small_resnet_1d(), temperature=temperature)
+    with pytest.raises(ConfigError, match=r"temperature=.*: expected a finite number above 0"):
+        RelCon(small_resnet_1d(), SpectralDistance(), temperature=temperature)

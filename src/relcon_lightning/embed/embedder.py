@@ -74,7 +74,12 @@ class Embedder:
         self.window = round(window_s * sampling_rate)
         if precision == "bfloat16" or (precision == "auto" and _has_bfloat16(self.device)):
             self.encoder = Mixed(encoder)
-        self.dim: int = self._embed(np.zeros((1, 3, self.window), dtype=np.float32)).shape[1]
+        still = self._embed(np.zeros((1, 3, self.window), dtype=np.float32))
+        if not np.isfinite(still).all():
+            raise ConfigError(
+                "The weights of the encoder are damaged: a window at rest has an embedding that is not finite."
+            )
+        self.dim: int = still.shape[1]
 
     @classmethod
     def load(
@@ -128,7 +133,23 @@ class Embedder:
             Starts ``(k,)`` in seconds from the first sample, and embeddings ``(k, dim)`` float32.
         """
         cut = cut_windows(blocks, rate, self.sampling_rate, self.window, self.stride(stride_s), max_gap_s)
-        return ((starts, self._embed(windows)) for starts, windows in cut)
+        return ((starts, self._finite(starts, windows)) for starts, windows in cut)
+
+    def _finite(self, starts: np.ndarray, windows: np.ndarray) -> np.ndarray:
+        """Embeddings, none of which is NaN or infinite.
+
+        Raises:
+            DataError: One is; names the first window and how large its samples are.
+        """
+        embeddings = self._embed(windows)
+        bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+        if len(bad):
+            largest = np.abs(windows[bad[0]]).max()
+            raise DataError(
+                f"{len(bad)} of {len(windows)} windows have an embedding that is not finite. The first is at "
+                f"{starts[bad[0]]:.2f} s, its samples reach {largest:.3g} g: cut such samples out."
+            )
+        return embeddings
 
     def _embed(self, windows: np.ndarray) -> np.ndarray:
         while True:

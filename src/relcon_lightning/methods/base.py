@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from relcon_lightning.errors import ConfigError
+
 Stage = Literal["train", "val"]
 Batch = dict[str, Tensor]
 
@@ -56,7 +58,10 @@ class Method(L.LightningModule, ABC):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer over the parameters that learn and, if set, its schedule."""
-        optimizer = self._optimizer(p for p in self.parameters() if p.requires_grad)
+        try:
+            optimizer = self._optimizer(p for p in self.parameters() if p.requires_grad)
+        except ValueError as error:  # such as a learning rate below 0
+            raise ConfigError(f"model.method.optimizer: {error}.") from error
         if self._scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._scheduler(optimizer), "interval": "step"}}
@@ -75,6 +80,17 @@ class Method(L.LightningModule, ABC):
         self.log_dict(
             {f"{stage}/{name}": value for name, value in values.items()}, sync_dist=stage == "val", batch_size=1
         )
+
+
+def positive(name: str, value: float) -> float:
+    """The value, if it is a finite number above 0.
+
+    Raises:
+        ConfigError: It is not; names the key.
+    """
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"{name}={value}: expected a finite number above 0.")
+    return value
 
 
 class EmbeddingMethod(Method):

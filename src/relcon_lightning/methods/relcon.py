@@ -12,7 +12,7 @@ from relcon_lightning.augment import Augmentation, RandomAugmentations
 from relcon_lightning.distributed import gather, rank
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import cosine_similarities, cross_similarities, relative_contrastive
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
+from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, positive
 from relcon_lightning.nets import MotifDistance, SpectralDistance
 from relcon_lightning.nets.heads import mlp
 
@@ -80,7 +80,7 @@ class RelCon(EmbeddingMethod):
     ) -> None:
         super().__init__(encoder, **kwargs)
         self.distance = distance.requires_grad_(False).eval()
-        self.ranking_loss, self.temperature = loss, temperature
+        self.ranking_loss, self.temperature = loss, positive("temperature", temperature)
         self.within_user, self.batch_candidates = within_user, batch_candidates
         self.gather, self.pairs = gather, pairs
         self.augmentation = augmentation or RandomAugmentations()

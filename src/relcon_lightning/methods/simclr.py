@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from relcon_lightning.augment import Augmentation, RandomAugmentations
 from relcon_lightning.distributed import gather
 from relcon_lightning.losses import nt_xent_loss
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
+from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, positive
 from relcon_lightning.nets.heads import mlp
 
 
@@ -38,7 +38,7 @@ class SimCLR(EmbeddingMethod):
     ) -> None:
         super().__init__(encoder, **kwargs)
         self.head = mlp([self.dim, *projection])
-        self.temperature, self.gather = temperature, gather
+        self.temperature, self.gather = positive("temperature", temperature), gather
         self.augmentation = augmentation or RandomAugmentations()
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:

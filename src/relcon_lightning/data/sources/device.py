@@ -15,6 +15,7 @@ import numpy as np
 from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.sources.paths import participant_in
 from relcon_lightning.data.sources.stretches import gap_free, part_ids
+from relcon_lightning.data.sources.suffixes import name_passed_over
 from relcon_lightning.errors import ConfigError, DataError, nearest_path
 
 log = logging.getLogger(__name__)
@@ -136,7 +137,9 @@ def _spread(stamps: np.ndarray, blocks: np.ndarray | None = None) -> np.ndarray:
 def _files_below(root: Path) -> list[Path]:
     if not root.is_dir():
         raise DataError(f"There is no folder {root}{nearest_path(root)}.")
-    found = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    found = [path for path in files if path.suffix.lower() in SUFFIXES]
+    name_passed_over(root, (path for path in files if path not in found), ", ".join(SUFFIXES))
     if not found:
         raise DataError(f"{root} has no recordings: expected files that end in {', '.join(SUFFIXES)}.")
     return found

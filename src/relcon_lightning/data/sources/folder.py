@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import lzma
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.sources.folder_tables import RECORDINGS, SEGMENTS, read_recordings, read_segments
 from relcon_lightning.data.sources.labels import within
 from relcon_lightning.data.sources.paths import participant_in
-from relcon_lightning.data.sources.raw_files import bounded, unpack
+from relcon_lightning.data.sources.raw_files import bounded
 from relcon_lightning.data.sources.stamps import TIME_UNITS, seconds
 from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY, gap_free, part_ids
+from relcon_lightning.data.sources.suffixes import TABLE_SUFFIXES, is_table, name_passed_over, open_bytes, stem
 from relcon_lightning.data.sources.tables import columns_of, read_columns, read_parquet, require_columns, stack
 from relcon_lightning.errors import ConfigError, DataError, nearest_path
 
 # In g; a command line takes m/s2 without quotes.
 UNITS = {"g": 1.0, "m/s^2": 1 / STANDARD_GRAVITY, "m/s2": 1 / STANDARD_GRAVITY, "mg": 1e-3}
-_SUFFIXES = (".csv", ".csv.xz", ".csv.gz", ".parquet")
 _TOLERANCE_S = 1.0  # by which a segment may end after its file: people write whole seconds
 
 
@@ -106,7 +106,7 @@ class RecordingFolder:
         for file, person in self.people.items():
             read = self._read(file)
             labelled = self._segments_of(file, read.end_s)
-            ids = part_ids(_stem(file), len(read.stretches))
+            ids = part_ids(stem(file), len(read.stretches))
             for name, (start_s, signal) in zip(ids, read.stretches, strict=True):
                 at = None if read.start_time is None else read.start_time + start_s
                 segments = within(labelled, start_s, len(signal) / read.rate)
@@ -128,7 +128,9 @@ class RecordingFolder:
         path, types = self.files[file], dict[str, type](dict.fromkeys(self.columns, float))
         if self.time_column is not None:
             types[self.time_column] = str if self.time_unit == "iso" else float
-        read = read_parquet(path, types) if path.suffix == ".parquet" else _read_csv(path, types, self.separator)
+        read = (
+            read_parquet(path, types) if path.suffix.lower() == ".parquet" else _read_csv(path, types, self.separator)
+        )
         signal = stack(read, self.columns) * UNITS[self.unit]
         present = np.isfinite(signal).all(axis=1)
         if not present.any():
@@ -175,33 +177,25 @@ def _recordings_in(root: Path) -> dict[str, Path]:
     """Files by their path below the folder."""
     if not root.is_dir():
         raise DataError(f"There is no folder {root}{nearest_path(root)}.")
-    found: dict[str, Path] = {}
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root).as_posix()
-        if path.is_file() and path.name.endswith(_SUFFIXES) and name not in (RECORDINGS, SEGMENTS):
-            found[name] = path
+    files = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
+    found = {name: path for name, path in files.items() if is_table(name) and name not in (RECORDINGS, SEGMENTS)}
+    name_passed_over(root, (path for name, path in files.items() if not is_table(name)), ", ".join(TABLE_SUFFIXES))
     if not found:
-        raise DataError(f"{root} has no recordings: expected files that end in {', '.join(_SUFFIXES)}.")
+        raise DataError(f"{root} has no recordings: expected files that end in {', '.join(TABLE_SUFFIXES)}.")
     stems: dict[str, str] = {}
     for name in found:
-        if (other := stems.setdefault(_stem(name), name)) != name:
+        if (other := stems.setdefault(stem(name), name)) != name:
             raise DataError(f"{root / other} and {root / name} would get the same id; rename or remove one.")
     return found
 
 
-def _stem(file: str) -> str:
-    return next(file.removesuffix(suffix) for suffix in _SUFFIXES if file.endswith(suffix))
-
-
 def _read_csv(path: Path, types: Mapping[str, type], separator: str) -> dict[str, np.ndarray]:
     content: Path | bytes = path
-    if path.suffix == ".xz":
-        content = unpack(path)
-    elif path.suffix == ".gz":
+    if path.suffix.lower() != ".csv":
         try:
-            with gzip.open(path) as file:
+            with open_bytes(path) as file:
                 content = bounded(file, str(path))
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise DataError(f"{path} is damaged or cut short ({error}).") from error
     require_columns(types, columns_of(content, str(path), separator), str(path))
     return read_columns(content, str(path), types, separator=separator)

@@ -18,7 +18,8 @@ from relcon_lightning.data.sources.device import SUFFIXES as DEVICE_SUFFIXES
 from relcon_lightning.data.sources.device import DeviceFolder
 from relcon_lightning.data.sources.folder_tables import RECORDINGS, SEGMENTS, read_recordings
 from relcon_lightning.data.sources.paths import participant_in
-from relcon_lightning.data.sources.table_stream import TABLE_SUFFIXES, Layout, TableStream
+from relcon_lightning.data.sources.suffixes import TABLE_SUFFIXES, is_table, name_passed_over, stem
+from relcon_lightning.data.sources.table_stream import Layout, TableStream
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.data.stream import Block, blocks_of
 from relcon_lightning.data.verify import Verify
@@ -112,7 +113,9 @@ def _files(path: Path) -> tuple[dict[str, Path], Path]:
         return {path.name: path}, path.parent
     if not path.is_dir():
         raise DataError(f"There is no file, folder or cohort store at {path}{nearest_path(path)}.")
-    below = {file.relative_to(path): file for file in sorted(path.rglob("*")) if file.is_file() and _known(file)}
+    every = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    below = {file.relative_to(path): file for file in every if _known(file)}
+    name_passed_over(path, (file for file in every if not _known(file)), _KNOWN)
     tables = (RECORDINGS, SEGMENTS)
     found = {
         name.as_posix(): file
@@ -125,7 +128,7 @@ def _files(path: Path) -> tuple[dict[str, Path], Path]:
 
 
 def _known(path: Path) -> bool:
-    return path.name.endswith(TABLE_SUFFIXES) or path.suffix.lower() in DEVICE_SUFFIXES
+    return is_table(path.name) or path.suffix.lower() in DEVICE_SUFFIXES
 
 
 def _of_file(path: Path, name: str, person: str | None, layout: Layout, lenient: bool) -> Input:
@@ -133,7 +136,7 @@ def _of_file(path: Path, name: str, person: str | None, layout: Layout, lenient:
     version = f"{state.st_size} {state.st_mtime_ns}"
     if path.suffix.lower() in DEVICE_SUFFIXES:
         return Input(name, person or name, f"{version} {lenient}", True, partial(_open_device, path, layout, lenient))
-    recording_id = next(name.removesuffix(suffix) for suffix in TABLE_SUFFIXES if name.endswith(suffix))
+    recording_id = stem(name)
     opener = partial(_open_table, TableStream(path, layout))
     return Input(recording_id, person or recording_id, f"{version} {layout}", layout.stamped, opener)
 

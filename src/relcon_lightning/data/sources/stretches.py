@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from relcon_lightning.data.resample import median_rate, regularise
+from relcon_lightning.data.resample import regularise, stamp_rate
 from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def gap_free(
         signal: ``(n, 3)``; a sample that is not finite counts as missing.
         where: For the error.
         max_gap_s: Seconds between samples above which they belong to different stretches.
-        rate: Hz of the grid, about that of the stamps; None for that of the median step.
+        rate: Hz of the grid, about that of the stamps; None for that of the stamps.
 
     Returns:
         The rate, and start time and ``(m, 3)`` signal of each stretch; see
@@ -39,12 +39,12 @@ def gap_free(
     """
     present = np.isfinite(times) & np.isfinite(signal).all(axis=1)
     try:
-        own = median_rate(times[present])
+        own = stamp_rate(times[present])
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     if not _RATES[0] <= own <= _RATES[1]:
         raise DataError(
-            f"{where}: the median step of the time stamps means {own:.3g} Hz, expected {_RATES[0]:g} to {_RATES[1]:g}; "
+            f"{where}: the steps of the time stamps mean {own:.3g} Hz, expected {_RATES[0]:g} to {_RATES[1]:g}; "
             "is their unit right?"
         )
     grid_rate = own if rate is None else rate

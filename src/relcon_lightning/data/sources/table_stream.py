@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import lzma
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -19,11 +17,11 @@ from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.sources.folder import UNITS
 from relcon_lightning.data.sources.stamps import TIME_UNITS, seconds
 from relcon_lightning.data.sources.stretches import gap_free
+from relcon_lightning.data.sources.suffixes import open_bytes
 from relcon_lightning.data.sources.tables import columns_of, require_columns
 from relcon_lightning.data.stream import BLOCK, Block
 from relcon_lightning.errors import ConfigError, DataError
 
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".csv.xz", ".parquet")
 _LOOKED_AT = 1024  # samples of a block, about, whose unit is checked
 _LONGEST_HEADER = 2**20  # bytes
 _UNREADABLE = (pa.ArrowException, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, KeyError)
@@ -155,29 +153,23 @@ class TableStream:
 def _batches(path: Path, types: dict[str, pa.DataType], separator: str) -> Iterator[pa.Table]:
     """Some columns of a file."""
     try:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             with open_parquet(path) as file:
                 require_columns(types, file.schema_arrow.names, str(path))
                 for record in file.iter_batches(BLOCK, columns=list(types)):
                     batch = plain(pa.table(record))
                     yield pa.table({name: batch[name].cast(kind) for name, kind in types.items()})
             return
-        with _open(path) as stream:
+        with open_bytes(path) as stream:
             require_columns(types, columns_of(stream.readline(_LONGEST_HEADER), str(path), separator), str(path))
         convert = csv.ConvertOptions(column_types=types, include_columns=list(types))
         parse = csv.ParseOptions(delimiter=separator)
-        with _open(path) as stream, csv.open_csv(stream, parse_options=parse, convert_options=convert) as reader:
+        with open_bytes(path) as stream, csv.open_csv(stream, parse_options=parse, convert_options=convert) as reader:
             yield from (pa.table(batch) for batch in reader)
     except DataError:
         raise
     except _UNREADABLE as error:
         raise DataError(f"{path}: {error.args[0] if isinstance(error, KeyError) else error}") from error
-
-
-def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
-    if path.suffix == ".gz":
-        return gzip.open(path)
-    return lzma.open(path) if path.suffix == ".xz" else path.open("rb")
 
 
 def _in_blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -1,0 +1,67 @@
+"""Which files of a folder are tables of users, and how their compression is undone."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import logging
+import lzma
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, Any, cast
+
+import pyarrow as pa  # type: ignore[import-untyped]
+
+log = logging.getLogger(__name__)
+
+COMPRESSIONS = ("", ".gz", ".xz", ".bz2", ".zst")
+TABLE_SUFFIXES = (*(f".csv{compression}" for compression in COMPRESSIONS), ".parquet")
+_UNPACKING: dict[str, Callable[[IO[bytes]], Any]] = {
+    ".gz": lambda file: gzip.GzipFile(fileobj=file),
+    ".xz": lzma.LZMAFile,
+    ".bz2": bz2.BZ2File,
+    ".zst": lambda file: io.BufferedReader(pa.CompressedInputStream(file, "zstd")),
+}
+_NAMED = 5  # files of a kind that are listed
+
+
+def is_table(name: str) -> bool:
+    """Whether a file's name, in small letters or not, is that of a table."""
+    return name.lower().endswith(TABLE_SUFFIXES)
+
+
+def stem(name: str) -> str:
+    """The name or path of a table without its suffix."""
+    suffix = max((s for s in TABLE_SUFFIXES if name.lower().endswith(s)), key=len, default="")
+    return name[: len(name) - len(suffix)]
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The bytes of a table, unpacked as they are read."""
+    unpack = _UNPACKING.get(path.suffix.lower(), lambda file: file)
+    return cast(IO[bytes], unpack(path.open("rb")))
+
+
+def name_passed_over(root: Path, files: Iterable[Path], known: str) -> None:
+    """Say which files of a folder are not read, by kind and with a count.
+
+    Args:
+        root: The folder.
+        files: Those that are not read; hidden files are not named.
+        known: What is read, for the message.
+    """
+    left = [path.relative_to(root) for path in files]
+    left = [path for path in left if not any(part.startswith(".") for part in path.parts)]
+    if not left:
+        return
+    kinds = Counter("".join(path.suffixes[-2:]).lower() or "no suffix" for path in left)
+    counted = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+    some = ", ".join(map(ascii_name, left[:_NAMED])) + (", ..." if len(left) > _NAMED else "")
+    log.warning("%s: passed over %d files (%s): %s. Read are: %s.", root, len(left), counted, some, known)
+
+
+def ascii_name(path: Path) -> str:
+    """A path that any terminal can print."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
