@@ -8,7 +8,7 @@ import io
 import logging
 import lzma
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -18,12 +18,6 @@ log = logging.getLogger(__name__)
 
 COMPRESSIONS = ("", ".gz", ".xz", ".bz2", ".zst")
 TABLE_SUFFIXES = (*(f".csv{compression}" for compression in COMPRESSIONS), ".parquet")
-_UNPACKING: dict[str, Callable[[IO[bytes]], Any]] = {
-    ".gz": lambda file: gzip.GzipFile(fileobj=file),
-    ".xz": lzma.LZMAFile,
-    ".bz2": bz2.BZ2File,
-    ".zst": lambda file: io.BufferedReader(pa.CompressedInputStream(file, "zstd")),
-}
 _NAMED = 5  # files of a kind that are listed
 
 
@@ -40,8 +34,17 @@ def stem(name: str) -> str:
 
 def open_bytes(path: Path) -> IO[bytes]:
     """The bytes of a table, unpacked as they are read."""
-    unpack = _UNPACKING.get(path.suffix.lower(), lambda file: file)
-    return cast(IO[bytes], unpack(path.open("rb")))
+    file = path.open("rb")
+    suffix = path.suffix.lower()
+    if suffix == ".zst":
+        return _unpack_zstd(file)
+    opened: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+    return cast(IO[bytes], opened[suffix](file) if suffix in opened else file)
+
+
+def _unpack_zstd(file: IO[bytes]) -> IO[bytes]:
+    stream: Any = pa.CompressedInputStream(file, "zstd")
+    return io.BufferedReader(stream)
 
 
 def name_passed_over(root: Path, files: Iterable[Path], known: str) -> None:
