@@ -37,23 +37,35 @@ LAST = Path("checkpoints", "last.ckpt")  # of a run's folder
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of an exported folder
 _MAX_CONFIG_BYTES = 2**24
 _HUB = "hf://"
+_SHIPPED = Path(__file__).parent / "pretrained"
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # from a format to the next one
     1: lambda content: {**content, KEY: {**content[KEY], "format": 2}}
 }
 _BUILDABLE = {f"relcon_lightning.nets.{name}" for name in nets.__all__}
 
 
+def shipped() -> dict[str, Path]:
+    """Encoders that come with the package: name to exported folder."""
+    return {folder.name: folder for folder in sorted(_SHIPPED.iterdir()) if (folder / CONFIG).is_file()}
+
+
+def located(path: str | Path) -> Path:
+    """The path itself or, if nothing is there and it is a name of :func:`shipped`, the folder of that encoder."""
+    return Path(path) if Path(path).exists() else shipped().get(str(path), Path(path))
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint of this package on the CPU, from whatever version on.
 
     Args:
-        path: A checkpoint, the folder of a run (its last one), a folder made by ``relcon-export``, or the latter on the
-            Hugging Face hub as ``hf://owner/name`` (extra ``hub``).
+        path: A checkpoint, the folder of a run (its last one), a folder made by ``relcon-export``, the latter on the
+            Hugging Face hub as ``hf://owner/name`` (extra ``hub``), or the name of an encoder that comes with the
+            package, ``open-wrist-small``.
 
     Raises:
         ConfigError: No such file, not a checkpoint, one that would run code, or one of another program or newer format.
     """
-    path = _downloaded(str(path)) if str(path).startswith(_HUB) else Path(path)
+    path = _downloaded(str(path)) if str(path).startswith(_HUB) else located(path)
     if (path / CONFIG).is_file():
         checkpoint = _read_exported(path)
     else:

@@ -9,7 +9,7 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
-from relcon_lightning.checkpoint import CONFIG, LAST, provenance
+from relcon_lightning.checkpoint import CONFIG, LAST, located, provenance
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.record import flat
 
@@ -47,7 +47,7 @@ def find_checkpoints(asked: str | Sequence[str]) -> list[str]:
     found = []
     for name in [asked] if isinstance(asked, str) else asked:
         if not has_magic(name):
-            found.append(name)
+            found.append(name if name.startswith("hf://") else str(located(name)))
             continue
         paths = sorted(glob(name, recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
         fitting = [p for p in paths if Path(p).suffix == ".ckpt" or _is_run(Path(p))]
