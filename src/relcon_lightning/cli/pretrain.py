@@ -6,6 +6,7 @@ import logging
 import os
 from os.path import relpath
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import wandb
@@ -118,8 +119,9 @@ def _longer(start: Path | None, max_steps: int) -> list[LongerSchedule]:
 
 def _built_from(config: DictConfig, start: Path | None) -> list[BuiltFrom]:
     """The frozen distance and the checkpoint that this run begins with."""
-    distance = config.model.get("distance_checkpoint")
-    parts = [BuiltFrom.read(distance, "distance")] if distance and "distance" in config.model.method else []
+    ranking: Any = config.model.method.get("distance") or {}
+    loaded = str(ranking.get("_target_", "")).endswith(".load_distance")
+    parts = [BuiltFrom.read(ranking["checkpoint"], "distance")] if loaded and ranking["checkpoint"] else []
     if start is not None:
         parts.append(BuiltFrom.read(start, "start"))
     return parts
