@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from relcon_lightning.checkpoint import load_distance
+from relcon_lightning.lock import lock
 from tests.integration.commands import TINY, fork, wandb_records
 
 STEPS = 8
@@ -247,3 +249,17 @@ def test_whom_the_distance_was_trained_on_is_not_unseen_to_relcon(folder):
     assert part["config"]["model"]["name"] == "distance"
     own, first = (load_distance(folder / "runs" / "watch" / name / "seed0") for name in ("relcon", "distance"))
     assert equal(dict(own.state_dict()), dict(first.state_dict()))  # RelCon carries its distance
+
+
+def test_two_processes_do_not_train_in_one_folder(folder):
+    made = folder / "runs" / "watch" / "distance" / "shared"
+    made.parent.mkdir(parents=True, exist_ok=True)
+    arguments = ["model=distance", *TINY, "name=shared", "logger=csv", "resume=auto"]
+    with lock(made):
+        said = " ".join(fork(folder, "relcon-pretrain", *arguments, code=2).split())
+    assert f"is in use: process {os.getpid()} on" in said
+    assert not (made / "run.json").exists()
+    (made.parent / ".shared.lock").write_text("process 1 on a machine that was switched off")  # left by kill -9
+    fork(folder, "relcon-pretrain", *arguments)
+    assert content(made)["global_step"] == 2
+    assert not (made.parent / ".shared.lock").exists()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from os.path import relpath
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from relcon_lightning.cli.app import plain
 from relcon_lightning.cli.rerun import report_differences
 from relcon_lightning.continuation import refuse_another_run
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.lock import LockedError, lock
 from relcon_lightning.loggers import begin
 from relcon_lightning.record import make_record, save_record
 from relcon_lightning.resume import clear, find_checkpoint, keep_metrics
@@ -37,8 +40,32 @@ def main(config: DictConfig) -> float | None:
     Returns:
         The last value of the metric ``objective``; None if it was not logged.
     """
-    settings = plain(config)
     folder = Path(relpath(config.run_dir))
+    with _alone(folder):
+        return _train(config, folder)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes than the ranks of this run out of its folder.
+
+    Raises:
+        ConfigError: Another process is at work there.
+    """
+    with ExitStack() as stack:
+        if not getattr(rank_zero_only, "rank", 0):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(lock(folder))
+            except LockedError as error:
+                raise ConfigError(
+                    f"{folder} is in use: {error.holder} trains there. Wait for its end, or choose another name=..."
+                ) from error
+        yield
+
+
+def _train(config: DictConfig, folder: Path) -> float | None:
+    settings = plain(config)
     _refuse_to_overwrite(folder, config.overwrite, config.resume)
     _refuse_parallel_sweep(config)
     start = find_checkpoint(config.resume, (folder / LAST).parent)
