@@ -254,6 +254,7 @@ def test_an_ordinary_terminal_cuts_no_number_short():
     text = console.export_text()
     assert "…" not in text
     assert text.count("0.905 ± 0.007") == 8
+    assert text.count("too few people") == 4  # of two systems beside the first, at two levels
     assert text.count("hand-crafted features + forest") == text.count("random encoder")  # no name is folded
     assert text.count("Cohen's kappa") == 2
 

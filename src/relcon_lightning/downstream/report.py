@@ -36,6 +36,7 @@ NOTE = (
     "difference. A difference whose interval includes 0 is no difference."
 )
 _PAGE_ONLY = ("mse", "sdse", "sdae")  # too much for the width of a terminal
+_EDGES = 2  # characters that a table's frame takes
 _FEWEST_EMBEDDED = 30  # windows of which a map can be drawn
 LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
 
@@ -66,7 +67,7 @@ def print_report(evaluation: Evaluation, title: str, console: Console | None = N
 
 def _fitting(scores: pd.DataFrame, width: int) -> list[list[str]]:
     """Columns of each table, so that all of them fit a terminal beside the names of the systems."""
-    left = max(len("system"), *(len(str(name)) for name in scores.index))
+    left = _EDGES + max(len("system"), *(len(str(name)) for name in scores.index))
     groups: list[list[str]] = [[]]
     used = left
     for name in map(str, scores.columns):
