@@ -100,8 +100,9 @@ def test_a_setting_that_cannot_work_is_named(options):
 
 def test_a_stride_below_a_sample_and_a_bare_encoder_are_refused():
     encoder, embedder = made()
-    with pytest.raises(ConfigError, match="stride_s"):
-        embed_recording(embedder, walk(20, 100), 100.0, stride_s=0.001)
+    for stride in (0.001, 0.005, 0.0, -1.0, float("nan")):
+        with pytest.raises(ConfigError, match="stride_s"):
+            embed_recording(embedder, walk(20, 100), 100.0, stride_s=stride)
     with pytest.raises(ConfigError, match="bare encoder"):
         embed_recording(encoder, walk(20, 100), 100.0)  # type: ignore[arg-type]
 

@@ -147,3 +147,15 @@ def test_an_actigraph_file_and_packed_tables_are_embedded_together(folder):
     alone = pd.read_parquet(folder / "hip.parquet")
     assert alone["start"][0] == pd.Timestamp(1581498217, unit="s", tz="UTC")
     np.testing.assert_array_equal(dimensions(alone), dimensions(found[found["recording_id"] == "hip.gt3x"]))
+
+
+def test_names_that_a_terminal_could_take_for_markup_are_names(folder):
+    root = folder / "markup"
+    (root / "a[").mkdir(parents=True)
+    for name in ("a[/x].csv", "[bold].csv", "[nothing.csv"):
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        table(10).to_csv(path, index=False)
+    embed(folder, "input=markup", "output=markup.parquet")
+    found = pd.read_parquet(folder / "markup.parquet")["recording_id"]
+    assert set(found) == {"a[/x]", "[bold]", "[nothing"}

@@ -112,7 +112,7 @@ class Embedder:
         """
         if stride_s is None:
             return self.window
-        if not 0.5 <= stride_s * self.sampling_rate < np.inf:
+        if not 0.5 < stride_s * self.sampling_rate < np.inf:  # half a sample is rounded to none
             raise ConfigError(
                 f"stride_s={stride_s}: expected {1 / self.sampling_rate:g} s or more, a sample of the encoder."
             )

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from relcon_lightning.data.sources.inputs import Input
@@ -79,7 +80,7 @@ def _embed_missing(
     failed: dict[str, str] = {}
     with _display() as display:
         for i, one in enumerate(missing, start=1):
-            task = display.add_task(f"{one.recording_id} ({i} of {len(missing)})", total=None)
+            task = display.add_task(escape(f"{one.recording_id} ({i} of {len(missing)})"), total=None)
             pieces = _pieces(embedder, one, stride_s, max_gap_s, partial(display.update, task))
             tables = (file.table(one.participant_id, one.recording_id, *piece) for piece in pieces)
             try:

@@ -120,7 +120,7 @@ class RecordingFolder:
         if expression is None:
             raise DataError(
                 f"{self.root}: say who was recorded, by a table {RECORDINGS} (file,participant) in it or by "
-                "a regular expression for the file's path, e.g. \"data.source.participant='[^/_]+'\"."
+                "a regular expression for the file's path, e.g. 'data.source.participant=\"[^/_]+\"'."
             )
         return {file: participant_in(expression, file, self.root) for file in self.files}, {}
 
