@@ -96,7 +96,8 @@ def test_a_motif_is_recognised_under_rotation_and_noise(distance):
     def same(kind: int, person: int, g: torch.Generator) -> Tensor:
         return turned_and_noisy(motif(kind, person, 8, g), g)
 
-    # Over five seeds and the instruction sets SSE4.1, AVX2 and AVX-512: 0.32 to 0.69 before, 0.77 to 0.92 after.
+    # Seeds 0 to 4 with SSE4.1 and AVX2, seeds 0 to 3 with AVX-512: 0.32 to 0.69 before, 0.74 to 0.92 after. Seed 0,
+    # which is tested, is the lowest of most: 0.60 before, 0.74 to 0.80 after.
     before = nearer(trained(RandomAugmentations(), steps=1), same, another)
     after = nearer(distance, same, another)
     assert after > before + 0.1
@@ -115,7 +116,7 @@ def test_without_augmentations_it_is_recognised_less(distance, without_augmentat
 
     with_, without = (nearer(net, same, other) for net in (distance, without_augmentations))
     assert with_ > without + 0.02
-    assert with_ > 0.95  # 0.99 and more over the same seeds and processors
+    assert with_ > 0.95  # 0.984 and more over the same seeds and instruction sets
 
 
 def test_a_participant_is_nearer_than_a_stranger(distance):
