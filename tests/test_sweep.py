@@ -19,7 +19,7 @@ KEYS = ["model.temperature", "temperature", "model.distance_checkpoint", "seed",
     ("overrides", "expected"),
     [
         (["model.temperature=0.1"], "model.temperature-0.1-seed0"),
-        (["model=simclr", "data=wisdm", "seed=3", "resume=auto", "overwrite=true"], "seed0"),
+        (["model=simclr", "data=wisdm", "seed=0", "resume=auto", "overwrite=true"], "seed0"),
         (["trainer.max_steps=3", "model.learning_rate=1e-3"], "model.learning_rate-1e-3__trainer.max_steps-3-seed0"),
     ],
 )
@@ -46,11 +46,34 @@ def test_jobs_that_differ_have_folders_of_their_own(first, second):
     assert job_folder(first, "n") != job_folder(second, "n")
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((["resume=a.ckpt"], "seed0"), (["resume=b.ckpt"], "seed0")),
+        ((["from_run=A"], "seed0"), (["from_run=B"], "seed0")),
+        (([], "a/b"), ([], "a_b")),
+        (([], 300 * "a"), ([], 299 * "a" + "b")),
+        ((["model=simclr", "model.name=x"], "seed0"), (["model=byol", "model.name=x"], "seed0")),
+        ((["data=folder", "data.name=x"], "seed0"), (["data=device", "data.name=x"], "seed0")),
+        ((["seed=0"], "fixed"), (["seed=1"], "fixed")),
+    ],
+)
+def test_no_two_jobs_share_a_folder(first, second):
+    assert job_folder(*first) != job_folder(*second)
+    assert all(len(job_folder(*job)) < 200 for job in (first, second))
+
+
+def test_a_job_that_goes_on_finds_the_folder_that_it_began_in():
+    begun = ["seed=1", "model.temperature=0.1"]
+    for more in ("resume=auto", "resume=null", "overwrite=true"):
+        assert job_folder([*begun, more], "seed1") == job_folder(begun, "seed1")
+
+
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=200)), max_size=30), st.text(max_size=20))
 def test_any_override_makes_a_folder_that_file_systems_and_hydra_take(words, name):
     folder = job_folder([f"{key}={value}" for key, value in words], f"n{name}")
     assert re.fullmatch(r"[A-Za-z0-9._+-]+", folder)
-    assert len(folder) <= 80 + 9 + 1 + 21
+    assert len(folder) <= 80 + 9 + 1 + 80
     [parsed] = OverridesParser.create().parse_overrides([f"checkpoint=runs/watch/sweeps/relcon/{folder}"])
     assert parsed.value() == f"runs/watch/sweeps/relcon/{folder}"
 

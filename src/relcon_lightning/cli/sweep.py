@@ -19,8 +19,9 @@ from omegaconf import OmegaConf
 log = logging.getLogger(__name__)
 
 _LONGEST = 80  # characters of the readable part of a folder's name; file systems take 255 bytes
-# What the path of the folder shows already, or what changes nothing in a run.
-_NOT_IN_NAME = {"name", "data", "model", "overwrite", "resume", "from_run", "objective", "paths.runs"}
+# What changes nothing in a run, or where it lies.
+_NOT_IN_NAME = {"name", "overwrite", "objective", "paths.runs"}
+_SHOWN = {"data": "data.name", "model": "model.name"}  # groups whose name the path holds, unless it is given
 _PLAIN = r"[A-Za-z0-9.+-]+(_[A-Za-z0-9.+-]+)*"  # no two underscores: they part overrides
 
 
@@ -39,16 +40,19 @@ def job_folder(overrides: Sequence[str], name: str) -> str:
         overrides: ``key=value`` of the job.
         name: Name of the run.
     """
-    keys_given = {_key(word) for word in overrides}
-    left_out = _NOT_IN_NAME if "name" in keys_given else _NOT_IN_NAME | {"seed"}  # the name is seed${seed} then
-    left_out = _NOT_IN_NAME if any(_key(word) == "name" for word in overrides) else _NOT_IN_NAME | {"seed"}
-    kept = sorted(word.lstrip("+") for word in overrides if _key(word) not in left_out)
-    words = [word.replace("=", "-", 1) for word in kept]
-    readable = "__".join(re.sub(r"[^A-Za-z0-9.+-]+", "_", word).strip("_") for word in words)
-    if len(readable) > _LONGEST or not all(re.fullmatch(_PLAIN, word) for word in words):
-        digest = hashlib.sha256("\n".join(kept).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-        readable = f"{readable[:_LONGEST].rstrip('._-')}-{digest}"
-    return re.sub(r"[^A-Za-z0-9._+-]+", "_", f"{readable}-{name}" if readable else name)
+    given = {_key(word) for word in overrides}
+    left_out = _NOT_IN_NAME | {group for group, shown in _SHOWN.items() if shown not in given}
+    words = sorted(word.lstrip("+") for word in overrides if _key(word) not in left_out)
+    # The name is seed${seed} by default; resume=auto goes on in the folder of the job that was interrupted.
+    words = [word for word in words if word not in (name.replace("seed", "seed=", 1), "resume=auto", "resume=null")]
+    parts = [word.replace("=", "-", 1) for word in words]
+    readable = "__".join(re.sub(r"[^A-Za-z0-9.+-]+", "_", part).strip("_") for part in parts)
+    fits = len(readable) <= _LONGEST and all(re.fullmatch(_PLAIN, part) for part in parts)
+    called = re.sub(r"[^A-Za-z0-9._+-]+", "_", name)[:_LONGEST]
+    if not fits or called != name:
+        digest = hashlib.sha256("\n".join([name, *words]).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        readable = f"{readable[:_LONGEST].rstrip('._-')}-{digest}".lstrip("-")
+    return f"{readable}-{called}" if readable else called
 
 
 @dataclass
