@@ -96,6 +96,7 @@ def test_the_summary_names_the_best_and_what_failed(capsys):
     assert "runs/a: val/knn_f1 0.2500" in said
     assert "Best by val/knn_f1 on validation people: relcon-eval checkpoint=runs/b\n" in said
     assert "1 of 5 jobs failed" in said
+    assert "runs/d: done, but val/knn_f1 was not logged" in said
     by_loss = "\n".join(Sweep(sweep.jobs[:2]).summary("val/loss", higher_is_better=False))
     assert "relcon-eval checkpoint=runs/a" in by_loss
 

@@ -140,3 +140,12 @@ def test_help_shows_examples_and_choices():
         output = run(Path.cwd(), command, "--help")
         assert command in output
         assert re.search(r"\n  data +capture24, .*watch", output, re.S)
+
+
+def test_an_error_of_a_library_ends_its_job_alone_and_an_unknown_objective_is_named(folder):
+    swept = ["model=simclr", "logger=csv", "trainer.precision=nonsense,32-true", "objective=val/typo", *TINY]
+    output = fork(folder, "relcon-pretrain", "-m", *swept, "hydra.sweep.dir=runs/watch/odd", code=2)
+    said = " ".join(output.split())
+    assert "1 of 2 jobs failed" in said
+    assert "objective=val/typo was not logged; these were: val/" in said
+    assert "done, but val/typo was not logged" in said

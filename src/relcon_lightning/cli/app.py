@@ -60,12 +60,17 @@ def command(
         quiet()  # only now: Lightning sets the levels of its loggers when it is imported
         nonlocal objective
         objective = str(config.get("objective") or "")
-        with _mistakes_told(jobs.failed if sweep.in_this_process() else stop):
-            value: float | None = work.main(config)
-            if sweep.in_this_process():
-                jobs.ended(value)
+        if not sweep.in_this_process():
+            with _mistakes_told():
+                value: float | None = work.main(config)
             return value
-        return None
+        try:
+            with _mistakes_told(jobs.failed):
+                jobs.ended(work.main(config))
+        except Exception as error:  # of a library, or our own fault: the other jobs are run all the same
+            log.exception("The job ended with an error:")
+            jobs.failed(error)
+        return jobs.jobs[-1].value
 
     run.__module__ = path  # after which Hydra names the job and its log
     start: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=entry, version_base="1.3")(run)
@@ -100,7 +105,7 @@ def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[
     """
 
     def told(error: Exception) -> None:
-        if tell is None or tell is stop:
+        if tell is None:
             stop(error)
         log.error("%s", error)
         tell(error)

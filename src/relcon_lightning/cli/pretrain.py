@@ -116,6 +116,9 @@ def _train(config: DictConfig, folder: Path) -> float | None:
         if logs:
             log.info("Logs:       %s", " and ".join(map(str, logs)))
     value = trainer.callback_metrics.get(config.objective) if config.objective else None
+    if value is None and config.objective and HydraConfig.get().mode == RunMode.MULTIRUN:
+        logged = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
+        log.warning("objective=%s was not logged; these were: %s.", config.objective, logged)
     return None if value is None else float(value)
 
 

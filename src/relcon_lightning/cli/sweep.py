@@ -80,7 +80,7 @@ class Sweep:
 
     def failed(self, error: Exception) -> None:
         """Note that the job that is running ends with an error."""
-        self.jobs.append(Job(_folder(), _overrides(), error=str(error)))
+        self.jobs.append(Job(_folder(), _overrides(), error=str(error) or type(error).__name__))
 
     def ended(self, value: float | None) -> None:
         """Note that the job that is running is done."""
@@ -125,7 +125,7 @@ def _key(override: str) -> str:
 
 
 def _value(objective: str, value: float | None) -> str:
-    return "done" if value is None else f"{objective} {value:.4f}"
+    return f"done, but {objective} was not logged" if value is None else f"{objective} {value:.4f}"
 
 
 def _folder() -> Path:
