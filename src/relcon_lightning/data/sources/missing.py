@@ -1,0 +1,55 @@
+"""Rows that stand for missing samples: the zeros of a device that sleeps, and fill values."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+log = logging.getLogger(__name__)
+
+FILL_VALUES = (-9999.0, -9999.9, -999.0, -999.9, -999.25, -99999.0, 9999.0, 9999.9, 99999.0)
+SHORTEST_ZEROS = 3  # rows; a sensor in free fall has noise and an offset, and does not give 0,0,0 this often in turn
+
+
+def missing_rows(signal: np.ndarray) -> np.ndarray:
+    """Which rows are no measurement but stand for missing samples.
+
+    These are runs of :data:`SHORTEST_ZEROS` rows or more that are exactly 0,0,0, as the idle sleep of an ActiGraph
+    and other power saving leave them; and single rows that have one of :data:`FILL_VALUES` on all axes. A run of zeros
+    at the first or the last row counts at any length: it may go on in the next block of a stream.
+
+    Args:
+        signal: ``(n, 3)``, in the unit of the file: fill values are no longer recognised after a conversion.
+
+    Returns:
+        ``(n,)`` bool.
+    """
+    if not len(signal):
+        return np.zeros(0, dtype=bool)
+    first = signal[:, :1]
+    filled = (signal == first).all(axis=1) & np.isclose(first, np.asarray(FILL_VALUES), rtol=1e-6, atol=0).any(axis=1)
+    zeros = (signal == 0).all(axis=1)
+    edges = np.flatnonzero(np.diff(zeros, prepend=~zeros[:1]))
+    lengths = np.diff(edges, append=len(zeros))
+    long = lengths >= SHORTEST_ZEROS
+    long[[0, -1]] = True
+    return np.asarray(filled | (zeros & np.repeat(long, lengths)))
+
+
+def name_missing(where: str, missing: int, rows: int) -> None:
+    """Say in a line how many rows of a file stand for missing samples, if there are any.
+
+    Args:
+        where: The file.
+        missing: Number of rows that :func:`missing_rows` found.
+        rows: Number of all rows.
+    """
+    if missing:
+        log.warning(
+            "%s: %d of %d rows (%.3g %%) are 0,0,0 or a fill value such as -9999: they count as missing.",
+            where,
+            missing,
+            rows,
+            100 * missing / rows,
+        )
