@@ -7,7 +7,8 @@ release = importlib.metadata.version("relcon-lightning")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 
 root_doc = "docs/index"
-include_patterns = ["README.md", "CONTRIBUTING.md", "docs/**.md", "experiments/**.md", "benchmarks/*.md"]
+include_patterns = ["*.md", "docs/**.md", "experiments/**.md", "benchmarks/*.md"]
+exclude_patterns = ["SECURITY.md"]
 myst_heading_anchors = 3  # links as GitHub makes them: page.md#a-heading
 
 html_theme = "furo"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import importlib.util
+import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 
 from relcon_lightning import load_encoder, nets
@@ -16,6 +21,7 @@ from relcon_lightning.cli.usage import PARTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+CHOICES = (ROOT / "docs" / "choices.md").read_text()
 
 
 def commands(text: str) -> list[str]:
@@ -70,7 +76,7 @@ def test_make_targets_exist():
 @pytest.mark.parametrize("name", ["resnet34", "resnet18", "small"])
 def test_parameter_counts_are_stated_as_they_are(name):
     make = {"resnet34": nets.resnet34_1d, "resnet18": nets.resnet18_1d, "small": nets.small_resnet_1d}[name]
-    assert f"{sum(p.numel() for p in make().parameters()):,}" in README
+    assert f"{sum(p.numel() for p in make().parameters()):,}" in CHOICES
 
 
 GROUPS = [
@@ -81,7 +87,7 @@ GROUPS = [
 
 def test_choices_are_those_of_the_configuration():
     for group in GROUPS:
-        row = next(line for line in README.splitlines() if line.startswith(f"| `{group}`"))
+        row = next(line for line in CHOICES.splitlines() if line.startswith(f"| `{group}`"))
         shown = set(re.findall(r"`(\w+)`", row.split("|")[2]))
         assert shown == {p.stem for p in (ROOT / "conf" / group).glob("*.yaml")} - PARTS
 
@@ -89,5 +95,37 @@ def test_choices_are_those_of_the_configuration():
 def test_links_lead_somewhere():
     for page in (ROOT / "README.md", *PAGES):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert (page.parent / link).exists(), link
+            assert link.startswith("https://") or (page.parent / link).exists(), link
     assert callable(load_encoder)
+
+
+def test_the_figure_shows_the_measured_table():
+    spec = importlib.util.spec_from_file_location("results_figure", ROOT / "docs" / "results_figure.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    scores = script.read_scores(script.PAGE.read_text("utf-8"))
+    assert len(scores) == 4
+    assert all(set(script.SYSTEMS) <= set(systems) for systems in scores.values())
+    for systems in scores.values():
+        assert all(0 < low <= mean <= high < 1 for mean, low, high in systems.values())
+    drawn = html.unescape((ROOT / "docs" / "results.svg").read_text("utf-8"))
+    assert json.dumps(scores, ensure_ascii=False) in drawn  # else: python docs/results_figure.py
+
+
+def test_the_paper_is_named_alike_everywhere():
+    title = "RelCon: Relative Contrastive Learning for a Motion Foundation Model for Wearable Data"
+    address = "https://arxiv.org/abs/2411.18822"
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())["preferred-citation"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert README.count(title) == 2
+    assert README.count(address) == 2
+    assert (citation["title"], citation["url"], citation["year"]) == (title, address, 2025)
+    assert project["urls"]["Paper"] == address
+    for author in citation["authors"]:
+        assert f"{author['given-names']} {author['family-names']}" in re.sub(r"\s+>? ?", " ", README)
+        assert f"{author['family-names']}, {author['given-names']}" in re.sub(r"\s+", " ", README)
+
+
+def test_the_changes_of_this_version_are_listed():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()

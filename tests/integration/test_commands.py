@@ -14,6 +14,8 @@ import torch
 
 from tests.integration.commands import TINY, fork, run, wandb_records
 
+README_PYTHON = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.S)
+
 
 def test_pretraining_leaves_checkpoint_logs_split_and_configuration(folder):
     for model in ("distance", "relcon"):
@@ -125,13 +127,25 @@ def test_mistakes_are_named_before_work_starts(folder, arguments, message):
     assert "Traceback" not in output or debugged
 
 
-def test_the_python_of_the_readme_runs(folder):
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.S))
+def test_the_readme_trains_in_python(tmp_path):
+    [code] = [block for block in README_PYTHON if "L.Trainer" in block]
+    assert len([line for line in code.splitlines() if line]) <= 15
+    check = (
+        "import torch; assert relcon.global_step == 2 and relcon.encoder(torch.zeros(1, 3, 256)).shape == (1, 256)\n"
+        "assert not any(p.requires_grad for p in distance.parameters())"
+    )
+    short = re.sub(r"max_steps=\d+", "max_steps=2", code).replace("batch_size=32", "batch_size=8")
+    program = [sys.executable, "-c", f"{short}\n{check}"]
+    done = subprocess.run(program, cwd=tmp_path, text=True, capture_output=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_embeds_in_python(tmp_path):
+    code = "\n".join(block for block in README_PYTHON if "L.Trainer" not in block)
     assert "embed_recording" in code
-    check = "assert embedding.shape == (1, 256) and embeddings.shape == (23, 256) and starts[1] == 2.56"
+    check = "assert embedding.shape == (1, 384) and embeddings.shape == (23, 384) and starts[1] == 2.56"
     program = [sys.executable, "-c", f"{code}\n{check}"]
-    done = subprocess.run(program, cwd=folder, text=True, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(program, cwd=tmp_path, text=True, capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")  # and no library warns
 
 

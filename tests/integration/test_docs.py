@@ -22,8 +22,9 @@ SHARED = Path(os.environ.get("RELCON_SHARED_DATA", ROOT.parent / "shared" / "dat
 # The pages that stand alone. Blocks of the others are composed (tests/test_readme.py): they need GPUs, a cluster or
 # hours, and test_ranks.py, test_resume.py and test_experiments.py run their commands in small.
 ALONE = ["docs/sweeps", "docs/dashboards"]
-AFTER_THE_FIRST_RUNS = ["README", "docs/own_cohort"]  # .ci/run has `make pretrain` and `make eval`
-ELSEWHERE = re.compile(r"make |torchrun |source |.*\+cluster=slurm")
+# Pages that follow `make pretrain` and `make eval`, which .ci/run runs; those of a group are read one after the other.
+AFTER_THE_FIRST_RUNS = [["README", "docs/choices", "docs/publish"], ["docs/own_cohort"]]
+ELSEWHERE = re.compile(r"make |pip |torchrun |source |.*\+cluster=slurm")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -58,6 +59,7 @@ def follow(page: str, folder: Path) -> None:
 
 
 def python(text: str, folder: Path) -> None:
+    text = re.sub(r"max_steps=\d+", "max_steps=2", text)
     done = subprocess.run([sys.executable, "-c", text], cwd=folder, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -68,11 +70,12 @@ def test_every_block_runs(page, tmp_path):
     follow(page, tmp_path)
 
 
-@pytest.mark.parametrize("page", AFTER_THE_FIRST_RUNS)
+@pytest.mark.parametrize("pages", AFTER_THE_FIRST_RUNS, ids=lambda pages: pages[0])
 @pytest.mark.skipif(not (SHARED / "device_samples").is_dir(), reason="needs the sample file of a real device")
-def test_every_block_runs_after_the_first_two_commands(page, folder, tmp_path):
+def test_every_block_runs_after_the_first_two_commands(pages, folder, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     shutil.copy(SHARED / "device_samples" / "ax3_sample.cwa", tmp_path / "week.cwa")
-    if page == "README":
+    if "README" in pages:
         python(next(text for language, text in blocks("docs/own_cohort") if language == "python"), tmp_path)
-    follow(page, tmp_path)
+    for page in pages:
+        follow(page, tmp_path)
