@@ -47,6 +47,8 @@ CASES = {
     "simclr": lambda: SimCLR(small_resnet_1d(), temperature=0.1, projection=(32, 16), augmentation=louder, gather=True),
     "two views": partial(relcon, view=louder_by_axis, views=2, projection=(32, 16)),
     "two views, some pairs are all": partial(relcon, view=louder_by_axis, views=2, pairs=ANCHORS),
+    "others alone": partial(relcon, within_user=False, augmentation=louder_by_axis),
+    "two views of others alone": partial(relcon, within_user=False, view=louder_by_axis, views=2),
     "apart": partial(relcon, gather=False),
 }
 

@@ -1,8 +1,8 @@
 """The contrastive losses: pure functions of tensors.
 
 Losses over ranked candidates take cosine similarities and distances, both ``(B, C)``: row = anchor, column = one of its
-candidates. A boolean mask of the same shape leaves candidates out (an anchor is not its own candidate). All are
-computed in float32 or wider, whatever the input.
+candidates. A boolean mask of the same shape leaves candidates out (an anchor is not its own candidate). An anchor
+without candidates has a loss of 0 and counts in the mean. All are computed in float32 or wider, whatever the input.
 """
 
 from __future__ import annotations
@@ -86,10 +86,11 @@ def nearest_positive(
     Shapes as in :func:`relative_contrastive`; of equally near candidates the first one is the positive.
     """
     logits = _logits(similarities, temperature)
-    if mask is not None:
-        logits = logits.masked_fill(~mask, -torch.inf)
+    if mask is not None:  # without any candidate: equal logits far below, whose cross-entropy is taken out
+        logits = logits.masked_fill(~mask, _FAR_BELOW)
         distances = distances.masked_fill(~mask, torch.inf)
-    return F.cross_entropy(logits, distances.argmin(-1))
+    terms = F.cross_entropy(logits, distances.argmin(-1), reduction="none")
+    return (terms if mask is None else terms.where(mask.any(-1), 0)).mean()
 
 
 def log_ratio(similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None) -> Tensor:
@@ -109,7 +110,7 @@ def log_ratio(similarities: Tensor, distances: Tensor, temperature: float = 1.0,
     eps = 1e-6
     u = (2 - 2 * wide).clamp_min(eps).log() - distances.detach().to(wide.dtype).clamp_min(eps).log()
     keep = torch.ones_like(u, dtype=torch.bool) if mask is None else mask
-    count = keep.sum(-1, keepdim=True)
+    count = keep.sum(-1, keepdim=True).clamp_min(1)
     mean = u.where(keep, 0).sum(-1, keepdim=True) / count
     squares = (u - mean).square().where(keep, 0).sum(-1)
     return (2 * squares / (count.squeeze(-1) - 1).clamp_min(1)).mean()

@@ -77,9 +77,11 @@ def test_within_user_off_replaces_the_candidates_by_an_augmented_anchor():
     torch.manual_seed(0)
     method = RelCon(encoder(), distance(), within_user=False, augmentation=Negate()).eval()
     content = batch()
+    content["participant"] = torch.arange(6)
     expected = RelCon(method.encoder, method.distance).eval()
     shown = {**content, "candidates": -content["anchor"][:, None]}
     torch.testing.assert_close(loss(method, content), loss(expected, shown))
+    content["participant"] = torch.arange(6) // 2
     torch.testing.assert_close(loss(method, content), loss(method, batch(c=0)))
 
 

@@ -93,6 +93,11 @@ class CandidateSampler:
         self._chances = None if weights is None else self._shares(weights)
         self._check_batch()
 
+    @property
+    def people_per_batch(self) -> int:
+        """The most participants that a batch can hold."""
+        return self.participants_per_batch or min(self.batch_size, len(self.participants))
+
     def draw(self, step: int, rank: int = 0, world_size: int = 1) -> Draw:
         """The batch of ``rank`` at ``step``: its rows of the one batch that all ranks share."""
         rng = np.random.default_rng([self.seed, step])

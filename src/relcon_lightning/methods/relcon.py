@@ -17,6 +17,11 @@ from relcon_lightning.nets import MotifDistance, SpectralDistance
 from relcon_lightning.nets.heads import mlp
 
 RankingLoss = Callable[[Tensor, Tensor, float, Tensor], Tensor]
+_ONE_PERSON = (
+    "model.within_user=false compares each anchor with windows of other participants, and a batch has one participant: "
+    "set data.participants_per_batch to 2 or more (or null), and data.ratios so that training and validation have 2 "
+    "participants or more."
+)
 
 
 class Ranked(NamedTuple):
@@ -45,8 +50,8 @@ class RelCon(EmbeddingMethod):
         distance: A trained motif distance, or another one that ranks.
         loss: Of similarities, distances, temperature and mask, all ``(B, C)``; see :mod:`relcon_lightning.losses`.
         temperature: tau.
-        within_user: Candidates of the anchor's participant at other times. Off (Table 5): an augmented copy of the
-            anchor stands in for them.
+        within_user: Windows of the anchor's participant at other times are candidates. Off (Table 5): candidates are an
+            augmented copy of the anchor (with two views, the other view) and the windows of other participants.
         batch_candidates: The other anchors of the batch are candidates too.
         gather: And those of the other ranks, which makes the loss that of one large batch. Batch normalisation still
             sees each rank's own (``trainer.sync_batchnorm`` changes that).
@@ -90,9 +95,10 @@ class RelCon(EmbeddingMethod):
             raise ConfigError(
                 "model.views=2 needs an augmentation that makes the views: set view, as trainer=cpu does."
             )
-        if views == 2 and not within_user:
+        if not (within_user or batch_candidates):
             raise ConfigError(
-                "model.views=2 holds an augmented copy of each anchor already: leave model.within_user=true."
+                "model.within_user=false compares with windows of other participants, which are in the batch: leave "
+                "model.batch_candidates=true."
             )
         self.view, self.views = view, views
         self.head = mlp([self.dim, *projection]) if projection else nn.Identity()
@@ -103,6 +109,19 @@ class RelCon(EmbeddingMethod):
         self.distance.eval()
         return self
 
+    def on_fit_start(self) -> None:
+        """Refuse a cohort whose batches cannot hold what the settings compare, before the first step.
+
+        Raises:
+            ConfigError: ``within_user`` is off and training or validation has one participant.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        samplers = [getattr(data, name, None) for name in ("train_sampler", "val_sampler")]
+        together = self.gather and self.trainer.world_size > 1
+        for sampler in samplers:
+            if sampler is not None and not (self.within_user or together) and sampler.people_per_batch < 2:
+                raise ConfigError(_ONE_PERSON)
+
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
         """The ranking loss over the candidates of each anchor."""
         ranked = self.rank(batch, generator)
@@ -111,19 +130,23 @@ class RelCon(EmbeddingMethod):
     def rank(self, batch: Batch, generator: torch.Generator) -> Ranked:
         """Similarities and frozen distances of each anchor and its candidates; with two views 2B anchors.
 
+        A candidate that overlaps its anchor in time does not count. Batches without ``recording`` and ``start`` do not
+        say where their windows lie; then none is taken to overlap.
+
         Raises:
-            ConfigError: There are no candidates.
+            ConfigError: There are no candidates, or ``within_user`` is off and the batch has one participant.
         """
-        anchor, candidates = batch["anchor"], batch["candidates"]
-        if not self.within_user:
-            candidates = self.augmentation(anchor, generator)[:, None]
+        anchor, candidates, apart = batch["anchor"], batch["candidates"], ~_overlaps_of_candidates(batch)
+        if not self.within_user:  # with two views the other view is the augmented copy
+            candidates = self.augmentation(anchor, generator)[:, None] if self.views == 1 else candidates[:, :0]
+            apart = torch.ones(candidates.shape[:2], dtype=torch.bool, device=anchor.device)
         z, z_candidates = self._embed(anchor, candidates, generator)
         blocks = []
         if candidates.shape[1]:
             similarities = torch.cat([cosine_similarities(view, z_candidates) for view in z])
-            everyone = torch.ones_like(similarities, dtype=torch.bool)
             distances = self._frozen(self.distance.pairwise, anchor, candidates).repeat(self.views, 1)
-            blocks.append((similarities, distances, everyone, everyone))
+            counts = apart.repeat(self.views, 1)
+            blocks.append((similarities, distances, counts, counts))
         if self.batch_candidates:
             blocks += self._batch_block(batch, z, generator)
         if not blocks:
@@ -137,16 +160,21 @@ class RelCon(EmbeddingMethod):
 
         Another view of the anchor's own window is at distance 0. Empty if the anchor is alone.
         """
-        anchor, person = batch["anchor"], batch["participant"]
-        windows, z_windows, people, first = anchor, z, person, 0
+        anchor, person, place = batch["anchor"], batch["participant"], _places(batch)
+        windows, z_windows, people, places, first = anchor, z, person, place, 0
         if self.gather:
-            windows, people = gather(anchor), gather(person)
+            windows, people, places = gather(anchor), gather(person), gather(place)
             z_windows = gather(z.transpose(0, 1)).transpose(0, 1)
             first = rank() * len(anchor)
+        same_person = person[:, None] == people
+        if not self.within_user and same_person.all():
+            raise ConfigError(_ONE_PERSON)
         if len(windows) == 1 and self.views == 1:
             return []
         own = torch.arange(first, first + len(anchor), device=anchor.device)[:, None]
-        columns = self._columns(own, len(windows), generator)
+        barred = _overlap(place[:, None], places, anchor.shape[-1])
+        barred = (barred if self.within_user else barred | same_person).scatter(1, own, False)
+        columns = self._columns(own, barred, generator)
         if columns is None:
             columns = torch.arange(len(windows), device=anchor.device).expand(len(anchor), -1)
             distances = self._frozen(self.distance.between, anchor, windows)
@@ -159,17 +187,20 @@ class RelCon(EmbeddingMethod):
         similarities = cross_similarities(z.flatten(0, 1), z_windows.flatten(0, 1)).view(shape)
         similarities = similarities.gather(3, columns[None, :, None].expand(shape))
         same_view = torch.eye(self.views, dtype=torch.bool, device=anchor.device)
-        counts = ~(itself[None, :, None] & same_view[:, None, :, None])
-        within = counts & (person[:, None] == people[columns])[None, :, None]
+        counts = ~(itself[None, :, None] & same_view[:, None, :, None]) & ~barred.gather(1, columns)[None, :, None]
+        within = counts & same_person.gather(1, columns)[None, :, None]
         spread = distances[None, :, None].expand_as(similarities)
         return [tuple(part.flatten(2).flatten(0, 1) for part in (similarities, spread, counts, within))]  # type: ignore[list-item]
 
-    def _columns(self, own: Tensor, n_windows: int, generator: torch.Generator) -> Tensor | None:
-        """``(B, K)`` random windows as candidates, the own one first if it has another view; None for all windows."""
-        if self.pairs is None or self.pairs >= n_windows - 1:
+    def _columns(self, own: Tensor, barred: Tensor, generator: torch.Generator) -> Tensor | None:
+        """``(B, K)`` random windows as candidates, the own one first if it has another view; None for all windows.
+
+        Windows that are ``barred`` ``(B, N)`` are drawn where there are too few others.
+        """
+        if self.pairs is None or self.pairs >= barred.shape[1] - 1:
             return None
-        chance = torch.rand(len(own), n_windows, generator=generator, device=own.device)
-        some = chance.scatter_(1, own, 2).argsort(1)[:, : self.pairs]
+        chance = torch.rand(barred.shape, generator=generator, device=own.device) + barred
+        some = chance.scatter_(1, own, 3).argsort(1)[:, : self.pairs]
         return some if self.views == 1 else torch.cat([own, some], dim=1)
 
     def _embed(self, anchor: Tensor, candidates: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -188,3 +219,25 @@ class RelCon(EmbeddingMethod):
     @torch.no_grad()
     def _frozen(distance: Callable[..., Tensor], *windows: Tensor) -> Tensor:
         return distance(*windows)
+
+
+def _places(batch: Batch) -> Tensor:
+    """``(B, 2)`` recording and first sample of the anchors; of windows whose place is unknown one recording each."""
+    if "start" in batch and "recording" in batch:
+        return torch.stack([batch["recording"][:, 0], batch["start"][:, 0]], dim=-1)
+    numbers = torch.arange(len(batch["anchor"]), device=batch["anchor"].device) + rank() * len(batch["anchor"])
+    return torch.stack([numbers, torch.zeros_like(numbers)], dim=-1)
+
+
+def _overlaps_of_candidates(batch: Batch) -> Tensor:
+    """``(B, c)``: whether a candidate overlaps its own anchor."""
+    if "start" not in batch or "recording" not in batch:
+        return torch.zeros(batch["candidates"].shape[:2], dtype=torch.bool, device=batch["anchor"].device)
+    places = torch.stack([batch["recording"], batch["start"]], dim=-1)
+    return _overlap(places[:, :1], places[:, 1:], batch["anchor"].shape[-1])
+
+
+def _overlap(places: Tensor, others: Tensor, window: int) -> Tensor:
+    """Whether windows of ``window`` samples share a sample; places ``(..., 2)`` are recording and first sample."""
+    gap = (places - others).abs()
+    return (gap[..., 0] == 0) & (gap[..., 1] < window)
