@@ -4,11 +4,18 @@ import importlib.metadata
 
 project = "relcon-lightning"
 release = importlib.metadata.version("relcon-lightning")
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
 
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "experiments/**.md", "benchmarks/*.md"]
 exclude_patterns = ["SECURITY.md"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3  # links as GitHub makes them: page.md#a-heading
 
 html_theme = "furo"
