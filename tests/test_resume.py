@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from relcon_lightning.checkpoint import FORMAT, KEY
 from relcon_lightning.errors import ConfigError, TrainingError
-from relcon_lightning.resume import AtomicCheckpointIO, find_checkpoint, keep_metrics
+from relcon_lightning.resume import AtomicCheckpointIO, find_checkpoint, keep_metrics, last_value
 
 
 def save(path, step):
@@ -106,3 +106,13 @@ def test_metrics_of_a_resume_that_was_killed_at_its_start_are_found(tmp_path):
 def test_a_run_without_metrics_goes_on_too(tmp_path):
     keep_metrics(logger(tmp_path), step=3)
     assert not (tmp_path / "csv" / "metrics.csv").exists()
+
+
+def test_the_last_value_of_a_metric(tmp_path):
+    path = tmp_path / "metrics.csv"
+    assert last_value(path, "val/loss") is None
+    path.write_text("step,train/loss,val/loss\n0,3,\n1,,2.5\n2,,0.125\n3,1,\n")
+    assert last_value(path, "val/loss") == 0.125
+    assert last_value(path, "val/knn_f1") is None
+    path.write_text("step,val/loss\n0,damaged\n")
+    assert last_value(path, "val/loss") is None

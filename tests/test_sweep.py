@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relcon_lightning.cli.sweep import Job, Sweep, finish, job_folder
+from relcon_lightning.cli.sweep import Job, Sweep, direction_of, job_folder
 
 KEYS = ["model.temperature", "temperature", "model.distance_checkpoint", "seed", "+view.n", "~callbacks.x"]
 
@@ -86,22 +86,54 @@ def test_the_summary_names_the_best_and_what_failed(capsys):
             Job(Path("runs/c"), [], error="a loss is NaN\nat step 3"),
             Job(Path("runs/d"), [], None),
             Job(Path("runs/e"), [], float("nan")),
-        ]
+            Job(Path("runs/f"), [], stopped=True),
+        ],
+        "val/knn_f1",
     )
-    with pytest.raises(SystemExit) as end:
-        finish(sweep, "val/knn_f1", lower=False, code=2)
+    sweep.tell()
     said = capsys.readouterr().out
-    assert end.value.code == 2
+    assert sweep.any_failed()
     assert "runs/c: failed: a loss is NaN\n" in said
     assert "runs/a: val/knn_f1 0.2500" in said
-    assert "Best by val/knn_f1 on validation people: relcon-eval checkpoint=runs/b\n" in said
-    assert "1 of 5 jobs failed" in said
+    assert "Best, with the highest val/knn_f1 on validation people: relcon-eval checkpoint=runs/b\n" in said
+    assert "1 of 6 jobs failed" in said
+    assert "runs/f: stopped\n" in said
+    assert "Go on with the same command and resume=auto" in said
     assert "runs/d: done, but val/knn_f1 was not logged" in said
-    by_loss = "\n".join(Sweep(sweep.jobs[:2]).summary("val/loss", higher_is_better=False))
-    assert "relcon-eval checkpoint=runs/a" in by_loss
+
+
+@pytest.mark.parametrize(
+    ("objective", "direction", "expected"),
+    [
+        ("val/loss", None, "the lowest val/loss on validation people: relcon-eval checkpoint=runs/a"),
+        ("val/alignment", None, "the lowest"),
+        ("val/average_precision", None, "the highest"),
+        ("val/loss", "maximize", "the highest val/loss on validation people: relcon-eval checkpoint=runs/b"),
+        ("val/lossless", None, "set objective_direction=minimize or maximize"),
+        ("time/waiting_share", "minimize", "the lowest"),
+    ],
+)
+def test_the_best_is_named_by_the_direction_that_is_set_or_known(objective, direction, expected):
+    jobs = [Job(Path("runs/a"), [], 0.25), Job(Path("runs/b"), [], 0.5)]
+    assert expected in "\n".join(Sweep(jobs, objective, direction).summary())
+
+
+def test_the_only_job_that_went_well_is_the_best():
+    jobs = [Job(Path("runs/a"), [], 0.25), Job(Path("runs/b"), [], error="no GPU")]
+    assert "relcon-eval checkpoint=runs/a" in "\n".join(Sweep(jobs, "val/loss").summary())
+
+
+def test_jobs_without_an_objective_are_done():
+    assert "  runs/a: done" in Sweep([Job(Path("runs/a"), [])]).summary()
+
+
+@pytest.mark.parametrize("kind", ["knn", "linear"])
+def test_the_default_objectives_have_a_direction(kind):
+    assert direction_of(f"val/{kind}_f1") == "maximize"
+    assert direction_of("time/anchors_per_s") is None
 
 
 def test_a_single_job_that_went_well_needs_no_summary(capsys):
-    finish(Sweep([Job(Path("runs/a"), [], 0.25)]), "val/knn_f1", lower=False, code=2)
-    finish(Sweep(), "val/knn_f1", lower=False, code=2)
+    Sweep([Job(Path("runs/a"), [], 0.25)], "val/knn_f1").tell()
+    Sweep().tell()
     assert capsys.readouterr().out == ""

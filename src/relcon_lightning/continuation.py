@@ -13,6 +13,7 @@ from relcon_lightning.record import flat
 _GROUPS = ("paths.", "logger.", "callbacks.", "steps.", "hydra.", "trainer.plugins", "trainer.logger")
 _KEYS = {
     "name", "folder", "run_dir", "job_type", "overwrite", "resume", "from_run", "compile", "objective",
+    "objective_direction",
     "trainer.max_steps", "trainer.max_time", "trainer.accelerator", "trainer.devices", "trainer.num_nodes",
     "trainer.strategy", "trainer.default_root_dir", "trainer.val_check_interval", "trainer.log_every_n_steps",
     "trainer.num_sanity_val_steps", "trainer.limit_val_batches", "trainer.enable_progress_bar", "trainer.profiler",

@@ -36,6 +36,10 @@ class Preempted(RuntimeError):
         self.first_rank = first_rank
 
 
+class Interrupted(Preempted):
+    """A training that a person ended with Ctrl-C."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """A suggestion to append to an error, or nothing."""
     lower = {other.lower(): other for other in names}

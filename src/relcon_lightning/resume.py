@@ -111,6 +111,23 @@ def clear(folder: Path) -> None:
                 path.unlink()
 
 
+def last_value(path: Path, metric: str) -> float | None:
+    """The last value of a metric in the ``metrics.csv`` of a run; None if there is none.
+
+    Args:
+        path: The file; it need not exist.
+        metric: Name of the column.
+    """
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8") as file:
+        values = [row[metric] for row in csv.DictReader(file) if row.get(metric)]
+    try:
+        return float(values[-1]) if values else None
+    except ValueError:
+        return None
+
+
 @rank_zero_only
 def keep_metrics(logger: CSVLogger, step: int) -> None:
     """Let ``metrics.csv`` go on after the rows of the first steps; Lightning would begin a new one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def _be(folder: Path, command: str, arguments: tuple[str, ...], variables: dict[
         stream = (said / name).open("w", buffering=1)
         os.dup2(stream.fileno(), descriptor)
         setattr(sys, name, stream)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest may run in the background
     sys.argv = [str(_program(command)), *arguments]
     multiprocessing.set_start_method(None, force=True)  # that of a process that was started otherwise
     [script] = entry_points(group="console_scripts", name=command)

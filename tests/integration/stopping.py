@@ -13,12 +13,14 @@ STOPPED = Path("stopped")  # made when it happens
 
 
 class SignalAt(Callback):
-    """Send the process a signal in the middle of a step, on one rank."""
+    """Send the process a signal in the middle of a step, on one rank, but not in a job of seed 0."""
 
-    def __init__(self, step: int, name: str = "SIGKILL", rank: int = 0) -> None:
-        self.step, self.signal, self.rank = step, getattr(signal, name), rank
+    def __init__(self, step: int, name: str = "SIGKILL", rank: int = 0, seed: int = 1) -> None:
+        self.step, self.signal, self.rank, self.seed = step, getattr(signal, name), rank, seed
 
     def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
+        if self.seed == 0:
+            return
         if trainer.global_step == self.step and trainer.global_rank == self.rank:
             STOPPED.touch()
             os.kill(os.getpid(), self.signal)
@@ -45,3 +47,10 @@ class FailAt(Callback):
         if trainer.global_step == self.step and trainer.global_rank == self.rank:
             STOPPED.touch()
             raise ValueError("this rank broke")
+
+
+class SignalNow(Callback):
+    """Send the process a signal before training begins."""
+
+    def __init__(self, name: str = "SIGTERM") -> None:
+        os.kill(os.getpid(), getattr(signal, name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 
 import pandas as pd
@@ -91,6 +92,44 @@ def test_a_run_asked_to_end_saves_the_step_it_was_in_and_ends_with_a_code_of_its
     assert content(made)["global_step"] == 5
     assert "Go on with resume=auto" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_says_what_is_kept_and_the_run_goes_on(folder, times):
+    arguments = ["model=distance", *EIGHT, f"name=interrupted{times}", "logger=csv"]
+    stop = [f"{NOW}SignalAt", "+callbacks.stop.step=4", "+callbacks.stop.name=SIGINT"]
+    if times == 2:  # at once: the step is not finished
+        stop += [word.replace(".stop", ".again", 1) for word in stop]
+        stop[3] = "+callbacks.again._target_=tests.integration.stopping.SignalAt"
+    output = fork(folder, "relcon-pretrain", *arguments, *stop, code=130)
+    made = folder / "runs" / "watch" / "distance" / f"interrupted{times}"
+    said = " ".join(output.split())
+    assert ("after 5 steps. Go on with resume=auto" if times == 1 else "holds 3 steps: go on with resume=auto") in said
+    assert "Traceback" not in output
+    assert content(made)["global_step"] == (5 if times == 1 else 3)
+    fork(folder, "relcon-pretrain", *arguments, "resume=auto")
+    assert metrics(made)["train/loss"].index.tolist() == list(range(STEPS))
+
+
+@pytest.mark.parametrize(("name", "code", "word"), [("SIGTERM", 75, "Asked to end."), ("SIGINT", 130, "Interrupted.")])
+def test_a_signal_before_training_begins_ends_with_the_same_code_as_later(folder, name, code, word):
+    arguments = ["model=simclr", *TINY, f"name=before{name}", "logger=csv", f"{NOW}SignalNow"]
+    output = fork(folder, "relcon-pretrain", *arguments, f"+callbacks.stop.name={name}", code=code)
+    assert output.strip() == f"{word} Go on with the same command and resume=auto."
+    assert not (folder / "runs" / "watch" / "simclr" / f"before{name}" / "run.json").exists()
+
+
+def test_ctrl_c_ends_a_sweep_with_the_summary_of_its_jobs_and_it_goes_on(folder):
+    arguments = ["-m", "model=simclr", *EIGHT, "logger=csv", "hydra.sweep.dir=runs/watch/ended", "seed=0,1,2"]
+    arguments += ["hydra.sweep.subdir=${seed}"]
+    stop = [f"{NOW}SignalAt", "+callbacks.stop.step=4", "+callbacks.stop.name=SIGINT", "+callbacks.stop.seed=${seed}"]
+    output = fork(folder, "relcon-pretrain", *arguments, *stop, code=130)
+    assert re.search(r"/0: val/knn_f1 [\d.]+\n.*/1: stopped\nBest, with the highest .*/0\n", output)
+    assert "Go on with the same command and resume=auto" in output
+    output = fork(folder, "relcon-pretrain", *arguments, "resume=auto")
+    values = re.findall(r"/\d: val/knn_f1 ([\d.]+)", output)
+    assert len(values) == 3  # also of the one that had nothing left to train
+    assert values[0] == f"{metrics(folder / 'runs' / 'watch' / 'ended' / '0')['val/knn_f1'].iloc[-1]:.4f}"
 
 
 def test_what_went_on_is_one_run_to_those_who_read_it(folder, terminated):

@@ -1,7 +1,8 @@
-"""Saving the last step: when a run is done, and when a scheduler takes the machine back."""
+"""Saving the last step: when a run is done, and when a scheduler or a person ends it before."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -10,17 +11,20 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
 
-from relcon_lightning.errors import Preempted
+from relcon_lightning.errors import Interrupted, Preempted
 
 _BEFORE_THE_LIMIT: signal.Signals | None = getattr(signal, "SIGUSR2", None)  # Windows has none
+_SAVING = b"\nCtrl-C: this step is finished and saved. Ctrl-C again ends at once.\n"
 
 
 class LastCheckpoint(Callback):
     """Writes ``last.ckpt`` after the last step, or after the step in which a scheduler asked to end, and stops then.
 
     It asks by SIGTERM when it takes the machine back, or by SIGUSR2 some time before the limit. Who listened to the
-    latter before, as submitit does to queue the job again, has its turn when all is saved.
+    latter before, as submitit does to queue the job again, has its turn when all is saved. Ctrl-C does the same as
+    SIGTERM; a second Ctrl-C ends the run at once.
 
     ModelCheckpoint leaves the steps since its last interval unsaved at the end. Ranks agree on stopping, wherever the
     signal arrived; Lightning's own handler communicates inside the signal handler, which can meet another rank in the
@@ -31,19 +35,22 @@ class LastCheckpoint(Callback):
 
     Raises:
         Preempted: From training.
+        Interrupted: From training, after Ctrl-C.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.path = Path(folder) / "last.ckpt"
         self.asked, self.ends = 0, False
-        self._listened: Any = None  # to SIGUSR2 before
+        self._before: dict[int, Any] = {}  # who listened to a signal before
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take SIGTERM over from Lightning, which puts the handler before it back at the end, and SIGUSR2."""
+        """Take SIGTERM over from Lightning, which puts the handler before it back at the end, SIGUSR2 and Ctrl-C."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._note)
             if _BEFORE_THE_LIMIT is not None:
-                self._listened = signal.signal(_BEFORE_THE_LIMIT, self._note)
+                self._before[_BEFORE_THE_LIMIT] = signal.signal(_BEFORE_THE_LIMIT, self._note)
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background of a script
+                self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         """Save if this is the end, for all ranks if any of them was asked to."""
@@ -54,21 +61,33 @@ class LastCheckpoint(Callback):
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         """Stop; only now has the step before been logged."""
         if self.ends:
-            if self.asked == _BEFORE_THE_LIMIT and callable(self._listened):
-                self._listened(self.asked, None)
-            raise Preempted(
-                f"Asked to end, after {trainer.global_step} steps. Go on with resume=auto: {self.path}",
+            listened = self._before.get(self.asked)
+            if self.asked == _BEFORE_THE_LIMIT and callable(listened):
+                listened(self.asked, None)
+            by_hand = self.asked == signal.SIGINT
+            raise (Interrupted if by_hand else Preempted)(
+                f"{'Interrupted' if by_hand else 'Asked to end'}, after {trainer.global_step} steps. Go on with "
+                f"resume=auto: {self.path}",
                 trainer.is_global_zero,
             )
 
     def on_train_end(self, *_: Any) -> None:
-        """Give SIGUSR2 back."""
-        if _BEFORE_THE_LIMIT is not None and self._listened is not None:
-            signal.signal(_BEFORE_THE_LIMIT, self._listened)
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            if handler is not None and signal.getsignal(number) in (self._note, self._interrupt):
+                signal.signal(number, handler)
+        self._before = {}
 
     def on_exception(self, *_: Any) -> None:
-        """Give SIGUSR2 back."""
+        """Give the signals back."""
         self.on_train_end()
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.asked = signum
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        if self.asked:
+            signal.default_int_handler(signum, frame)
+        self.asked = signum
+        if not getattr(rank_zero_only, "rank", 0):
+            os.write(2, _SAVING)  # a stream may be in the middle of a write of its own

@@ -18,9 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 import relcon_lightning
-from relcon_lightning.cli import sweep, usage
+from relcon_lightning.cli import signals, sweep, usage
 from relcon_lightning.cli.suggest import suggestions
-from relcon_lightning.errors import ConfigError, DataError, Preempted, TrainingError
+from relcon_lightning.errors import ConfigError, DataError, Interrupted, Preempted, TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,10 @@ def config_folder() -> str:
 
 
 def command(
-    entry: str, module: str | None = None, expand: Callable[[list[str]], list[str]] | None = None
+    entry: str,
+    module: str | None = None,
+    expand: Callable[[list[str]], list[str]] | None = None,
+    again: str = "Start it again with the same command.",
 ) -> Callable[[], None]:
     """A command that composes ``conf/<entry>.yaml`` and hands it to ``main`` of a module beside this one.
 
@@ -50,16 +53,16 @@ def command(
         entry: The entry file.
         module: The module; called as the entry file if None.
         expand: From the arguments given to those that are meant.
+        again: How to go on when it was asked to end.
     """
     path = f"relcon_lightning.cli.{module or entry}"
     jobs = sweep.Sweep()
-    objective = ""
 
     def run(config: DictConfig) -> float | None:
         work = import_module(path)
         quiet()  # only now: Lightning sets the levels of its loggers when it is imported
-        nonlocal objective
-        objective = str(config.get("objective") or "")
+        jobs.objective = str(config.get("objective") or "")
+        jobs.direction = config.get("objective_direction")
         if not sweep.in_this_process():
             with _mistakes_told():
                 value: float | None = work.main(config)
@@ -67,6 +70,9 @@ def command(
         try:
             with _mistakes_told(jobs.failed):
                 jobs.ended(work.main(config))
+        except (KeyboardInterrupt, SystemExit):
+            jobs.stopped()
+            raise
         except Exception as error:  # of a library, or our own fault: the other jobs are run all the same
             log.exception("The job ended with an error:")
             jobs.failed(error)
@@ -81,17 +87,22 @@ def command(
         if expand is not None:
             with _mistakes_told():
                 sys.argv[1:] = expand(sys.argv[1:])  # also what Lightning starts the other ranks with
+        signals.end_on_sigterm(PREEMPTED, f"Asked to end. {again}")
         try:
             start()
-            sweep.finish(jobs, objective, lower="loss" in objective, code=MISTAKE)
         except KeyboardInterrupt:
-            print("Interrupted.", file=sys.stderr)
+            print(f"Interrupted. {again}", file=sys.stderr)
+            jobs.tell()
             sys.exit(INTERRUPTED)
         except SystemExit as end:
+            jobs.tell()
             if end.code == COMPOSITION:
                 for meant in suggestions(config_folder(), entry, sys.argv[1:]):
                     print(f"Did you mean {meant}?", file=sys.stderr)
             raise
+        jobs.tell()
+        if jobs.any_failed():
+            sys.exit(MISTAKE)
 
     return app
 
@@ -114,6 +125,8 @@ def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[
         yield
     except (ConfigError, DataError, TrainingError) as error:
         told(error)
+    except Interrupted as error:
+        stop(error, INTERRUPTED)
     except Preempted as error:
         # Lightning's observer kills the first rank, still tidying up, when another one ends with a code.
         stop(error, PREEMPTED if error.first_rank else 0)

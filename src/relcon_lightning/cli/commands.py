@@ -14,9 +14,9 @@ def with_folder(arguments: list[str]) -> list[str]:
 
 prepare = command("prepare")
 inspect = command("inspect")
-pretrain = command("pretrain", expand=rerun.expand)
+pretrain = command("pretrain", expand=rerun.expand, again="Go on with the same command and resume=auto.")
 evaluate = command("eval", "evaluate", expand=with_folder)
 report = command("report")
 dashboard = command("dashboard")
-embed = command("embed")
+embed = command("embed", again="Recordings that are done are kept: go on with the same command.")
 export = command("export")

@@ -25,11 +25,11 @@ from relcon_lightning.cli import commands
 from relcon_lightning.cli.app import plain
 from relcon_lightning.cli.rerun import report_differences
 from relcon_lightning.continuation import refuse_another_run
-from relcon_lightning.errors import ConfigError
+from relcon_lightning.errors import ConfigError, Interrupted
 from relcon_lightning.lock import LockedError, lock
 from relcon_lightning.loggers import begin
 from relcon_lightning.record import make_record, save_record
-from relcon_lightning.resume import clear, find_checkpoint, keep_metrics
+from relcon_lightning.resume import clear, find_checkpoint, keep_metrics, last_value
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +66,13 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _train(config: DictConfig, folder: Path) -> float | None:
     settings = plain(config)
+    if config.objective_direction not in (None, "minimize", "maximize"):
+        raise ConfigError(f"objective_direction={config.objective_direction}: expected minimize, maximize or null.")
     _refuse_to_overwrite(folder, config.overwrite, config.resume)
     _refuse_parallel_sweep(config)
     start = find_checkpoint(config.resume, (folder / LAST).parent)
     if start and not _steps_left(start, config.trainer.max_steps):
-        return None
+        return last_value(folder / "csv" / "metrics.csv", config.objective) if config.objective else None
     L.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = instantiate(config.data.datamodule)
     datamodule.setup()
@@ -107,7 +109,8 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     if trainer.is_global_zero:
         log.info("%s on %s: %s.", config.model.name, config.data.name, _parameters(method))
     try:
-        trainer.fit(method, datamodule, ckpt_path=start and start[0], weights_only=True)
+        with _interruption_told(folder):
+            trainer.fit(method, datamodule, ckpt_path=start and start[0], weights_only=True)
     finally:
         wandb.finish()
     if trainer.is_global_zero:
@@ -120,6 +123,25 @@ def _train(config: DictConfig, folder: Path) -> float | None:
         logged = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
         log.warning("objective=%s was not logged; these were: %s.", config.objective, logged)
     return None if value is None else float(value)
+
+
+@contextmanager
+def _interruption_told(folder: Path) -> Iterator[None]:
+    """Say what is kept of a training that Ctrl-C ends at once.
+
+    Raises:
+        Interrupted: It was.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and not isinstance(end.__context__, KeyboardInterrupt):
+            raise  # Lightning ends the process itself at Ctrl-C
+        try:
+            step = read_checkpoint(folder / LAST)["global_step"]
+        except ConfigError:
+            raise Interrupted("Interrupted before a step was saved. Start again with the same command.") from end
+        raise Interrupted(f"Interrupted. {folder / LAST} holds {step} steps: go on with resume=auto.") from end
 
 
 def _steps_left(start: tuple[Path, int], max_steps: int) -> bool:

@@ -7,7 +7,6 @@ import logging
 import math
 import re
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,12 @@ log = logging.getLogger(__name__)
 
 _LONGEST = 80  # characters of the readable part of a folder's name; file systems take 255 bytes
 # What changes nothing in a run, or where it lies.
-_NOT_IN_NAME = {"name", "overwrite", "objective", "paths.runs"}
+_NOT_IN_NAME = {"name", "overwrite", "objective", "objective_direction", "paths.runs"}
 _SHOWN = {"data": "data.name", "model": "model.name"}  # groups whose name the path holds, unless it is given
+_DIRECTIONS = {
+    "minimize": r"loss(_epoch|_step)?|alignment|uniformity",
+    "maximize": r"(\w+_)?f1|average_precision|accuracy(_\w+)?|diversity",
+}
 _PLAIN = r"[A-Za-z0-9.+-]+(_[A-Za-z0-9.+-]+)*"  # no two underscores: they part overrides
 
 
@@ -64,19 +67,29 @@ class Job:
         overrides: What it was asked for.
         value: Of the objective; None if it was not logged.
         error: Why it failed, or None.
+        stopped: Whether somebody ended it.
     """
 
     folder: Path
     overrides: list[str]
     value: float | None = None
     error: str | None = None
+    stopped: bool = False
 
 
 @dataclass
 class Sweep:
-    """The jobs that one process runs one after the other."""
+    """The jobs that one process runs one after the other.
+
+    Attributes:
+        jobs: Those that have ended.
+        objective: The metric that they are compared by; empty for commands without one.
+        direction: ``minimize`` or ``maximize`` the objective; None: as :func:`direction_of` knows it.
+    """
 
     jobs: list[Job] = field(default_factory=list)
+    objective: str = ""
+    direction: str | None = None
 
     def failed(self, error: Exception) -> None:
         """Note that the job that is running ends with an error."""
@@ -86,22 +99,64 @@ class Sweep:
         """Note that the job that is running is done."""
         self.jobs.append(Job(_folder(), _overrides(), value))
 
-    def summary(self, objective: str, higher_is_better: bool = True) -> list[str]:
+    def stopped(self) -> None:
+        """Note that somebody ends the job that is running, and the sweep with it."""
+        self.jobs.append(Job(_folder(), _overrides(), stopped=True))
+
+    def any_failed(self) -> bool:
+        """Whether a job ended with an error."""
+        return any(job.error for job in self.jobs)
+
+    def tell(self) -> None:
+        """Print the summary, unless a single job went well."""
+        if len(self.jobs) > 1 or self.any_failed():
+            print("\n".join(self.summary()))
+
+    def summary(self) -> list[str]:
         """A line per job, the best one, and the command that evaluates it."""
-        lines = [f"{len(self.jobs)} jobs:"]
-        for job in self.jobs:
-            what = f"failed: {job.error.splitlines()[0]}" if job.error else _value(objective, job.value)
-            lines.append(f"  {job.folder}: {what}")
+        lines = [f"{len(self.jobs)} jobs:", *(f"  {job.folder}: {self._told(job)}" for job in self.jobs)]
         known = [job for job in self.jobs if not job.error and job.value is not None and math.isfinite(job.value)]
-        if len(known) > 1:
-            pick: Callable[..., Job] = max if higher_is_better else min
-            best = pick(known, key=lambda job: job.value or 0.0)
-            lines.append(
-                f"Best by {objective} on validation people: relcon-eval checkpoint={shlex.quote(str(best.folder))}"
-            )
-        if any(job.error for job in self.jobs):
+        if known and len(self.jobs) > 1:
+            lines.append(self._best(known))
+        if self.any_failed():
             lines.append(f"{sum(bool(job.error) for job in self.jobs)} of {len(self.jobs)} jobs failed.")
+        if any(job.stopped for job in self.jobs):
+            lines.append("The sweep was ended before its last job. Go on with the same command and resume=auto.")
         return lines
+
+    def _told(self, job: Job) -> str:
+        if job.error:
+            return f"failed: {job.error.splitlines()[0]}"
+        if job.stopped:
+            return "stopped"
+        if not self.objective:
+            return "done"
+        if job.value is None:
+            return f"done, but {self.objective} was not logged"
+        return f"{self.objective} {job.value:.4f}"
+
+    def _best(self, known: Sequence[Job]) -> str:
+        direction = self.direction or direction_of(self.objective)
+        if direction is None:
+            return (
+                f"No best job is named: set objective_direction=minimize or maximize, for {self.objective} is none of "
+                "the metrics whose direction is known."
+            )
+        pick: Callable[..., Job] = max if direction == "maximize" else min
+        best = pick(known, key=lambda job: job.value or 0.0)
+        which = "highest" if direction == "maximize" else "lowest"
+        return (
+            f"Best, with the {which} {self.objective} on validation people: "
+            f"relcon-eval checkpoint={shlex.quote(str(best.folder))}"
+        )
+
+
+def direction_of(metric: str) -> str | None:
+    """``minimize`` or ``maximize``, for the metrics that this package logs; None for others."""
+    for direction, pattern in _DIRECTIONS.items():
+        if re.fullmatch(pattern, metric.partition("/")[2]):
+            return direction
+    return None
 
 
 def in_this_process() -> bool:
@@ -110,22 +165,8 @@ def in_this_process() -> bool:
     return hydra.mode == RunMode.MULTIRUN and str(hydra.launcher.get("_target_", "")).endswith("BasicLauncher")
 
 
-def finish(sweep: Sweep, objective: str, lower: bool, code: int) -> None:
-    """Print the summary and end with a code if a job failed."""
-    if not sweep.jobs:
-        return
-    if len(sweep.jobs) > 1 or sweep.jobs[0].error:
-        print("\n".join(sweep.summary(objective, not lower)))
-    if any(job.error for job in sweep.jobs):
-        sys.exit(code)
-
-
 def _key(override: str) -> str:
     return override.lstrip("+~").split("=", 1)[0]
-
-
-def _value(objective: str, value: float | None) -> str:
-    return f"done, but {objective} was not logged" if value is None else f"{objective} {value:.4f}"
 
 
 def _folder() -> Path:
