@@ -61,7 +61,7 @@ def test_a_full_disk_leaves_the_old_store(tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(write_module, "_to_npy", full)
+    monkeypatch.setattr(write_module, "finish_file", full)
     with pytest.raises(OSError, match="No space left"):
         CohortStore.write(tmp_path / "toy", [recording("new")], INFO)
     assert_the_old_one_alone(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 from hydra.utils import instantiate
@@ -10,6 +11,7 @@ from omegaconf import DictConfig
 
 from relcon_lightning.data.download import download
 from relcon_lightning.data.prepare import Source, existing, prepare, summary
+from relcon_lightning.data.units import Divisible
 from relcon_lightning.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -20,8 +22,22 @@ def main(config: DictConfig) -> None:
     path, rate = config.data.datamodule.store, config.data.sampling_rate
     made = None if config.overwrite else existing(path, rate, config.data.verify)
     if made is None:
-        made = prepare(_source(config), path, rate, config.overwrite)
+        source, workers = _source(config), config.data.num_workers
+        if workers > 1 and not isinstance(source, Divisible):
+            log.info("data=%s is read by one process: it does not come in files.", config.data.name)
+        options = {"dtype": config.store.dtype, "on_bad_file": config.on_bad_file}
+        made = prepare(source, path, rate, config.overwrite, workers or _cores(), **options)
+    elif made.coding.dtype != config.store.dtype:
+        log.warning(
+            "%s holds %s and not store.dtype=%s; overwrite=true writes it anew.",
+            *(path, made.coding.dtype, config.store.dtype),
+        )
     log.info("Store %s: %s", made.path, summary(made))
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _source(config: DictConfig) -> Source:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from relcon_lightning.data.manifest import checksum
+from relcon_lightning.data.signals import Coding
 
 
 class Folder:
@@ -40,29 +41,32 @@ class Folder:
         found = (self.path / name).stat()
         return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
-    def samples(self, name: str, size: int) -> int:
+    def samples(self, name: str, size: int, coding: Coding) -> int:
         """How many a signal file of so many bytes holds.
 
         Raises:
-            ValueError: Its header says something else than float32 triples that fill the file.
+            ValueError: Its header says something else than triples of the coding's type that fill the file.
         """
         with (self.path / name).open("rb") as file:
             np.lib.format.read_magic(file)
             shape, by_column, kind = np.lib.format.read_array_header_1_0(file)
-            triples = len(shape) == 2 and shape[1] == 3 and kind == np.dtype("<f4") and not by_column
-            if not triples or file.tell() + shape[0] * 12 != size:
-                raise ValueError(f"its header describes {kind} {shape}, expected float32 triples that fill the file")
+            triples = len(shape) == 2 and shape[1] == 3 and kind == np.dtype(coding.dtype) and not by_column
+            if not triples or file.tell() + shape[0] * coding.sample_bytes != size:
+                raise ValueError(
+                    f"its header describes {kind} {shape}, expected {coding.dtype} triples that fill the file"
+                )
         return int(shape[0])
 
-    def signals(self, sizes: dict[str, int]) -> MappedSignals:
+    def signals(self, sizes: dict[str, int], coding: Coding) -> MappedSignals:
         """The signals in the files named in ``sizes``, in that order."""
-        return MappedSignals([self.path / name for name in sizes])
+        return MappedSignals([self.path / name for name in sizes], coding)
 
 
 class MappedSignals:
     """Windows of signals in memory-mapped ``.npy`` files."""
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, paths: list[Path], coding: Coding) -> None:
+        self._coding = coding
         # Slicing the plain view is several times faster than slicing the memmap, which makes a new memmap each time.
         self._shards = [np.load(path, mmap_mode="r").view(np.ndarray) for path in paths]
 
@@ -71,4 +75,4 @@ class MappedSignals:
         windows = np.empty((len(shards), 3, length), dtype=np.float32)
         for i, (shard, begin) in enumerate(zip(shards.tolist(), begins.tolist(), strict=True)):
             windows[i] = self._shards[shard][begin : begin + length].T
-        return windows
+        return self._coding.decode(windows)

@@ -7,9 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+from relcon_lightning.data.signals import Coding
+
+SCHEMA = 1  # of stores of float32, as since the first version
+_CODED_SCHEMA = 2  # of stores whose samples are coded; versions that know float32 alone refuse it
+SCHEMAS = (SCHEMA, _CODED_SCHEMA)
 MANIFEST = "cohort.json"
 TABLES = ("participants", "recordings", "segments")
+
+
+def schema_of(coding: Coding) -> int:
+    """The version of a store with such samples."""
+    return _CODED_SCHEMA if coding.whole else SCHEMA
 
 
 def checksum(path: Path) -> str:
@@ -20,5 +29,5 @@ def checksum(path: Path) -> str:
 
 def description_checksum(manifest: dict[str, Any]) -> str:
     """SHA-256 of what the manifest itself says of the cohort; the files have their own."""
-    described = {key: manifest[key] for key in ("schema", "unit", "info", "excluded")}
+    described = {key: manifest[key] for key in ("schema", "unit", "info", "excluded", "signal") if key in manifest}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

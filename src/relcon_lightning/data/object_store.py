@@ -20,12 +20,11 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import from_url
 
+from relcon_lightning.data.signals import FLOAT32, HEADER_BYTES, Coding
 from relcon_lightning.errors import DataError
 
 BLOCK_SAMPLES = 1024  # 12 kB: to a bucket little more than the 3 kB of a window, and neighbouring windows share it
 CACHE_BYTES = 2**28  # a process; a small cohort fits and is read once, of a large one windows hardly ever come twice
-_SAMPLE_BYTES = 12
-_HEADER_BYTES = 128  # what np.save writes before (N, 3) float32
 _NEARBY_BYTES = 2**16  # ranges closer than this are one request: it costs a bucket less than a second one
 _FILES_AT_ONCE = 16  # each with up to 10 requests on their way
 
@@ -84,13 +83,13 @@ class Bucket:
     def state(self, name: str) -> None:
         """Unknown, for to compare an object is to fetch it: that is done when it is asked for alone."""
 
-    def samples(self, name: str, size: int) -> int:
+    def samples(self, name: str, size: int, coding: Coding) -> int:
         """How many a signal file of so many bytes holds."""
-        return (size - _HEADER_BYTES) // _SAMPLE_BYTES
+        return (size - HEADER_BYTES) // coding.sample_bytes
 
-    def signals(self, sizes: dict[str, int]) -> RangedSignals:
+    def signals(self, sizes: dict[str, int], coding: Coding) -> RangedSignals:
         """The signals in the objects named in ``sizes``, in that order, with their bytes."""
-        return RangedSignals(self, sizes)
+        return RangedSignals(self, sizes, coding)
 
     def ranges(self, name: str, starts: list[int], ends: list[int]) -> list[bytes]:
         """Some byte ranges of an object, read at the same time.
@@ -118,14 +117,18 @@ class RangedSignals:
     Args:
         bucket: Of the objects.
         sizes: Bytes of each object.
+        coding: Of the samples.
         cache_bytes: Of the blocks that are kept.
     """
 
-    def __init__(self, bucket: Bucket, sizes: dict[str, int], cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, bucket: Bucket, sizes: dict[str, int], coding: Coding = FLOAT32, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         self._bucket, self._names, self._bytes = bucket, list(sizes), list(sizes.values())
-        self._samples = (np.array(self._bytes) - _HEADER_BYTES) // _SAMPLE_BYTES
+        self._coding, self._block_bytes = coding, BLOCK_SAMPLES * coding.sample_bytes
+        self._samples = (np.array(self._bytes) - HEADER_BYTES) // coding.sample_bytes
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
-        self._room = cache_bytes // (BLOCK_SAMPLES * _SAMPLE_BYTES)
+        self._room = cache_bytes // self._block_bytes
 
     def windows(self, shards: np.ndarray, begins: np.ndarray, length: int) -> np.ndarray:
         """``(k, 3, length)`` float32 in g from the objects ``shards (k,)`` at samples ``begins (k,)``.
@@ -153,7 +156,7 @@ class RangedSignals:
                 piece = blocks[shard, block][skip : skip + length - done]
                 window[:, done : done + len(piece)] = piece.T
                 done += len(piece)
-        return windows
+        return self._coding.decode(windows)
 
     def _blocks(self, needed: set[tuple[int, int]]) -> dict[tuple[int, int], np.ndarray]:
         """All blocks ``needed``, from memory or the bucket."""
@@ -173,11 +176,10 @@ class RangedSignals:
         return blocks
 
     def _fetch(self, shard: int, numbers: list[int]) -> dict[tuple[int, int], np.ndarray]:
-        size = BLOCK_SAMPLES * _SAMPLE_BYTES
-        starts = [_HEADER_BYTES + number * size for number in numbers]
-        ends = [min(start + size, self._bytes[shard]) for start in starts]
+        starts = [HEADER_BYTES + number * self._block_bytes for number in numbers]
+        ends = [min(start + self._block_bytes, self._bytes[shard]) for start in starts]
         found = self._bucket.ranges(self._names[shard], starts, ends)
-        arrays = (np.frombuffer(content, dtype=np.float32).reshape(-1, 3) for content in found)
+        arrays = (np.frombuffer(content, dtype=self._coding.dtype).reshape(-1, 3) for content in found)
         return {(shard, number): array for number, array in zip(numbers, arrays, strict=True)}
 
 

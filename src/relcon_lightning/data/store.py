@@ -1,8 +1,8 @@
 """The cohort store: tables and signals, in a folder or a bucket, that random windows are read from.
 
 ``cohort.json`` (description, sizes and checksums of all other files), ``participants.parquet``, ``recordings.parquet``,
-``segments.parquet`` and ``signals/00000.npy`` ...: each a ``(N, 3)`` float32 array in g that holds recordings one
-after the other.
+``segments.parquet`` and ``signals/00000.npy`` ...: each a ``(N, 3)`` array that holds recordings one after the other,
+float32 in g, or int16 in the steps that the manifest gives.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import pandas as pd
 
 from relcon_lightning.data.check import check_participants, check_recordings, check_segments
 from relcon_lightning.data.folder import Folder, MappedSignals
-from relcon_lightning.data.manifest import MANIFEST, SCHEMA, TABLES, description_checksum
+from relcon_lightning.data.manifest import MANIFEST, SCHEMAS, TABLES, description_checksum, schema_of
 from relcon_lightning.data.parquet import read_table
 from relcon_lightning.data.recording import CohortInfo, Recording
+from relcon_lightning.data.signals import FLOAT32, Coding, described_coding
 from relcon_lightning.data.verify import Verify, verify_signals
 from relcon_lightning.data.write import SHARD_SAMPLES, write_store
 from relcon_lightning.errors import ConfigError, DataError
@@ -42,12 +43,13 @@ class CohortStore:
         path: Folder, or the address of a bucket.
         start_method: How processes that read the store must be started (as ``multiprocessing`` calls it), None if
             any way will do.
+        coding: How the samples are coded on disk.
     """
 
     def __init__(self, place: Folder | Bucket, manifest: dict[str, Any], verify: Verify = "once") -> None:
         self._place = place
         self.path, self.start_method = place.path, place.start_method
-        self.info = CohortInfo(**manifest["info"])
+        self.info, self.coding = CohortInfo(**manifest["info"]), described_coding(manifest.get("signal"))
         self.excluded: dict[str, str] = manifest["excluded"]
         self._files: dict[str, dict[str, Any]] = manifest["files"]
         self._shard_names = [name for name in sorted(self._files) if name.startswith("signals/")]
@@ -103,7 +105,7 @@ class CohortStore:
         try:
             samples = []
             for table in self._shard_names:
-                samples.append(self._place.samples(table, self._files[table]["bytes"]))
+                samples.append(self._place.samples(table, self._files[table]["bytes"], self.coding))
             table = "recordings.parquet"
             check_recordings(self.recordings, samples)
             table = "participants.parquet"
@@ -124,10 +126,15 @@ class CohortStore:
 
     @classmethod
     def write(
-        cls, path: str | Path, recordings: Iterable[Recording], info: CohortInfo, shard_samples: int = SHARD_SAMPLES
+        cls,
+        path: str | Path,
+        recordings: Iterable[Recording],
+        info: CohortInfo,
+        shard_samples: int = SHARD_SAMPLES,
+        coding: Coding = FLOAT32,
     ) -> CohortStore:
         """Write recordings as a store and open it; see :func:`~relcon_lightning.data.write.write_store`."""
-        write_store(path, recordings, info, shard_samples)
+        write_store(path, recordings, info, shard_samples, coding)
         return cls.open(path)
 
     @property
@@ -244,7 +251,7 @@ class CohortStore:
 
     @cached_property
     def _signals(self) -> MappedSignals | RangedSignals:
-        return self._place.signals({name: self._files[name]["bytes"] for name in self._shard_names})
+        return self._place.signals({name: self._files[name]["bytes"] for name in self._shard_names}, self.coding)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_signals"}
@@ -262,10 +269,11 @@ def _place(path: str | Path) -> Folder | Bucket:
 
 def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any]) -> None:
     where = f"{place.path}/{MANIFEST}"
-    if manifest["schema"] != SCHEMA:
+    if manifest["schema"] not in SCHEMAS:
+        known = " and ".join(map(str, SCHEMAS))
         raise DataError(
-            f"{where} has schema {manifest['schema']}, this version reads {SCHEMA}; prepare the store again "
-            "with overwrite=true."
+            f"{where} has schema {manifest['schema']}, this version reads {known}; prepare the store again with "
+            "overwrite=true."
         )
     if manifest["unit"] != "g":
         raise DataError(f"{where} has unit {manifest['unit']}, expected g; convert the signals first.")
@@ -282,6 +290,8 @@ def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any]) -> None:
 
 def _check_entries(manifest: dict[str, Any]) -> None:
     """Raises ValueError for values of another type, and files that no store has."""
+    if manifest["schema"] != schema_of(described_coding(manifest.get("signal"))):
+        raise ValueError(f"signal: {manifest.get('signal')} is not that of schema {manifest['schema']}")
     info, excluded, files = manifest["info"], manifest["excluded"], manifest["files"]
     texts = [value for key, value in info.items() if key != "sampling_rate"]
     if not all(isinstance(value, str) for value in [*texts, *excluded, *excluded.values()]):

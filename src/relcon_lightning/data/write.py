@@ -2,34 +2,104 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 
-from relcon_lightning.data.manifest import MANIFEST, SCHEMA, checksum, description_checksum
-from relcon_lightning.data.recording import RECORDING_COLUMNS, CohortInfo, Recording
+from relcon_lightning.data.manifest import MANIFEST, checksum, description_checksum, schema_of
+from relcon_lightning.data.recording import RECORDING_COLUMNS, CohortInfo, Recording, Segment
+from relcon_lightning.data.signals import FLOAT32, Coding, begin_file, finish_file
 from relcon_lightning.errors import DataError
 from relcon_lightning.lock import LockedError, lock
 
 log = logging.getLogger(__name__)
 
 SHARD_SAMPLES = 2**26  # 0.8 GB of float32
+_COPY_BYTES = 2**24
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A recording of a store without its samples.
+
+    Attributes:
+        recording_id: Unique in the store.
+        participant_id: Who was recorded.
+        n_samples: Length; 0 if it is left out.
+        sampling_rate: Hz.
+        start_time: Unix seconds, None if unknown.
+        segments: With labels and targets.
+        attributes: Columns of the table of recordings.
+        fault: Why it is left out, empty if it is not.
+        cut: Samples beyond what the code of the samples can hold.
+    """
+
+    recording_id: str
+    participant_id: str
+    n_samples: int
+    sampling_rate: float
+    start_time: float | None
+    segments: tuple[Segment, ...]
+    attributes: Mapping[str, str | float]
+    fault: str = ""
+    cut: int = 0
+
+
+def encode(recording: Recording, coding: Coding) -> tuple[Entry, np.ndarray]:
+    """Part a recording into its entry and its coded samples ``(n, 3)``, of which there are none if it is left out."""
+    signal = np.asarray(recording.signal, dtype=np.float32)
+    bad = int((~np.isfinite(signal)).any(axis=1).sum())
+    fault = f"{bad} samples are not finite" if bad else "" if len(signal) else "empty"
+    coded, cut = coding.encode(signal[:0] if fault else signal)
+    entry = Entry(
+        recording_id=recording.recording_id,
+        participant_id=recording.participant_id,
+        n_samples=len(coded),
+        sampling_rate=recording.sampling_rate,
+        start_time=recording.start_time,
+        segments=recording.segments,
+        attributes=recording.attributes,
+        fault=fault,
+        cut=cut,
+    )
+    return entry, coded
 
 
 def write_store(
-    path: str | Path, recordings: Iterable[Recording], info: CohortInfo, shard_samples: int = SHARD_SAMPLES
+    path: str | Path,
+    recordings: Iterable[Recording],
+    info: CohortInfo,
+    shard_samples: int = SHARD_SAMPLES,
+    coding: Coding = FLOAT32,
 ) -> None:
-    """Write recordings as a cohort store.
+    """Write recordings as a cohort store, one in memory at a time; see :func:`write_with`."""
+
+    def fill(writer: StoreWriter) -> None:
+        for recording in recordings:
+            writer.add(recording)
+
+    write_with(path, fill, info, shard_samples, coding)
+
+
+def write_with(
+    path: str | Path,
+    fill: Callable[[StoreWriter], None],
+    info: CohortInfo,
+    shard_samples: int = SHARD_SAMPLES,
+    coding: Coding = FLOAT32,
+) -> None:
+    """Write a cohort store.
 
     All is written to a folder beside ``path`` which takes its place only when complete, so that an interruption
     leaves what was there before. A recording with NaN or infinite samples is left out, with a warning and an entry in
@@ -37,9 +107,10 @@ def write_store(
 
     Args:
         path: Folder of the store, or a link to it; an existing store is replaced.
-        recordings: All at the rate of ``info``. One is held in memory at a time.
+        fill: Gives the writer its recordings, all at the rate of ``info``.
         info: Description of the cohort.
         shard_samples: Samples after which a new signal file begins.
+        coding: Of the samples.
 
     Raises:
         DataError: Another sampling rate, an id that comes twice, a folder that is no store, no usable recording, or
@@ -51,21 +122,22 @@ def write_store(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with lock(path):
-            _write(path, recordings, info, shard_samples)
+            _write(path, fill, info, shard_samples, coding)
     except LockedError as error:
         raise DataError(
             f"{path} is being written by {error.holder}: wait until that has ended, or choose another data.name."
         ) from error
 
 
-def _write(path: Path, recordings: Iterable[Recording], info: CohortInfo, shard_samples: int) -> None:
+def _write(
+    path: Path, fill: Callable[[StoreWriter], None], info: CohortInfo, shard_samples: int, coding: Coding
+) -> None:
     _clear_leftovers(path)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     partial.chmod(0o755)  # mkdtemp keeps others out
     try:
-        writer = _Writer(partial, info, shard_samples)
-        for recording in recordings:
-            writer.add(recording)
+        writer = StoreWriter(partial, info, shard_samples, coding)
+        fill(writer)
         writer.finish()
         _replace(path, partial)
     finally:
@@ -83,60 +155,108 @@ def _target(path: Path) -> Path:
     return target
 
 
-class _Writer:
-    def __init__(self, folder: Path, info: CohortInfo, shard_samples: int) -> None:
-        self.folder, self.info, self.shard_samples = folder, info, shard_samples
+class StoreWriter:
+    """Writes the files of a store to a folder.
+
+    Args:
+        folder: Exists and is empty.
+        info: Description of the cohort.
+        shard_samples: Samples after which a new signal file begins.
+        coding: Of the samples.
+
+    Attributes:
+        scratch: Folder for files that are gone before the store is complete.
+    """
+
+    def __init__(self, folder: Path, info: CohortInfo, shard_samples: int, coding: Coding) -> None:
+        self.folder, self.info, self.shard_samples, self.coding = folder, info, shard_samples, coding
+        self.scratch = folder / "scratch"
         self.rows: list[dict[str, Any]] = []
         self.segments: list[dict[str, Any]] = []
         self.excluded: dict[str, str] = {}
         self.ids: set[str] = set()
+        self.cut = 0
         self.shard, self.offset = -1, shard_samples
         (folder / "signals").mkdir()
+        self.scratch.mkdir()
 
     def add(self, recording: Recording) -> None:
-        name = recording.recording_id
+        """Write a recording.
+
+        Raises:
+            DataError: Its id comes twice, or it has another rate than the store.
+        """
+        entry, coded = encode(recording, self.coding)
+        if self._admit(entry):
+            with self._file(self.shard).open("ab") as file:
+                file.write(coded.data)
+
+    def move(self, entries: Sequence[Entry], samples: Path) -> None:
+        """Write recordings whose coded samples lie one after the other in a file, which is removed.
+
+        Raises:
+            DataError: As :meth:`add`.
+        """
+        with samples.open("rb") as source:
+            for entry in entries:
+                if self._admit(entry):
+                    with self._file(self.shard).open("ab") as file:
+                        _copy(source, file, entry.n_samples * self.coding.sample_bytes)
+        samples.unlink()
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Note what of the cohort is not in the store."""
+        self.excluded[name] = reason
+
+    def _admit(self, entry: Entry) -> bool:
+        """Give a recording its place; False if it is left out."""
+        name = entry.recording_id
         if name in self.ids:
             raise DataError(
-                f"Recording id {name} comes twice (participant {recording.participant_id}); ids must be unique."
+                f"Recording id {name} comes twice (participant {entry.participant_id}); ids must be unique."
             )
         self.ids.add(name)
-        if abs(recording.sampling_rate - self.info.sampling_rate) > 1e-6:
+        if abs(entry.sampling_rate - self.info.sampling_rate) > 1e-6:
             raise DataError(
-                f"Recording {name} has {recording.sampling_rate:g} Hz, the store {self.info.sampling_rate:g} Hz; "
+                f"Recording {name} has {entry.sampling_rate:g} Hz, the store {self.info.sampling_rate:g} Hz; "
                 "resample it first."
             )
-        signal = np.ascontiguousarray(recording.signal, dtype=np.float32)
-        bad = int((~np.isfinite(signal)).any(axis=1).sum())
-        if bad or not len(signal):
-            self.excluded[name] = f"{bad} samples are not finite" if bad else "empty"
+        if entry.fault:
+            self.leave_out(name, entry.fault)
+            log.warning("Left out recording %s of participant %s: %s.", name, entry.participant_id, entry.fault)
+            return False
+        if entry.cut:
+            self.cut += entry.cut
             log.warning(
-                "Left out recording %s of participant %s: %s.", name, recording.participant_id, self.excluded[name]
+                "Recording %s of participant %s: %d of %d samples exceed %.0f g and were clipped; "
+                "store.dtype=float32 keeps them.",
+                *(name, entry.participant_id, entry.cut, entry.n_samples, self.coding.limit_g),
             )
-            return
         if self.offset >= self.shard_samples:
             self.shard, self.offset = self.shard + 1, 0
-        with self._raw(self.shard).open("ab") as file:
-            file.write(signal.tobytes())
-        self._add_rows(recording, len(signal))
-        self.offset += len(signal)
+            begin_file(self._file(self.shard))
+        self._add_rows(entry)
+        self.offset += entry.n_samples
+        return True
 
-    def _add_rows(self, recording: Recording, n_samples: int) -> None:
-        own = {"recording_id": recording.recording_id, "participant_id": recording.participant_id}
-        place = {"n_samples": n_samples, "start_time": recording.start_time, "shard": self.shard, "offset": self.offset}
-        self.rows.append({**own, **place, **recording.attributes})
-        for s in recording.segments:
+    def _add_rows(self, entry: Entry) -> None:
+        own = {"recording_id": entry.recording_id, "participant_id": entry.participant_id}
+        at = {"start_time": entry.start_time, "shard": self.shard, "offset": self.offset}
+        self.rows.append({**own, "n_samples": entry.n_samples, **at, **entry.attributes})
+        for s in entry.segments:
             times = {"start_s": s.start_s, "end_s": s.end_s, "label": s.label}
-            self.segments.append({"recording_id": recording.recording_id, **times, **s.targets})
+            self.segments.append({"recording_id": entry.recording_id, **times, **s.targets})
 
-    def _raw(self, shard: int) -> Path:
-        return self.folder / "signals" / f"{shard:05d}.raw"
+    def _file(self, shard: int) -> Path:
+        return self.folder / "signals" / f"{shard:05d}.npy"
 
     def finish(self) -> None:
         """Write tables and manifest, and give each signal file its header."""
         if not self.rows:
             raise DataError(f"No usable recording for {self.info.name}: {len(self.excluded)} were left out.")
+        shutil.rmtree(self.scratch)
         for shard in range(self.shard + 1):
-            _to_npy(self._raw(shard))
+            finish_file(self._file(shard), self.coding)
         recordings = pd.DataFrame(self.rows).sort_values("recording_id", ignore_index=True)
         recordings["start_time"] = recordings["start_time"].astype("float64")
         segments = pd.DataFrame(
@@ -147,8 +267,9 @@ class _Writer:
             table.to_parquet(self.folder / f"{name}.parquet", index=False)
         files = sorted(file for file in self.folder.rglob("*") if file.is_file())
         manifest: dict[str, Any] = {
-            "schema": SCHEMA,
+            "schema": schema_of(self.coding),
             "unit": "g",
+            **self._coded(),
             "info": asdict(self.info),
             "excluded": self.excluded,
             "files": {
@@ -161,6 +282,10 @@ class _Writer:
         for item in [*self.folder.rglob("*"), self.folder]:
             _fsync(item)
 
+    def _coded(self) -> dict[str, Any]:
+        described = self.coding.described()
+        return {} if described is None else {"signal": {**described, "cut_samples": self.cut}}
+
 
 def _participants(recordings: pd.DataFrame) -> pd.DataFrame:
     """A row a participant: what there is of them, and the attributes that are the same in all of their recordings."""
@@ -171,11 +296,13 @@ def _participants(recordings: pd.DataFrame) -> pd.DataFrame:
     return table.join(by_person[constant].first()).reset_index()
 
 
-def _to_npy(raw: Path) -> None:
-    """Turn a file of float32 triples into the .npy of the same name."""
-    triples = np.memmap(raw, dtype=np.float32, mode="r").reshape(-1, 3)
-    np.save(raw.with_suffix(".npy"), triples)
-    raw.unlink()
+def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
+    while size:
+        content = source.read(min(size, _COPY_BYTES))
+        if not content:
+            raise OSError(errno.EIO, "samples that were written are gone", source.name)
+        target.write(content)
+        size -= len(content)
 
 
 def _clear_leftovers(path: Path) -> None:

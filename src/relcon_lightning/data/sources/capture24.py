@@ -15,6 +15,7 @@ from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.sources.labels import LabelledSamples, recordings_of
 from relcon_lightning.data.sources.raw_files import RawFile, find_files
 from relcon_lightning.data.sources.tables import columns_of, read_columns
+from relcon_lightning.data.units import InFiles, Unit
 from relcon_lightning.errors import ConfigError, DataError, nearest
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ _TYPES = {
 }
 
 
-class Capture24:
+class Capture24(InFiles):
     """151 people, a day each, 100 Hz, annotated after the film of a body camera and a diary.
 
     A file is read in parts of six hours, each of which is a recording, so that hundreds of hours of a person need no
@@ -69,10 +70,10 @@ class Capture24:
         dictionary = find_files(raw_dir, r"annotation-label-dictionary\.csv", _LAYOUT)[()]
         self.labels, self.max_gap_s = _read_dictionary(dictionary, labels), max_gap_s
 
-    def recordings(self) -> Iterator[Recording]:
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """Each person's parts one after the other, with each stretch of an activity as a segment; a gap parts them."""
-        for (person,), file in self.files.items():
-            yield from self._of_person(f"capture24-{person}", file)
+        (person,), file = unit.key, self.files[unit.key]
+        yield from self._of_person(f"capture24-{person}", file)
 
     def _of_person(self, participant: str, file: RawFile) -> Iterator[Recording]:
         first_ns, rate = None, self.info.sampling_rate

@@ -16,6 +16,7 @@ from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.sources.paths import participant_in
 from relcon_lightning.data.sources.stretches import gap_free, part_ids
 from relcon_lightning.data.sources.suffixes import name_passed_over
+from relcon_lightning.data.units import InUnits, Unit
 from relcon_lightning.errors import ConfigError, DataError, nearest_path
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class _Content:
     start_time: float  # unix seconds
 
 
-class DeviceFolder:
+class DeviceFolder(InUnits):
     """One file a recording, in sub-folders or not; those of more than six hours are parted into several.
 
     A device's clock and its nominal rate disagree by a few percent. The stamps rule: samples are interpolated to the
@@ -70,7 +71,8 @@ class DeviceFolder:
             path: participant_in(participant, path.relative_to(self.root).as_posix(), self.root)
             for path in _files_below(self.root)
         }
-        self.lenient, self.reader = lenient, _import_reader()
+        self.lenient = lenient
+        _import_reader()
 
     @cached_property
     def info(self) -> CohortInfo:
@@ -78,20 +80,26 @@ class DeviceFolder:
         rate = self._read(next(iter(self.people))).rate
         return CohortInfo(self.name, rate, self.position, f"the user's own files in {self.root.name}", "own", "none")
 
-    def recordings(self) -> Iterator[Recording]:
-        """One file after the other; a gap parts them."""
-        for path, person in self.people.items():
-            read, file_id = self._read(path), path.relative_to(self.root).as_posix()
-            parts = -(-len(read.times) // round(PART_S * read.rate))
-            pieces = zip(np.array_split(read.times, parts), np.array_split(read.signal, parts), strict=True)
-            for part_id, (times, signal) in zip(part_ids(file_id, parts), pieces, strict=True):
-                _, stretches = gap_free(times, signal, str(path), self.max_gap_s, read.rate)
-                for name, (start_s, stretch) in zip(part_ids(part_id, len(stretches)), stretches, strict=True):
-                    yield Recording(name, person, stretch, read.rate, start_time=read.start_time + start_s)
+    def units(self) -> list[Unit]:
+        """A unit for each file."""
+        names = {path: path.relative_to(self.root).as_posix() for path in self.people}
+        settings = (self.max_gap_s, self.lenient)
+        return [Unit(names[path], path, path, repr((person, settings))) for path, person in self.people.items()]
+
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
+        """A file; a gap parts it."""
+        path = unit.key
+        read = self._read(path)
+        parts = -(-len(read.times) // round(PART_S * read.rate))
+        pieces = zip(np.array_split(read.times, parts), np.array_split(read.signal, parts), strict=True)
+        for part_id, (times, signal) in zip(part_ids(unit.name, parts), pieces, strict=True):
+            _, stretches = gap_free(times, signal, str(path), self.max_gap_s, read.rate)
+            for name, (start_s, stretch) in zip(part_ids(part_id, len(stretches)), stretches, strict=True):
+                yield Recording(name, self.people[path], stretch, read.rate, start_time=read.start_time + start_s)
 
     def _read(self, path: Path) -> _Content:
         try:
-            read = self.reader.read(path, lenient=self.lenient)
+            read = _import_reader().read(path, lenient=self.lenient)
         except (ValueError, OSError) as error:
             raise DataError(
                 f"{path} is damaged or no {path.suffix} file ({error}). Copy it from the device again, or take what "

@@ -12,6 +12,7 @@ from relcon_lightning.data.recording import CohortInfo, Recording, Segment
 from relcon_lightning.data.sources.raw_files import RawFile, find_files
 from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY, part_ids
 from relcon_lightning.data.sources.tables import read_columns, stack
+from relcon_lightning.data.units import InUnits, Unit
 from relcon_lightning.errors import ConfigError, DataError
 
 _LAYOUT = (
@@ -29,7 +30,7 @@ POSITIONS = {"torso": 0, "right_wrist": 9, "left_wrist": 18, "right_leg": 27, "l
 _COLUMNS, _ROWS = [str(column) for column in range(45)], 125
 
 
-class DailyAndSports:
+class DailyAndSports(InUnits):
     """8 people, 19 activities of five minutes, 25 Hz; each activity of a person is one recording.
 
     A recording is published in files of 5 s, which follow one another and are joined; where one is missing, the
@@ -61,18 +62,22 @@ class DailyAndSports:
             ),
         )
 
-    def recordings(self) -> Iterator[Recording]:
-        """Each activity of each person, with the activity as the label of its one segment."""
-        for (activity, person), keys in groupby(self.files, key=lambda key: key[:2]):
-            numbers = [int(key[2]) for key in keys]
-            if activity not in ACTIVITIES:
-                raise DataError(f"{self._file(activity, person, numbers[0]).where}: activities are a01 to a19.")
-            runs = _consecutive(numbers)
-            label, participant = ACTIVITIES[activity], f"dsa-p{person}"
-            for name, run in zip(part_ids(f"{participant}-{label}", len(runs)), runs, strict=True):
-                pieces = [self._read(self._file(activity, person, number)) for number in run]
-                signal, rate = np.concatenate(pieces), self.info.sampling_rate
-                yield Recording(name, participant, signal, rate, (Segment(0.0, len(signal) / rate, label),))
+    def units(self) -> list[Unit]:
+        """A unit for each activity of each person."""
+        return [Unit("/".join(key), key) for key, _ in groupby(self.files, key=lambda key: key[:2])]
+
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
+        """An activity of a person, with the activity as the label of its one segment."""
+        activity, person = unit.key
+        numbers = [int(key[2]) for key in self.files if key[:2] == unit.key]
+        if activity not in ACTIVITIES:
+            raise DataError(f"{self._file(activity, person, numbers[0]).where}: activities are a01 to a19.")
+        runs = _consecutive(numbers)
+        label, participant = ACTIVITIES[activity], f"dsa-p{person}"
+        for name, run in zip(part_ids(f"{participant}-{label}", len(runs)), runs, strict=True):
+            pieces = [self._read(self._file(activity, person, number)) for number in run]
+            signal, rate = np.concatenate(pieces), self.info.sampling_rate
+            yield Recording(name, participant, signal, rate, (Segment(0.0, len(signal) / rate, label),))
 
     def _file(self, activity: str, person: str, number: int) -> RawFile:
         return self.files[activity, person, f"{number:02d}"]

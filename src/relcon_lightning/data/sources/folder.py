@@ -21,6 +21,7 @@ from relcon_lightning.data.sources.stamps import TIME_UNITS, seconds
 from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY, gap_free, part_ids
 from relcon_lightning.data.sources.suffixes import TABLE_SUFFIXES, is_table, name_passed_over, open_bytes, stem
 from relcon_lightning.data.sources.tables import columns_of, read_columns, read_parquet, require_columns, stack
+from relcon_lightning.data.units import InUnits, Unit
 from relcon_lightning.errors import ConfigError, DataError, nearest_path
 
 # In g; a command line takes m/s2 without quotes.
@@ -36,7 +37,7 @@ class _Content:
     stretches: list[tuple[float, np.ndarray]]  # start in s and (n, 3) in g
 
 
-class RecordingFolder:
+class RecordingFolder(InUnits):
     """One recording a file, in sub-folders or not; the id of a recording is its path without the suffix.
 
     Who was recorded is said by a regular expression on the path or by a table ``recordings.csv`` (columns file,
@@ -101,16 +102,27 @@ class RecordingFolder:
         rate = self.rate or self._read(next(iter(self.people))).rate
         return CohortInfo(self.name, rate, self.position, f"the user's own files in {self.root.name}", "own", "none")
 
-    def recordings(self) -> Iterator[Recording]:
-        """One file after the other; a gap parts its recording."""
-        for file, person in self.people.items():
-            read = self._read(file)
-            labelled = self._segments_of(file, read.end_s)
-            ids = part_ids(stem(file), len(read.stretches))
-            for name, (start_s, signal) in zip(ids, read.stretches, strict=True):
-                at = None if read.start_time is None else read.start_time + start_s
-                segments = within(labelled, start_s, len(signal) / read.rate)
-                yield Recording(name, person, signal, read.rate, segments, at)
+    def units(self) -> list[Unit]:
+        """A unit for each file."""
+        settings = (self.columns, self.unit, self.rate, self.time_column, self.time_unit, self.separator)
+        return [
+            Unit(file, file, self.files[file], repr((person, self._labelled(file), settings, self.max_gap_s)))
+            for file, person in self.people.items()
+        ]
+
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
+        """A file; a gap parts its recording."""
+        file = unit.key
+        read = self._read(file)
+        labelled = self._segments_of(file, read.end_s)
+        ids = part_ids(stem(file), len(read.stretches))
+        for name, (start_s, signal) in zip(ids, read.stretches, strict=True):
+            at = None if read.start_time is None else read.start_time + start_s
+            segments = within(labelled, start_s, len(signal) / read.rate)
+            yield Recording(name, self.people[file], signal, read.rate, segments, at)
+
+    def _labelled(self, file: str) -> object:
+        return self.labels.get(file) or self.segments.get(file)
 
     def _people(self, expression: str | None) -> tuple[dict[str, str], dict[str, str]]:
         """Participant and label of each file to read."""

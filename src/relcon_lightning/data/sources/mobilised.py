@@ -16,6 +16,7 @@ from relcon_lightning.data.recording import CohortInfo, Recording, Segment
 from relcon_lightning.data.sources.labels import within
 from relcon_lightning.data.sources.raw_files import RawFile, find_files
 from relcon_lightning.data.sources.stretches import gap_free, part_ids
+from relcon_lightning.data.units import InFiles, Unit
 from relcon_lightning.errors import ConfigError, DataError, nearest
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ _BOUTS = "ContinuousWalkingPeriod"  # a walking bout; beside it MicroWB has the 
 _UNIT_FACTOR = 2.0  # seconds taken for samples are off by a factor of 100
 
 
-class MobiliseD:
+class MobiliseD(InFiles):
     """Walks and daily tasks with a sensor on the lower back, 100 Hz, one recording a trial.
 
     Each stride of a walking bout is a segment with targets ``stride_velocity`` in m/s and ``double_support`` in s.
@@ -69,11 +70,11 @@ class MobiliseD:
         self.reference, self.in_samples = REFERENCES[reference]
         self.max_gap_s = max_gap_s
 
-    def recordings(self) -> Iterator[Recording]:
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """Each trial of each participant; one without the sensor or a second of samples is left out, with a warning."""
-        for (cohort, number), file in self.files.items():
-            for path, trial in _trials(_load(file)):
-                yield from self._of_trial(cohort, number, path, trial, f"{file.where}, {'.'.join(path)}")
+        (cohort, number), file = unit.key, self.files[unit.key]
+        for path, trial in _trials(_load(file)):
+            yield from self._of_trial(cohort, number, path, trial, f"{file.where}, {'.'.join(path)}")
 
     def _of_trial(
         self, cohort: str, number: str, path: tuple[str, ...], trial: dict[str, Any], where: str

@@ -10,6 +10,7 @@ import numpy as np
 from relcon_lightning.data.recording import CohortInfo, Recording, Segment
 from relcon_lightning.data.sources.raw_files import RawFile, find_files
 from relcon_lightning.data.sources.tables import read_columns, stack
+from relcon_lightning.data.units import InFiles, Unit
 from relcon_lightning.errors import ConfigError
 
 _LAYOUT = (
@@ -23,7 +24,7 @@ _COLUMNS = {
 }
 
 
-class MotionSense:
+class MotionSense(InFiles):
     """24 people, downstairs, upstairs, walking, jogging, sitting, standing in 15 trials, 50 Hz, one recording a trial.
 
     Args:
@@ -55,18 +56,18 @@ class MotionSense:
         self.files = find_files(raw_dir, pattern, _LAYOUT.format(layout))
         self.columns = _COLUMNS[layout]
 
-    def recordings(self) -> Iterator[Recording]:
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """Each trial of each person, labelled with the prefix of its folder, e.g. ``dws``."""
-        for (activity, trial, person), file in self.files.items():
-            signal, rate, participant = self._read(file), self.info.sampling_rate, f"motionsense-{int(person):02d}"
-            yield Recording(
-                recording_id=f"{participant}-{activity}_{trial}",
-                participant_id=participant,
-                signal=signal,
-                sampling_rate=rate,
-                segments=(Segment(0.0, len(signal) / rate, activity),),
-                attributes={"trial": trial},
-            )
+        (activity, trial, person), file = unit.key, self.files[unit.key]
+        signal, rate, participant = self._read(file), self.info.sampling_rate, f"motionsense-{int(person):02d}"
+        yield Recording(
+            recording_id=f"{participant}-{activity}_{trial}",
+            participant_id=participant,
+            signal=signal,
+            sampling_rate=rate,
+            segments=(Segment(0.0, len(signal) / rate, activity),),
+            attributes={"trial": trial},
+        )
 
     def _read(self, file: RawFile) -> np.ndarray:
         """``(n, 3)`` in g."""

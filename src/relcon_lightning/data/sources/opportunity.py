@@ -9,6 +9,7 @@ from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.sources.labels import LabelledSamples, named, recordings_of
 from relcon_lightning.data.sources.raw_files import RawFile, find_files
 from relcon_lightning.data.sources.tables import read_spaced, stack
+from relcon_lightning.data.units import InFiles, Unit
 
 _LAYOUT = (
     "Expected OpportunityUCIDataset/dataset/S1-ADL1.dat, S1-Drill.dat and so on, in folders or in an archive. Get "
@@ -20,7 +21,7 @@ _TIME, _LOCOMOTION = "0", "243"
 _AXES = ["22", "23", "24"]  # accelerometer RWR, the right wrist
 
 
-class Opportunity:
+class Opportunity(InFiles):
     """4 people, five runs of daily activities and one drill each, right wrist, 30 Hz, one recording a run.
 
     Samples that were lost on the radio are NaN.
@@ -49,12 +50,12 @@ class Opportunity:
         self.files = find_files(raw_dir, r"S(\d+)-(ADL\d+|Drill)\.dat", _LAYOUT)
         self.max_gap_s = max_gap_s
 
-    def recordings(self) -> Iterator[Recording]:
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """Each run of each person, with stand, walk, sit and lie as segments; a gap parts it."""
-        for (subject, run), file in self.files.items():
-            participant, samples = f"opportunity-S{subject}", _read(file)
-            rate = self.info.sampling_rate
-            yield from recordings_of(samples, f"{participant}-{run}", participant, rate, self.max_gap_s)
+        (subject, run), file = unit.key, self.files[unit.key]
+        participant, samples = f"opportunity-S{subject}", _read(file)
+        rate = self.info.sampling_rate
+        yield from recordings_of(samples, f"{participant}-{run}", participant, rate, self.max_gap_s)
 
 
 def _read(file: RawFile) -> LabelledSamples:

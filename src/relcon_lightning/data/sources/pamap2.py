@@ -10,6 +10,7 @@ from relcon_lightning.data.sources.labels import LabelledSamples, named, recordi
 from relcon_lightning.data.sources.raw_files import RawFile, find_files
 from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY
 from relcon_lightning.data.sources.tables import read_spaced, stack
+from relcon_lightning.data.units import InFiles, Unit
 from relcon_lightning.errors import ConfigError
 
 _LAYOUT = (
@@ -38,7 +39,7 @@ _COLUMNS = 54
 _TIME, _ACTIVITY = "0", "1"
 
 
-class Pamap2:
+class Pamap2(InFiles):
     """9 people, 12 activities in one recording each, 100 Hz.
 
     The files of ``Protocol/`` are read, those of ``Optional/`` are not. Rows that a sensor lost are NaN.
@@ -71,11 +72,11 @@ class Pamap2:
             ),
         )
 
-    def recordings(self) -> Iterator[Recording]:
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """Each person's recording, with each activity as a segment; a gap parts it."""
-        for (subject,), file in self.files.items():
-            name, samples = f"pamap2-{subject}", self._read(file)
-            yield from recordings_of(samples, name, name, self.info.sampling_rate, self.max_gap_s)
+        (subject,), file = unit.key, self.files[unit.key]
+        name, samples = f"pamap2-{subject}", self._read(file)
+        yield from recordings_of(samples, name, name, self.info.sampling_rate, self.max_gap_s)
 
     def _read(self, file: RawFile) -> LabelledSamples:
         where = f"{file.where}, {self.info.position}"

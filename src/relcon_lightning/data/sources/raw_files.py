@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
@@ -157,6 +157,23 @@ def _open_file(path: Path) -> IO[bytes]:
     return lzma.open(path) if path.suffix == ".xz" else path.open("rb")
 
 
+class _Archive:
+    """A .zip that is opened once in each process and stays open as long as its files are referred to."""
+
+    def __init__(self, opener: Callable[[], zipfile.ZipFile]) -> None:
+        self.opener = opener
+
+    @cached_property
+    def zip(self) -> zipfile.ZipFile:
+        return self.opener()
+
+    def open(self, info: zipfile.ZipInfo) -> IO[bytes]:
+        return self.zip.open(info)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"opener": self.opener}
+
+
 def _in_zip(path: Path) -> Iterator[RawFile]:
     for file in _members(partial(zipfile.ZipFile, path), str(path)):
         if re.search(r"(?:^|/)[^./][^/]*\.zip$", file.name):  # not a Mac's ._name.zip
@@ -171,9 +188,10 @@ def _nested(file: RawFile) -> zipfile.ZipFile:
 
 
 def _members(opener: Callable[[], zipfile.ZipFile], where: str) -> Iterator[RawFile]:
+    archive = _Archive(opener)
     with _damage_named(where):
-        archive = opener()  # stays open as long as its files are referred to
-    for info in archive.infolist():
+        members = archive.zip.infolist()
+    for info in members:
         yield _member(where, info.filename, partial(archive.open, info))
 
 

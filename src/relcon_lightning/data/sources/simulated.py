@@ -16,6 +16,7 @@ from relcon_lightning.data.sources.simulation.motif import Motif, factor
 from relcon_lightning.data.sources.simulation.person import Person
 from relcon_lightning.data.sources.simulation.rhythm import Rhythm
 from relcon_lightning.data.sources.simulation.watch import measure
+from relcon_lightning.data.units import InUnits, Unit
 from relcon_lightning.errors import ConfigError
 
 RATE = 100.0  # Hz
@@ -24,7 +25,7 @@ LAP_M = 12.0  # the course of the paper's gait study
 _SHORTEST_MINUTES = 0.1
 
 
-class SimulatedCohort:
+class SimulatedCohort(InUnits):
     """Each participant does all workouts once, then walks laps; 100 Hz, wrist, in g.
 
     A workout has the activity as the label of its one segment. A lap has none, but the means over its own strides as
@@ -64,14 +65,18 @@ class SimulatedCohort:
             ),
         )
 
-    def recordings(self) -> Iterator[Recording]:
-        """Of each participant the workouts, then the laps."""
-        for number in range(self.participants):
-            person = Person.draw(self._rng(number))
-            for i, workout in enumerate(WORKOUTS):
-                yield self._workout(number, person, workout, self._rng(number, 0, i))
-            for i in range(self.laps):
-                yield self._lap(number, person, i, self._rng(number, 1, i))
+    def units(self) -> list[Unit]:
+        """A unit for each participant."""
+        return [Unit(f"simulated-{number:04d}", number) for number in range(self.participants)]
+
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
+        """Of a participant the workouts, then the laps."""
+        number = unit.key
+        person = Person.draw(self._rng(number))
+        for i, workout in enumerate(WORKOUTS):
+            yield self._workout(number, person, workout, self._rng(number, 0, i))
+        for i in range(self.laps):
+            yield self._lap(number, person, i, self._rng(number, 1, i))
 
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))

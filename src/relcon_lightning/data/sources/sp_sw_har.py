@@ -11,6 +11,7 @@ from relcon_lightning.data.sources.labels import LabelledSamples, recordings_of
 from relcon_lightning.data.sources.raw_files import RawFile, find_files
 from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY
 from relcon_lightning.data.sources.tables import read_columns, stack
+from relcon_lightning.data.units import InFiles, Unit
 
 _LAYOUT = (
     "Expected DATA/s01/s01_01_sw.csv and so on, in folders or in an archive. Get the repository "
@@ -20,7 +21,7 @@ _AXES = ["x_acc", "y_acc", "z_acc"]
 _TYPES = {**dict.fromkeys(_AXES, float), "timestamp": float, "label": str}
 
 
-class SpSwHar:
+class SpSwHar(InFiles):
     """23 people, 223 sequences of about ten seconds, watch on the wrist, 104 Hz, one recording per sequence.
 
     Args:
@@ -47,12 +48,12 @@ class SpSwHar:
         self.files = find_files(raw_dir, r"s(\d+)_(\d+)_sw\.csv", _LAYOUT)
         self.max_gap_s = max_gap_s
 
-    def recordings(self) -> Iterator[Recording]:
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """Each sequence of each person, with seated, standing up, walking, turning and sitting down as segments."""
-        for (subject, sequence), file in self.files.items():
-            participant = f"sp_sw_har-s{subject}"
-            name = f"{participant}-{sequence}"
-            yield from recordings_of(self._read(file), name, participant, self.info.sampling_rate, self.max_gap_s)
+        (subject, sequence), file = unit.key, self.files[unit.key]
+        participant = f"sp_sw_har-s{subject}"
+        name = f"{participant}-{sequence}"
+        yield from recordings_of(self._read(file), name, participant, self.info.sampling_rate, self.max_gap_s)
 
     def _read(self, file: RawFile) -> LabelledSamples:
         """Published in m/s^2, stamped in Unix milliseconds when samples arrived."""

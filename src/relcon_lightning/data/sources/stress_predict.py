@@ -10,6 +10,7 @@ import numpy as np
 from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.sources.raw_files import RawFile, find_files
 from relcon_lightning.data.sources.tables import read_columns, stack
+from relcon_lightning.data.units import InFiles, Unit
 from relcon_lightning.errors import DataError
 
 _LAYOUT = (
@@ -20,7 +21,7 @@ _COUNTS_PER_G = 64  # Empatica: "E4 data - ACC expected signal"
 _AXES = ["x", "y", "z"]
 
 
-class StressPredict:
+class StressPredict(InFiles):
     """35 people, about an hour each, Empatica E4 on the wrist, 32 Hz, one recording per person, without labels.
 
     Participants sit most of the time, so that the recordings add people to pre-training rather than activities.
@@ -47,12 +48,12 @@ class StressPredict:
     def __init__(self, raw_dir: str | Path | None) -> None:
         self.files = find_files(raw_dir, r"S(\d+)/ACC\.csv", _LAYOUT)
 
-    def recordings(self) -> Iterator[Recording]:
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """One recording per person, with its start time."""
-        for (number,), file in self.files.items():
-            start_time, signal = _read(file, self.info.sampling_rate)
-            name = f"stress_predict-S{number}"
-            yield Recording(name, name, signal, self.info.sampling_rate, start_time=start_time)
+        (number,), file = unit.key, self.files[unit.key]
+        start_time, signal = _read(file, self.info.sampling_rate)
+        name = f"stress_predict-S{number}"
+        yield Recording(name, name, signal, self.info.sampling_rate, start_time=start_time)
 
 
 def _read(file: RawFile, expected_rate: float) -> tuple[float, np.ndarray]:

@@ -10,6 +10,7 @@ from relcon_lightning.data.sources.arrivals import evenly_spaced
 from relcon_lightning.data.sources.raw_files import find_files
 from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY, gap_free, part_ids
 from relcon_lightning.data.sources.tables import read_columns, stack
+from relcon_lightning.data.units import InFiles, Unit
 
 _LAYOUT = (
     "Expected imuData_1_1.1.1.csv and so on (imuData_PERSON_...), in a folder or in an archive. Get the folder "
@@ -19,7 +20,7 @@ _AXES = ["acc_x", "acc_y", "acc_z"]
 _TYPES = {**dict.fromkeys(_AXES, float), "timestamp": float}
 
 
-class UWash:
+class UWash(InFiles):
     """10 people, 150 recordings of about a minute, watch on the wrist, 50 Hz, without labels.
 
     Args:
@@ -47,14 +48,14 @@ class UWash:
         self.files = find_files(raw_dir, r"imuData_(\d+)_([\d.]+)\.csv", _LAYOUT)
         self.max_gap_s = max_gap_s
 
-    def recordings(self) -> Iterator[Recording]:
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """Each file; a gap parts it."""
-        for (person, number), file in self.files.items():
-            table = read_columns(file.read(), file.where, _TYPES)
-            times = evenly_spaced(table["timestamp"] / 1000, self.max_gap_s)
-            signal = stack(table, _AXES) / STANDARD_GRAVITY
-            rate, stretches = gap_free(times, signal, file.where, self.max_gap_s, self.info.sampling_rate)
-            participant = f"uwash-{int(person):02d}"
-            ids = part_ids(f"{participant}-{number}", len(stretches))
-            for name, (start_s, part) in zip(ids, stretches, strict=True):
-                yield Recording(name, participant, part, rate, start_time=table["timestamp"][0] / 1000 + start_s)
+        (person, number), file = unit.key, self.files[unit.key]
+        table = read_columns(file.read(), file.where, _TYPES)
+        times = evenly_spaced(table["timestamp"] / 1000, self.max_gap_s)
+        signal = stack(table, _AXES) / STANDARD_GRAVITY
+        rate, stretches = gap_free(times, signal, file.where, self.max_gap_s, self.info.sampling_rate)
+        participant = f"uwash-{int(person):02d}"
+        ids = part_ids(f"{participant}-{number}", len(stretches))
+        for name, (start_s, part) in zip(ids, stretches, strict=True):
+            yield Recording(name, participant, part, rate, start_time=table["timestamp"][0] / 1000 + start_s)

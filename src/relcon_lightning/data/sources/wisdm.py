@@ -11,6 +11,7 @@ from relcon_lightning.data.recording import CohortInfo, Recording, Segment
 from relcon_lightning.data.sources.raw_files import RawFile, find_files
 from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY, gap_free, part_ids
 from relcon_lightning.data.sources.tables import read_columns, stack
+from relcon_lightning.data.units import InFiles, Unit
 from relcon_lightning.errors import DataError
 
 _LAYOUT = (
@@ -26,7 +27,7 @@ ACTIVITIES = dict(zip("ABCDEFGHIJKLMOPQRS", _NAMES.split(), strict=True))  # act
 _TYPES = {"subject": int, "letter": str, "time": int, "x": float, "y": float, "z": float}
 
 
-class Wisdm:
+class Wisdm(InFiles):
     """51 people, 18 activities of three minutes, watch on the wrist, one recording an activity.
 
     The time stamps rule, not the nominal 20 Hz: several recordings were made at about 100 Hz. They have no common
@@ -56,10 +57,10 @@ class Wisdm:
         self.files = find_files(raw_dir, r"data_(\d+)_accel_watch\.txt", _LAYOUT)
         self.max_gap_s = max_gap_s
 
-    def recordings(self) -> Iterator[Recording]:
+    def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """Each activity of each person at the rate of its stamps; a gap parts it."""
-        for (subject,), file in self.files.items():
-            yield from self._of_person(subject, file)
+        (subject,), file = unit.key, self.files[unit.key]
+        yield from self._of_person(subject, file)
 
     def _of_person(self, subject: str, file: RawFile) -> Iterator[Recording]:
         table = _read(file, int(subject))
