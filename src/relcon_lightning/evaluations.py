@@ -13,12 +13,12 @@ import pandas as pd
 from relcon_lightning.data.parquet import read_table
 from relcon_lightning.downstream.report import LEVELS, score_table, words
 from relcon_lightning.downstream.statistics import clearly_best
-from relcon_lightning.downstream.systems import HANDCRAFTED, MEAN, NORMALISED, RANDOM
+from relcon_lightning.downstream.systems import HANDCRAFTED, HANDCRAFTED_LINEAR, MEAN, NORMALISED, RANDOM
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.markdown import inline, markdown_table
 from relcon_lightning.page import write_page
 
-FLOORS = {RANDOM, NORMALISED, HANDCRAFTED, MEAN}
+FLOORS = {RANDOM, NORMALISED, HANDCRAFTED, HANDCRAFTED_LINEAR, MEAN}
 NOTE = (
     "Mean ± standard deviation over seeds. Bold: better than every other system, the paired 95 % interval over people "
     "of the difference excluding 0; no bold where nothing is. Seconds are of features and probes, a seed."

@@ -314,3 +314,24 @@ def test_results_are_there_before_the_first_picture_is_drawn(tmp_path, monkeypat
     monkeypatch.setattr("relcon_lightning.downstream.plots.score_bars", crash)
     with pytest.raises(KeyboardInterrupt):
         write_report(small(), "Toy", {}, tmp_path)
+
+
+def test_each_seed_can_divide_the_people_anew_and_draw_no_bootstrap():
+    w = windows()
+    divided = {3: [SPLIT], 5: [Split(("c", "d"), ("a",), ("b",))]}
+    result = evaluate([level("x", 0.5)], w, divided, [3, 5], bootstrap=False)
+    for seed, splits in divided.items():
+        own = result.predictions.query("seed == @seed and level == 'window'")
+        assert set(own["participant"]) == set(splits[0].test)
+        alone = evaluate([level("x", 0.5)], w, splits, [seed], bootstrap=False)
+        np.testing.assert_array_equal(own["predicted"], guessed(alone)[1])
+    seen = []
+
+    class Witness(LinearProbe):
+        def fit(self, x, label, x_val, label_val, seed=0):
+            seen.append(len(np.unique(x, axis=0)))
+            return super().fit(x, label, x_val, label_val, seed)
+
+    for bootstrap in (False, True):
+        evaluate([System("x", lambda _, x: x.mean(-1), Witness)], w, [SPLIT], [0], bootstrap)
+    assert seen[0] == np.isin(w.participant, SPLIT.train).sum() > seen[1]

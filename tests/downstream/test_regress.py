@@ -9,7 +9,13 @@ from rich.console import Console
 from sklearn.linear_model import LinearRegression
 
 from relcon_lightning.data.splits import Split, leave_one_out
-from relcon_lightning.downstream import LinearRegressionProbe, TargetWindows, evaluate_regression, print_report
+from relcon_lightning.downstream import (
+    LinearRegressionProbe,
+    RidgeRegressionProbe,
+    TargetWindows,
+    evaluate_regression,
+    print_report,
+)
 from relcon_lightning.downstream.report import write_report
 from relcon_lightning.downstream.statistics import bootstrap_mae, comparison_table
 from relcon_lightning.downstream.systems import MEAN, System, handcrafted_regression, training_mean
@@ -58,6 +64,57 @@ def test_windows_without_a_target_count_for_the_other_alone():
     assert set(people["speed"]) == set("abcdefgh")
     assert set(people["support"]) == set("bcdefgh")
     assert np.isfinite(result.predictions["predicted"]).all()
+
+
+def test_each_seed_can_divide_the_people_anew_and_draw_no_bootstrap():
+    w = windows()
+    divided = {4: [Split(("a", "b", "c"), (), ("d", "e"))], 7: [Split(("d", "e", "f"), (), ("a", "c"))]}
+    result = evaluate_regression([level()], w, divided, [4, 7], UNITS, bootstrap=False)
+    x = w.signal.mean(-1)
+    for seed, [split] in divided.items():
+        train, test = (np.isin(w.participant, part) for part in (split.train, split.test))
+        by_hand = LinearRegression().fit(x[train], w.targets[train, 0]).predict(x[test])
+        ours = result.predictions.query(f"level == 'speed' and seed == {seed}")
+        assert set(ours["participant"]) == set(split.test)
+        np.testing.assert_allclose(ours["predicted"], by_hand, rtol=1e-4)
+    with pytest.raises(DataError, match="a are in the test set of two"):
+        evaluate_regression([level()], w, {0: [Split(("b",), (), ("a",)), Split(("c",), (), ("a",))]}, [0], UNITS)
+
+
+def test_the_ridge_takes_the_penalty_that_suits_people_it_was_not_fitted_on():
+    """Against every penalty tried by hand, one person left out at a time; far from what suits windows left out."""
+    rng = np.random.default_rng(0)
+    participant = np.repeat(list("abcdef"), 25)
+    own = rng.standard_normal((6, 20)).repeat(25, 0)  # what tells people apart, and not their speed
+    x = own + 0.1 * rng.standard_normal((150, 20))
+    y = x[:, 0] + rng.standard_normal(6).repeat(25)
+    strengths = [1e-3, 1.0, 1e2, 1e4]
+    errors = []
+    for strength in strengths:
+        squared = []
+        for left in "abcdef":
+            rest, out = participant != left, participant == left
+            mean, std = x[rest].mean(0), x[rest].std(0)
+            z, centre = (x - mean) / std, y[rest].mean()
+            weights = np.linalg.solve(z[rest].T @ z[rest] + strength * np.eye(20), z[rest].T @ (y[rest] - centre))
+            squared.append(np.mean((z[out] @ weights + centre - y[out]) ** 2))
+        errors.append(np.mean(squared))
+    probe = RidgeRegressionProbe(strengths).fit(x, y, x[:0], y[:0], 0, participant)
+    assert probe.chosen == strengths[int(np.argmin(errors))] > 1e-3
+    z = (x - x.mean(0)) / x.std(0)
+    weights = np.linalg.solve(z.T @ z + probe.chosen * np.eye(20), z.T @ (y - y.mean()))
+    np.testing.assert_allclose(probe.predict(x), z @ weights + y.mean(), rtol=1e-6)
+    with pytest.raises(DataError, match="needs two training participants"):
+        probe.fit(x, y, x[:0], y[:0], 0, np.full(150, "a"))
+
+
+def test_people_that_a_seed_did_not_test_do_not_count_in_its_error():
+    parts = [predictions({"x": [1.0, 3.0]}, 1), predictions({"x": [9.0, 5.0]}, 1).assign(seed=1)]
+    parts[1]["participant"] = parts[1]["participant"].map({"p0": "p1", "p1": "p2"})
+    drawn = bootstrap_mae(pd.concat(parts), draws=4000)["x"]
+    assert drawn.iloc[0] == pytest.approx((2.0 + 7.0) / 2)
+    assert np.nanmin(drawn) >= 1
+    assert np.nanmax(drawn) <= 9
 
 
 def test_the_floor_predicts_the_mean_of_training():

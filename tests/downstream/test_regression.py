@@ -42,6 +42,14 @@ def test_one_value_for_everybody_has_no_correlation():
     assert np.isnan(ours["r"])
 
 
+def test_the_mean_of_equal_predictions_differs_by_rounding_alone_and_correlates_with_nothing():
+    rng = np.random.default_rng(0)
+    participant = np.array([f"p{i}" for i in rng.integers(0, 9, 500)])
+    equal = 1.1 + 1e-15 * rng.standard_normal(500)
+    ours = regression_metrics(rng.uniform(0.5, 2, 500), equal, participant)
+    assert np.isnan([ours["r"], ours["window_r"]]).all()
+
+
 def test_the_probe_finds_a_linear_target_whatever_the_scale_of_the_features():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((200, 4)) * [1e-3, 1.0, 10.0, 1e4] + 5

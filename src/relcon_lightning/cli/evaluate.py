@@ -35,6 +35,7 @@ from relcon_lightning.downstream import (
     write_report,
 )
 from relcon_lightning.downstream.end_to_end import Nets
+from relcon_lightning.downstream.evaluate import Divisions
 from relcon_lightning.downstream.report import result_tables
 from relcon_lightning.downstream.systems import (
     NORMALISED,
@@ -47,6 +48,7 @@ from relcon_lightning.downstream.systems import (
     frozen,
     handcrafted,
     handcrafted_regression,
+    handcrafted_under,
     normalised,
     training_mean,
 )
@@ -91,7 +93,8 @@ def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) 
     origins = [origin for one in trained for origin in one.origins]
     allowed = _unseen(config.task.participants, store, [people for origin in origins for people in people_of(origin)])
     task = _regression if config.task.get("targets") else _classification
-    result, splits = task(config, trained, store, allowed)
+    result, divided = task(config, trained, store, allowed)
+    splits = [split for own in divided.values() for split in own]
     participants = sorted({name for split in splits for part in asdict(split).values() for name in part})
     print_report(result, config.task.title)
     folder = Path(relpath(config.run_dir))
@@ -104,7 +107,8 @@ def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) 
         "Data": f"{store.info.name}: {store.info.citation}",
         "Probe": f"{config.probe.title}, {len(config.seeds)} seeds: {list(config.seeds)}",
         "Participants": f"{', '.join(participants)}: none of them was pre-trained on",
-        "Folds": f"{len(splits)}; in each, a probe is fitted on some of them and tested on others",
+        "Folds": f"{len(splits)}; in each, a probe is fitted on some of them and tested on others"
+        + ("; each seed divides them anew" if config.task.get("redivide") else ""),
     }
     page = write_report(result, config.task.title, facts, folder, _pictures(trained))
     _log(config, result, folder)
@@ -113,19 +117,21 @@ def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) 
 
 def _classification(
     config: DictConfig, trained: Sequence[Trained], store: CohortStore, allowed: list[str]
-) -> tuple[Evaluation, list[Split]]:
+) -> tuple[Evaluation, dict[int, list[Split]]]:
     windows = labelled_windows(store, *_lengths(config, store), allowed, config.task.get("classes"))
-    splits = _splits(config, store, allowed, windows.participant)
-    return evaluate(_classifiers(config, trained), windows, splits, list(config.seeds)), splits
+    divided = _splits(config, store, allowed, windows.participant)
+    systems, seeds = _classifiers(config, trained), list(config.seeds)
+    return evaluate(systems, windows, _of_all(config, divided), seeds, config.bootstrap), divided
 
 
 def _regression(
     config: DictConfig, trained: Sequence[Trained], store: CohortStore, allowed: list[str]
-) -> tuple[Evaluation, list[Split]]:
+) -> tuple[Evaluation, dict[int, list[Split]]]:
     units = {str(name): str(unit) for name, unit in config.task.targets.items()}
     windows = target_windows(store, *_lengths(config, store), list(units), allowed)
-    splits = _splits(config, store, allowed, windows.participant)
-    return evaluate_regression(_regressors(config, trained), windows, splits, list(config.seeds), units), splits
+    divided = _splits(config, store, allowed, windows.participant)
+    systems, seeds = _regressors(config, trained), list(config.seeds)
+    return evaluate_regression(systems, windows, _of_all(config, divided), seeds, units, config.bootstrap), divided
 
 
 def _lengths(config: DictConfig, store: CohortStore) -> tuple[int, int]:
@@ -134,8 +140,16 @@ def _lengths(config: DictConfig, store: CohortStore) -> tuple[int, int]:
     return window, stride
 
 
-def _splits(config: DictConfig, store: CohortStore, allowed: list[str], found: np.ndarray) -> list[Split]:
-    """The folds of those who have windows; who was asked for by name must have some."""
+def _of_all(config: DictConfig, divided: dict[int, list[Split]]) -> Divisions:
+    """The folds as an evaluation takes them: by seed, or for all seeds."""
+    return divided if config.task.get("redivide") else next(iter(divided.values()))
+
+
+def _splits(config: DictConfig, store: CohortStore, allowed: list[str], found: np.ndarray) -> dict[int, list[Split]]:
+    """The folds of those who have windows, by the seed that divides them; who was asked for by name must have some.
+
+    That is the folds' own seed, or with ``task.redivide`` each seed of the evaluation.
+    """
     present = sorted(set(found.tolist()))
     without = sorted(set(allowed) - set(present))
     if without and config.task.participants is not None:
@@ -143,8 +157,10 @@ def _splits(config: DictConfig, store: CohortStore, allowed: list[str], found: n
     if without:
         log.info("%d participants have no windows for this task: %s.", len(without), ", ".join(without))
     strata = store.strata(config.task.get("stratify"))
-    folds = instantiate(config.task.folds)(present, strata=strata)
-    return [folds] if isinstance(folds, Split) else list(folds)
+    divide = instantiate(config.task.folds)
+    seeds = [{"seed": int(seed)} for seed in config.seeds] if config.task.get("redivide") else [{}]
+    divided = {own.get("seed", 0): divide(present, strata=strata, **own) for own in seeds}
+    return {seed: [folds] if isinstance(folds, Split) else list(folds) for seed, folds in divided.items()}
 
 
 def _regressors(config: DictConfig, trained: Sequence[Trained]) -> list[System[RegressionProbe]]:
@@ -152,7 +168,8 @@ def _regressors(config: DictConfig, trained: Sequence[Trained]) -> list[System[R
     if "regression" not in config.probe:
         raise ConfigError(f"The {config.probe.title} does not predict numbers: judge this task with probe=linear.")
     probe: Callable[[], RegressionProbe] = partial(instantiate, config.probe.regression)
-    return [*_frozen(trained, probe), handcrafted_regression(config.data.sampling_rate), training_mean()]
+    rate = config.data.sampling_rate
+    return [*_frozen(trained, probe), handcrafted_under(probe, rate), handcrafted_regression(rate), training_mean()]
 
 
 def _classifiers(config: DictConfig, trained: Sequence[Trained]) -> list[System[Probe]]:
@@ -160,6 +177,8 @@ def _classifiers(config: DictConfig, trained: Sequence[Trained]) -> list[System[
     training = instantiate(config.training)
     baseline = OmegaConf.to_container(config.get("baseline") or OmegaConf.create())
     assert isinstance(baseline, dict)
+    if config.probe.frozen and "head" not in config.probe:
+        raise ConfigError(f"The {config.probe.title} predicts numbers alone: judge this task with probe=linear.")
     if config.probe.frozen:
         probe: Callable[[], Probe] = partial(instantiate, config.probe.head)
         own = _frozen(trained, probe)

@@ -2,7 +2,13 @@
 
 from relcon_lightning.downstream.end_to_end import EndToEndProbe
 from relcon_lightning.downstream.evaluate import Evaluation, evaluate
-from relcon_lightning.downstream.probes import LinearProbe, LinearRegressionProbe, MlpProbe, RandomForestProbe
+from relcon_lightning.downstream.probes import (
+    LinearProbe,
+    LinearRegressionProbe,
+    MlpProbe,
+    RandomForestProbe,
+    RidgeRegressionProbe,
+)
 from relcon_lightning.downstream.regress import evaluate_regression
 from relcon_lightning.downstream.report import print_report, write_report
 from relcon_lightning.downstream.systems import System
@@ -17,6 +23,7 @@ __all__ = [
     "LinearRegressionProbe",
     "MlpProbe",
     "RandomForestProbe",
+    "RidgeRegressionProbe",
     "System",
     "TargetWindows",
     "evaluate",

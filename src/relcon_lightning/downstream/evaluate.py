@@ -18,6 +18,8 @@ from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
+Divisions = Sequence[Split] | Mapping[int, Sequence[Split]]  # the folds of all seeds, or of each seed
+
 
 @dataclass
 class Evaluation:
@@ -50,30 +52,34 @@ class Evaluation:
 
 
 def evaluate(
-    systems: Sequence[System[Probe]], windows: LabelledWindows, splits: Sequence[Split], seeds: Sequence[int]
+    systems: Sequence[System[Probe]],
+    windows: LabelledWindows,
+    splits: Divisions,
+    seeds: Sequence[int],
+    bootstrap: bool = True,
 ) -> Evaluation:
     """Fit each system's probe on training participants and score it on test participants.
 
     With several splits (folds) the predictions for all test participants are scored together. A seed draws the
-    weights of the random encoder, the trees of the forest and a bootstrap of the training windows, so that the spread
-    over seeds says how much a probe's result owes to its training sample.
+    weights of the random encoder, the trees of the forest and, if asked for, a bootstrap of the training windows, so
+    that the spread over seeds says how much a probe's result owes to its training sample.
 
     Args:
         systems: At least one.
         windows: Of all participants of the splits.
-        splits: By participant; nobody is tested twice.
+        splits: By participant, for all seeds or by seed; with one seed nobody is tested twice.
         seeds: One repetition each.
+        bootstrap: Whether each seed draws the training windows anew; False: all of them, once each.
 
     Raises:
         DataError: A part of a split has no labelled windows, training has one class only, or somebody is tested twice.
     """
-    refuse_tested_twice(splits)
-    folds = [_rows(windows, split) for split in splits]
-    tested = np.concatenate([fold["test"] for fold in folds])
-    test, classes = windows.take(tested), sorted(set(windows.label.tolist()))
+    folds = {seed: [_rows(windows, split) for split in own] for seed, own in by_seed(splits, seeds).items()}
+    tested = {seed: np.concatenate([fold["test"] for fold in own]) for seed, own in folds.items()}
+    classes = sorted(set(windows.label.tolist()))
     predictions: list[pd.DataFrame] = []
     scores, costs = [], []
-    shown = _some(tested, windows.label)
+    shown = _some(tested[seeds[0]], windows.label)
     probabilities, embeddings = {}, {}
     for system in systems:
         begin = time.perf_counter()
@@ -82,8 +88,9 @@ def evaluate(
                 features = system.features(seed, windows.signal)
             if seed == seeds[0] and features.ndim == 2:
                 embeddings[system.name] = features[shown]
-            folded = [_predict(system.probe(), features, windows.label, rows, seed, classes) for rows in folds]
-            for level, items, guess, chance in _levels(test, np.concatenate(folded), classes):
+            drawn = [_bootstrap(rows, seed) for rows in folds[seed]] if bootstrap else folds[seed]
+            folded = [_predict(system.probe(), features, windows.label, rows, seed, classes) for rows in drawn]
+            for level, items, guess, chance in _levels(windows.take(tested[seed]), np.concatenate(folded), classes):
                 metrics = classification_metrics(items["label"].to_numpy(), guess, chance, classes)
                 scores += [(system.name, level, metric, seed, value) for metric, value in metrics.items()]
                 if seed == seeds[0]:
@@ -95,7 +102,7 @@ def evaluate(
         pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
         pd.concat(predictions, ignore_index=True),
         pd.DataFrame(costs, columns=["system", "parameters", "seconds"]),
-        part_sizes(windows.participant, windows.recording, folds),
+        part_sizes(windows.participant, windows.recording, folds[seeds[0]]),
         classes,
         probabilities=probabilities,
         embeddings=embeddings,
@@ -103,16 +110,25 @@ def evaluate(
     )
 
 
-def refuse_tested_twice(splits: Sequence[Split]) -> None:
-    """Folds are scored together, which makes sense if everybody is tested once.
+def by_seed(splits: Divisions, seeds: Sequence[int]) -> dict[int, list[Split]]:
+    """The folds of each seed, which are scored together: that makes sense if everybody is tested once.
+
+    Args:
+        splits: For all seeds, or by seed.
+        seeds: One repetition each.
 
     Raises:
-        DataError: Names who is in the test set of two splits.
+        DataError: Names who is in the test set of two splits of one seed.
     """
-    tested = [name for split in splits for name in split.test]
-    twice = sorted({name for name in tested if tested.count(name) > 1})
-    if twice:
-        raise DataError(f"{', '.join(twice)} are in the test set of two splits; scored together, each may be in one.")
+    divided = {seed: list(splits[seed] if isinstance(splits, Mapping) else splits) for seed in seeds}
+    for own in divided.values():
+        tested = [name for split in own for name in split.test]
+        twice = sorted({name for name in tested if tested.count(name) > 1})
+        if twice:
+            raise DataError(
+                f"{', '.join(twice)} are in the test set of two splits; scored together, each may be in one."
+            )
+    return divided
 
 
 def _some(rows: np.ndarray, label: np.ndarray, most: int = 1000) -> np.ndarray:
@@ -143,11 +159,16 @@ def _rows(windows: LabelledWindows, split: Split) -> dict[str, np.ndarray]:
     return rows
 
 
+def _bootstrap(rows: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """Rows with as many of the training windows, drawn with replacement."""
+    return rows | {"train": np.random.default_rng(seed).choice(rows["train"], len(rows["train"]))}
+
+
 def _predict(
     probe: Probe, x: np.ndarray, label: np.ndarray, rows: dict[str, np.ndarray], seed: int, classes: Sequence[str]
 ) -> np.ndarray:
     """``(N, C)`` probabilities of a fold's test windows, over all classes of the task."""
-    train = np.random.default_rng(seed).choice(rows["train"], len(rows["train"]))
+    train = rows["train"]
     probe = probe.fit(x[train], label[train], x[rows["validation"]], label[rows["validation"]], seed)
     probability = np.zeros((len(rows["test"]), len(classes)))
     probability[:, np.searchsorted(classes, probe.classes)] = probe.predict_proba(x[rows["test"]])

@@ -86,25 +86,30 @@ def regression_metrics(target: np.ndarray, predicted: np.ndarray, participant: n
         participant: ``(N,)`` ids.
 
     Returns:
-        ``mse``, ``sdse``, ``mae``, ``sdae`` and ``r``, which is NaN where all participants have one value. Beside them
+        ``mse``, ``sdse``, ``mae``, ``sdae`` and ``r``, which is NaN where all participants have one value, up to
+        rounding. Beside them
         ``window_mae`` and ``window_r`` of single windows, which say more where there are few participants.
     """
     windows = pd.DataFrame({"target": target, "predicted": predicted})
     means = windows.groupby(participant).mean()
     error = (means["predicted"] - means["target"]).to_numpy()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r = float(means["target"].corr(means["predicted"]))
-        window_r = float(windows["target"].corr(windows["predicted"]))
     squared, absolute = error**2, np.abs(error)
     return {
         "mse": float(squared.mean()),
         "sdse": float(squared.std()),
         "mae": float(absolute.mean()),
         "sdae": float(absolute.std()),
-        "r": r,
+        "r": _pearson(means),
         "window_mae": float(np.abs(windows["predicted"] - windows["target"]).mean()),
-        "window_r": window_r,
+        "window_r": _pearson(windows),
     }
+
+
+def _pearson(table: pd.DataFrame) -> float:
+    """Of the columns target and predicted; NaN where one of them is the same number up to rounding."""
+    if any(np.ptp(column) <= 1e-9 * np.abs(column).max() for column in table.to_numpy().T):
+        return float("nan")
+    return float(table["target"].corr(table["predicted"]))
 
 
 def retrieval_average_precision(

@@ -11,12 +11,15 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import f1_score
+from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
+
+from relcon_lightning.errors import DataError
 
 
 class _ChosenProbe:
@@ -89,8 +92,16 @@ class MlpProbe(_ChosenProbe):
 class _Regression:
     """Of numeric targets. Nothing is chosen, so the validation participants are not used."""
 
-    def fit(self, x: np.ndarray, target: np.ndarray, x_val: np.ndarray, target_val: np.ndarray, seed: int = 0) -> Self:
-        """Fit on ``(N, ...)`` and targets ``(N,)``."""
+    def fit(
+        self,
+        x: np.ndarray,
+        target: np.ndarray,
+        x_val: np.ndarray,
+        target_val: np.ndarray,
+        seed: int = 0,
+        participant: np.ndarray | None = None,
+    ) -> Self:
+        """Fit on ``(N, ...)``, targets ``(N,)`` and the participant of each window ``(N,)``."""
         self._fitted = self._model(seed).fit(x, target)
         return self
 
@@ -107,6 +118,46 @@ class LinearRegressionProbe(_Regression):
 
     def _model(self, seed: int) -> Pipeline:
         return make_pipeline(StandardScaler(), LinearRegression())
+
+
+class RidgeRegressionProbe(_Regression):
+    """Least squares with a penalty on standardised features, for tasks with few windows.
+
+    The penalty is the one with the least squared error on training participants that the fit left out, one at a time.
+
+    Args:
+        strengths: Penalties to try.
+    """
+
+    def __init__(self, strengths: Sequence[float] = (1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6)) -> None:
+        self.strengths = tuple(float(value) for value in strengths)
+
+    def fit(
+        self,
+        x: np.ndarray,
+        target: np.ndarray,
+        x_val: np.ndarray,
+        target_val: np.ndarray,
+        seed: int = 0,
+        participant: np.ndarray | None = None,
+    ) -> Self:
+        """Fit on ``(N, F)``, targets ``(N,)`` and the participant of each window ``(N,)``.
+
+        Raises:
+            DataError: The windows are of one participant.
+        """
+        if participant is None or len(set(participant.tolist())) < 2:
+            raise DataError("The ridge probe needs two training participants: give more, or judge with probe=linear.")
+        search = GridSearchCV(
+            make_pipeline(StandardScaler(), Ridge()),
+            {"ridge__alpha": self.strengths},
+            cv=LeaveOneGroupOut(),
+            scoring="neg_mean_squared_error",
+        )
+        with threadpool_limits(1):
+            self._fitted = search.fit(x, target, groups=participant)
+        self.chosen = float(search.best_params_["ridge__alpha"])
+        return self
 
 
 class RandomForestRegressionProbe(_Regression):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.splits import Split
-from relcon_lightning.downstream.evaluate import Evaluation, part_sizes, refuse_tested_twice
+from relcon_lightning.downstream.evaluate import Divisions, Evaluation, by_seed, part_sizes
 from relcon_lightning.downstream.metrics import regression_metrics
 from relcon_lightning.downstream.systems import RegressionProbe, System
 from relcon_lightning.downstream.targets import TargetWindows
@@ -19,21 +19,24 @@ from relcon_lightning.errors import DataError
 def evaluate_regression(
     systems: Sequence[System[RegressionProbe]],
     windows: TargetWindows,
-    splits: Sequence[Split],
+    splits: Divisions,
     seeds: Sequence[int],
     units: Mapping[str, str],
+    bootstrap: bool = True,
 ) -> Evaluation:
     """Fit each system's probe to each target on training participants and score it on test participants.
 
     Windows without a target are left out where that target is concerned. Of several splits the predictions for all
-    test participants are scored together. A seed draws what a system draws, and a bootstrap of the training windows.
+    test participants are scored together. A seed draws what a system draws and, if asked for, a
+    bootstrap of the training windows.
 
     Args:
         systems: With probes that predict numbers.
         windows: Of all participants of the splits.
-        splits: By participant; nobody is tested twice.
+        splits: By participant, for all seeds or by seed; with one seed nobody is tested twice.
         seeds: One repetition each.
         units: Of each target of the windows.
+        bootstrap: Whether each seed draws the training windows anew; False: all of them, once each.
 
     Returns:
         With a level a target.
@@ -41,12 +44,17 @@ def evaluate_regression(
     Raises:
         DataError: Training or test participants lack a target, or somebody is tested twice.
     """
-    refuse_tested_twice(splits)
+    divided = by_seed(splits, seeds)
     folds = {
-        name: [_rows(windows, k, split) for split in splits if _has(windows, k, split.test)]
+        (name, seed): [
+            _drawn(_rows(windows, k, split), seed if bootstrap else None)
+            for split in own
+            if _has(windows, k, split.test)
+        ]
         for k, name in enumerate(windows.names)
+        for seed, own in divided.items()
     }
-    for name, of_target in folds.items():
+    for (name, _), of_target in folds.items():
         if not of_target:
             raise DataError(f"No test participant has windows with {name}.")
     scores, predictions, costs = [], [], []
@@ -56,9 +64,11 @@ def evaluate_regression(
             if seed == seeds[0] or system.seeded:
                 features = system.features(seed, windows.signal)
             for k, name in enumerate(windows.names):
-                tested = np.concatenate([test for _, _, test in folds[name]])
+                tested = np.concatenate([test for _, _, test in folds[name, seed]])
                 target, participant = windows.targets[:, k], windows.participant[tested]
-                guess = np.concatenate([_predict(system, features, target, rows, seed) for rows in folds[name]])
+                guess = np.concatenate(
+                    [_predict(system.probe(), features, windows, k, rows, seed) for rows in folds[name, seed]]
+                )
                 metrics = regression_metrics(target[tested], guess, participant)
                 scores += [(system.name, name, metric, seed, value) for metric, value in metrics.items()]
                 columns = {"participant": participant, "recording": windows.recording[tested]}
@@ -71,7 +81,7 @@ def evaluate_regression(
         pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
         pd.concat(predictions, ignore_index=True),
         pd.DataFrame(costs, columns=["system", "parameters", "seconds"]),
-        part_sizes(windows.participant, windows.recording, [_parts(windows, split) for split in splits]),
+        part_sizes(windows.participant, windows.recording, [_parts(windows, split) for split in divided[seeds[0]]]),
         units=dict(units),
     )
 
@@ -95,16 +105,25 @@ def _rows(windows: TargetWindows, target: int, split: Split) -> tuple[np.ndarray
     return train, validation, test
 
 
+def _drawn(
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows with a bootstrap of the training windows, or with all of these if there is no seed."""
+    train, validation, test = rows
+    return (train if seed is None else np.random.default_rng(seed).choice(train, len(train))), validation, test
+
+
 def _predict(
-    system: System[RegressionProbe],
+    probe: RegressionProbe,
     x: np.ndarray,
-    target: np.ndarray,
+    windows: TargetWindows,
+    target: int,
     rows: tuple[np.ndarray, np.ndarray, np.ndarray],
     seed: int,
 ) -> np.ndarray:
-    train, validation, test = rows
-    drawn = np.random.default_rng(seed).choice(train, len(train))
-    probe = system.probe().fit(x[drawn], target[drawn], x[validation], target[validation], seed)
+    """Of the test windows, by a probe that is fitted to the training windows."""
+    (train, validation, test), known = rows, windows.targets[:, target]
+    probe = probe.fit(x[train], known[train], x[validation], known[validation], seed, windows.participant[train])
     return np.asarray(probe.predict(x[test]))
 
 

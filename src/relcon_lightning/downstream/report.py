@@ -31,9 +31,10 @@ Figure = tuple[str, str, Callable[[], bytes]]  # name, caption, and what draws i
 
 NOTE = (
     "± is the standard deviation over seeds, which draw random weights (of a method with several checkpoints: the "
-    "checkpoint), the forest's trees and a bootstrap of the windows a probe is fitted on; it does not say how much "
-    "other people would change. The intervals do: a bootstrap over participants, the same draws for both systems of a "
-    "difference. A difference whose interval includes 0 is no difference."
+    "checkpoint), the forest's trees and, as the task says, a bootstrap of the windows a probe is fitted on or the "
+    "division of the participants; it does not say how much other people would change. The intervals do: a bootstrap "
+    "over participants, the same draws for both systems of a difference. A difference whose interval includes 0 is no "
+    "difference."
 )
 _PAGE_ONLY = ("mse", "sdse", "sdae")  # too much for the width of a terminal
 _EDGES = 2  # characters that a table's frame takes
@@ -42,11 +43,11 @@ LEVELS = {"window": "Window level", "recording": "Recording level (most frequent
 
 
 def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
-    """Rows systems, columns metrics, cells ``mean ± std`` over seeds; a dash where there is one seed."""
+    """Rows systems, columns metrics, cells ``mean ± std`` over seeds; a dash for the std of one seed, or no number."""
     chosen = scores[scores["level"] == level].groupby(["system", "metric"], sort=False)["value"]
     mean, std = chosen.mean().unstack(sort=False), chosen.std(ddof=1).unstack(sort=False)
     table = mean.map("{:.3f}".format) + " ± " + std.map(lambda x: "-" if pd.isna(x) else f"{x:.3f}")
-    return table.rename(columns=CLASSIFICATION | REGRESSION)
+    return table.mask(mean.isna(), "-").rename(columns=CLASSIFICATION | REGRESSION)
 
 
 def print_report(evaluation: Evaluation, title: str, console: Console | None = None) -> None:

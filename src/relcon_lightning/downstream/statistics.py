@@ -65,8 +65,9 @@ def bootstrap_mae(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) 
     """
     means = predictions.groupby(["system", "seed", "participant"], sort=False)[["label", "predicted"]].mean()
     errors = (means["predicted"] - means["label"]).abs().unstack("participant")
-    weights = _weights(errors.shape[1], draws, seed)
-    drawn = pd.DataFrame(weights @ errors.to_numpy().T / weights.sum(1, keepdims=True), columns=errors.index)
+    weights, tested = _weights(errors.shape[1], draws, seed), errors.notna().to_numpy()  # not everybody with each seed
+    with np.errstate(invalid="ignore"):  # a draw of people none of whom a seed tested has no mean of that seed
+        drawn = pd.DataFrame(weights @ errors.fillna(0).to_numpy().T / (weights @ tested.T), columns=errors.index)
     return drawn.T.groupby("system", sort=False).mean().T
 
 

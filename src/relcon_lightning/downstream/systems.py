@@ -18,6 +18,7 @@ from relcon_lightning.embed.windows import embed_windows, estimate_normalisation
 RANDOM = "random encoder"
 NORMALISED = "random, normalised"
 HANDCRAFTED = "hand-crafted + forest"
+HANDCRAFTED_LINEAR = "hand-crafted + linear"
 MEAN = "training mean"
 
 
@@ -39,9 +40,18 @@ class RegressionProbe(Protocol):
     """A regression on features."""
 
     def fit(
-        self, x: np.ndarray, target: np.ndarray, x_val: np.ndarray, target_val: np.ndarray, seed: int = 0
+        self,
+        x: np.ndarray,
+        target: np.ndarray,
+        x_val: np.ndarray,
+        target_val: np.ndarray,
+        seed: int = 0,
+        participant: np.ndarray | None = None,
     ) -> RegressionProbe:
-        """Fit on features ``(N, ...)`` and targets ``(N,)``; the validation ones may be used to choose."""
+        """Fit on features ``(N, ...)``, targets ``(N,)`` and the participant of each window ``(N,)``.
+
+        The validation windows, or training participants that a fit leaves out, may be used to choose.
+        """
         ...
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -108,6 +118,11 @@ def handcrafted(sampling_rate: float) -> System[Probe]:
 def handcrafted_regression(sampling_rate: float) -> System[RegressionProbe]:
     """The same floor of a regression."""
     return System(HANDCRAFTED, lambda _, x: handcrafted_features(x, sampling_rate), RandomForestRegressionProbe)
+
+
+def handcrafted_under(probe: Callable[[], RegressionProbe], sampling_rate: float) -> System[RegressionProbe]:
+    """The same features under the regression that judges the encoders: what a learned embedding adds to them."""
+    return System(HANDCRAFTED_LINEAR, lambda _, x: handcrafted_features(x, sampling_rate), probe)
 
 
 def training_mean() -> System[RegressionProbe]:
