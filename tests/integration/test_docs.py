@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from relcon_lightning.data import CohortStore
@@ -79,3 +81,36 @@ def test_every_block_runs_after_the_first_two_commands(pages, folder, tmp_path):
         python(next(text for language, text in blocks("docs/own_cohort") if language == "python"), tmp_path)
     for page in pages:
         follow(page, tmp_path)
+
+
+def test_the_files_page_runs_in_a_shell(tmp_path):
+    t = np.arange(0, 8, 0.02)
+    signal = np.stack([0.2 * np.sin(t), 0 * t, 1 + 0.1 * np.sin(9 * t)], axis=1)
+    plain = pd.DataFrame(signal, columns=["x", "y", "z"])
+    plain.assign(time=t).to_csv(tmp_path / "walk.csv", index=False)
+    ring = pd.DataFrame(9.80665 * signal, columns=["acc x", "acc y", "acc z"])
+    ring.assign(clock=t).to_csv(tmp_path / "ring.csv", index=False)
+    (tmp_path / "sessions" / "P1").mkdir(parents=True)
+    plain.assign(time=t).to_csv(tmp_path / "sessions" / "P1" / "TotalAcceleration.csv", index=False)
+    (tmp_path / "sessions" / "P1" / "Gyroscope.csv").write_text("time,x,y,z\n0,0,0,0\n")
+    dates = pd.date_range("2024-07-05 09:00", periods=len(t), freq="20ms").strftime("%d/%m/%Y %H:%M:%S.%f")
+    plain.assign(time=dates).to_csv(tmp_path / "export.csv", index=False)
+    counts = np.column_stack([t, np.round(64 * signal)])
+    np.savetxt(tmp_path / "numbers.csv", counts, delimiter=",", fmt=["%.2f", "%d", "%d", "%d"])
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    found = list(commands("docs/files"))
+    assert len(found) == 5
+    for _, command in found:
+        done = subprocess.run(
+            ["bash", "-c", f"{command} overwrite=true"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        table = pd.read_parquet(tmp_path / "embeddings.parquet")
+        assert len(table) == 3
+        if "export.csv" in command:
+            assert str(table["start"].iloc[0]) == "2024-07-05 08:00:00+00:00"

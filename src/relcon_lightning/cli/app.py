@@ -19,6 +19,7 @@ from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryV
 
 import relcon_lightning
 from relcon_lightning.cli import signals, sweep, usage
+from relcon_lightning.cli.quoting import quoted
 from relcon_lightning.cli.suggest import suggestions
 from relcon_lightning.errors import ConfigError, DataError, Interrupted, Preempted, TrainingError
 
@@ -84,9 +85,10 @@ def command(
     def app() -> None:
         usage.register(config_folder())
         sweep.register()
-        if expand is not None:
-            with _mistakes_told():
-                sys.argv[1:] = expand(sys.argv[1:])  # also what Lightning starts the other ranks with
+        with _mistakes_told():
+            sys.argv[1:] = quoted(sys.argv[1:])  # also what Lightning starts the other ranks with
+            if expand is not None:
+                sys.argv[1:] = expand(sys.argv[1:])
         signals.end_on_sigterm(PREEMPTED, f"Asked to end. {again}")
         try:
             start()

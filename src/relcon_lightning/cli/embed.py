@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from relcon_lightning.data.sources.inputs import find_inputs
-from relcon_lightning.data.sources.table_stream import Layout
+from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.embed import Embedder
 from relcon_lightning.embed.files import embed_files
 from relcon_lightning.errors import ConfigError
@@ -23,6 +23,12 @@ def main(config: DictConfig) -> None:
     layout = Layout(**{field.name: source[field.name] for field in fields(Layout)})
     embedder = Embedder.load(config.checkpoint, config.batch_size, config.device, config.precision)
     inputs = find_inputs(
-        config.input, layout, source["participant"], source["lenient"], embedder.window_s, config.data.verify
+        config.input,
+        layout,
+        source["participant"],
+        source["lenient"],
+        embedder.window_s,
+        config.data.verify,
+        source["files"],
     )
     embed_files(embedder, inputs, config.output, config.stride_s, layout.max_gap_s, config.overwrite)

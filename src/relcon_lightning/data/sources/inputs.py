@@ -18,8 +18,9 @@ from relcon_lightning.data.sources.device import SUFFIXES as DEVICE_SUFFIXES
 from relcon_lightning.data.sources.device import DeviceFolder
 from relcon_lightning.data.sources.folder_tables import RECORDINGS, SEGMENTS, read_recordings
 from relcon_lightning.data.sources.paths import participant_in
-from relcon_lightning.data.sources.suffixes import TABLE_SUFFIXES, is_table, name_passed_over, stem
-from relcon_lightning.data.sources.table_stream import Layout, TableStream
+from relcon_lightning.data.sources.suffixes import TABLE_SUFFIXES, files_below, is_table, name_passed_over, stem
+from relcon_lightning.data.sources.table_layout import Layout
+from relcon_lightning.data.sources.table_stream import TableStream
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.data.stream import Block, blocks_of
 from relcon_lightning.data.verify import Verify
@@ -73,6 +74,7 @@ def find_inputs(
     lenient: bool = False,
     shortest_s: float = 0.0,
     verify: Verify = "once",
+    pattern: str | None = None,
 ) -> list[Input]:
     """The recordings in a file, a folder or a cohort store, in the order of their ids.
 
@@ -86,13 +88,14 @@ def find_inputs(
         lenient: Take what can be read of a damaged device file.
         shortest_s: Recordings of a store that are shorter are left out, with a warning: a store is parted at gaps.
         verify: See :meth:`~relcon_lightning.data.store.CohortStore.open`.
+        pattern: Pattern for the paths of the files to read in a folder; see ``RecordingFolder``.
 
     Raises:
         DataError: Nothing there, a file of an unknown kind, two with one id, or one in whose path no participant is.
     """
     if "://" in str(path) or (Path(path) / MANIFEST).is_file():
         return _of_store(CohortStore.open(path, verify), shortest_s)
-    files, root = _files(Path(path))
+    files, root = _files(Path(path), pattern)
     table = root / RECORDINGS
     people = read_recordings(table, list(files))[0] if Path(path).is_dir() and table.is_file() else {}
     inputs: dict[str, Input] = {}
@@ -105,7 +108,7 @@ def find_inputs(
     return [inputs[name] for name in sorted(inputs)]
 
 
-def _files(path: Path) -> tuple[dict[str, Path], Path]:
+def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
     """Files by their path below the folder, and the folder."""
     if path.is_file():
         if not _known(path):
@@ -113,7 +116,7 @@ def _files(path: Path) -> tuple[dict[str, Path], Path]:
         return {path.name: path}, path.parent
     if not path.is_dir():
         raise DataError(f"There is no file, folder or cohort store at {path}{nearest_path(path)}.")
-    every = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    every = list(files_below(path, pattern).values())
     below = {file.relative_to(path): file for file in every if _known(file)}
     name_passed_over(path, (file for file in every if not _known(file)), _KNOWN)
     tables = (RECORDINGS, SEGMENTS)
@@ -122,6 +125,8 @@ def _files(path: Path) -> tuple[dict[str, Path], Path]:
         for name, file in below.items()
         if name.as_posix() not in tables and not any(part.startswith(".") for part in name.parts)
     }
+    if not found and pattern is not None:
+        raise DataError(f"{path} has no recordings that match data.source.files={pattern}.")
     if not found:
         raise DataError(f"{path} has no recordings: expected files that end in {_KNOWN}.")
     return found, path
@@ -137,8 +142,17 @@ def _of_file(path: Path, name: str, person: str | None, layout: Layout, lenient:
     if path.suffix.lower() in DEVICE_SUFFIXES:
         return Input(name, person or name, f"{version} {lenient}", True, partial(_open_device, path, layout, lenient))
     recording_id = stem(name)
-    opener = partial(_open_table, TableStream(path, layout))
-    return Input(recording_id, person or recording_id, f"{version} {layout}", layout.stamped, opener)
+    table = TableStream(path, layout)
+    opener = partial(_open_table, table)
+    return Input(recording_id, person or recording_id, f"{version} {layout}", _stamped(table), opener)
+
+
+def _stamped(table: TableStream) -> bool:
+    """Whether a table says the time of day; one that cannot be read is named later and decides nothing."""
+    try:
+        return table.stamped
+    except DataError:
+        return True
 
 
 def _open_table(table: TableStream) -> Opened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from relcon_lightning.errors import ConfigError, DataError
@@ -15,6 +16,9 @@ def participant_in(expression: str, file: str, root: Path) -> str:
         ConfigError: It is no regular expression.
         DataError: It finds nothing; names the file.
     """
+    if not isinstance(expression, str):  # [a-z] without quotes is a list for Hydra
+        meant = f"[{','.join(map(str, expression))}]" if isinstance(expression, Sequence) else str(expression)
+        raise ConfigError(f"Quote the regular expression: 'data.source.participant=\"{meant}\"'.")
     try:
         match = re.search(expression, file)
     except re.error as error:

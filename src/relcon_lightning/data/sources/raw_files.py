@@ -44,7 +44,7 @@ class RawFile:
         Raises:
             DataError: Damaged, cut short, or larger than :data:`MAX_BYTES`; also while it is read.
         """
-        with _damage_named(self.where), self.opener() as file, _Bounded(file, self.where) as content:
+        with _damage_named(self.where), self.opener() as file, Bounded(file, self.where) as content:
             yield content
 
     def read(self) -> bytes:
@@ -65,7 +65,7 @@ class Readable(Protocol):
         ...
 
 
-class _Bounded(io.RawIOBase):
+class Bounded(io.RawIOBase):
     """An open file that is refused when :data:`MAX_BYTES` of it were read."""
 
     def __init__(self, file: IO[bytes], where: str) -> None:

@@ -19,7 +19,12 @@ _SHORTEST_S = 1.0
 
 
 def gap_free(
-    times: np.ndarray, signal: np.ndarray, where: str, max_gap_s: float, rate: float | None = None
+    times: np.ndarray,
+    signal: np.ndarray,
+    where: str,
+    max_gap_s: float,
+    rate: float | None = None,
+    quiet: bool = False,
 ) -> tuple[float, list[tuple[float, np.ndarray]]]:
     """Put stamped samples on a grid, in stretches parted at gaps; those shorter than 1 s are left out, with a warning.
 
@@ -29,6 +34,7 @@ def gap_free(
         where: For the error.
         max_gap_s: Seconds between samples above which they belong to different stretches.
         rate: Hz of the grid, about that of the stamps; None for that of the stamps.
+        quiet: Leave out short stretches without a warning.
 
     Returns:
         The rate, and start time and ``(m, 3)`` signal of each stretch; see
@@ -45,7 +51,7 @@ def gap_free(
     if not _RATES[0] <= own <= _RATES[1]:
         raise DataError(
             f"{where}: the steps of the time stamps mean {own:.3g} Hz, expected {_RATES[0]:g} to {_RATES[1]:g}; "
-            "is their unit right?"
+            "is their unit right? If not, give it, such as data.source.time_unit=ms."
         )
     grid_rate = own if rate is None else rate
     if abs(own / grid_rate - 1) > _TOLERANCE:
@@ -60,7 +66,7 @@ def gap_free(
     kept = [stretch for stretch in stretches if len(stretch[1]) >= _SHORTEST_S * grid_rate]
     if not kept:
         raise DataError(f"{where} has no {_SHORTEST_S:g} s of samples without a gap of more than {max_gap_s:g} s.")
-    if len(kept) < len(stretches):
+    if len(kept) < len(stretches) and not quiet:
         log.warning("%s: left out %d stretches shorter than %g s.", where, len(stretches) - len(kept), _SHORTEST_S)
     return grid_rate, kept
 

@@ -14,6 +14,8 @@ from typing import IO, Any, cast
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from relcon_lightning.errors import ConfigError
+
 log = logging.getLogger(__name__)
 
 COMPRESSIONS = ("", ".gz", ".xz", ".bz2", ".zst")
@@ -30,6 +32,23 @@ def stem(name: str) -> str:
     """The name or path of a table without its suffix."""
     suffix = max((s for s in TABLE_SUFFIXES if name.lower().endswith(s)), key=len, default="")
     return name[: len(name) - len(suffix)]
+
+
+def files_below(root: Path, pattern: str | None = None) -> dict[str, Path]:
+    """Files by their path below a folder, in the order of these; all, or those that match a pattern.
+
+    Args:
+        root: The folder.
+        pattern: Pattern as of :meth:`pathlib.Path.glob`; a name without a slash is looked for in all sub-folders.
+
+    Raises:
+        ConfigError: It is no pattern.
+    """
+    try:
+        found = root.rglob("*") if pattern is None else root.glob(pattern if "/" in pattern else f"**/{pattern}")
+        return {path.relative_to(root).as_posix(): path for path in sorted(found) if path.is_file()}
+    except (ValueError, NotImplementedError) as error:
+        raise ConfigError(f"data.source.files={pattern}: {error}.") from error
 
 
 def open_bytes(path: Path) -> IO[bytes]:
