@@ -1,16 +1,24 @@
 """The documentation's site: ``make docs``. Its sources are the pages of the repository, where they stand."""
 
 import importlib.metadata
+import importlib.util
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "relcon-lightning"
 release = importlib.metadata.version("relcon-lightning")
 extensions = [
+    "command_help",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    *(["sphinx_copybutton"] if importlib.util.find_spec("sphinx_copybutton") else []),
 ]
+copybutton_exclude = ".linenos, .gp"
 
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "experiments/**.md", "benchmarks/*.md"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import re
 import subprocess
@@ -33,15 +34,49 @@ def test_the_first_page_leads_to_every_page(site):
     assert "../experiments/table6/README.html" in first
 
 
-def test_the_reference_has_the_losses_and_what_they_take(site):
-    page = re.sub(r"<[^>]+>", "", (site / "docs" / "reference.html").read_text())
-    for name in ("relative_contrastive", "MotifDistance", "CandidateDataModule", "embed_recording", "refuse_leakage"):
-        assert name in page
-    assert "only their order counts and no gradient flows to them" in page
+def words(site, page):
+    return html.unescape(re.sub(r"<[^>]+>", "", (site / "docs" / f"{page}.html").read_text()))
+
+
+def test_the_reference_has_one_page_per_package_with_links_to_the_source(site):
+    names = {
+        "top": ("load_encoder", "embed_recording"),
+        "methods": (
+            "class relcon_lightning.methods.base.Method(",
+            "class relcon_lightning.methods.base.EmbeddingMethod(",
+        ),
+        "losses": ("relative_contrastive", "only their order counts and no gradient flows to them"),
+        "nets": ("MotifDistance",),
+        "data": ("CandidateDataModule", "CandidateSampler", "ratio_split", "refuse_leakage"),
+        "checkpoint": ("read_checkpoint", "export"),
+        "errors": ("DataError",),
+    }
+    for page, expected in names.items():
+        text = words(site, f"reference/{page}")
+        assert all(name in text for name in expected), page
+        assert "[source]" in text
+    pages = {path.stem for path in (ROOT / "docs" / "reference").glob("*.md")}
+    assert names.keys() <= pages
+    assert all(f'href="reference/{page}.html"' in (site / "docs" / "reference.html").read_text() for page in pages)
+
+
+def test_the_page_of_commands_shows_their_help(site):
+    text = words(site, "commands")
+    assert "${values" not in text
+    assert "${choices" not in text
+    assert "temperature: 0.1 # tau of the contrastive losses" in text
+    assert "relcon-pretrain model=distance" in text
+    assert "augpred, autoencoder, byol" in text
+
+
+def test_formulas_are_drawn_by_mathjax(site):
+    page = (site / "docs" / "method.html").read_text()
+    assert "mathjax" in page
+    assert 'class="math notranslate nohighlight"' in page
 
 
 def test_links_between_pages_of_the_site_lead_somewhere(site):
-    for page in (site / "docs").glob("*.html"):
+    for page in (site / "docs").rglob("*.html"):
         for link in re.findall(r'href="([^"#:]+\.html)', page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 

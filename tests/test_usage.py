@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import relcon_lightning
-from relcon_lightning.cli.usage import PARTS, values
+from relcon_lightning.cli.usage import PARTS, help_text, values
 from tests.test_readme import COMPOSED, ENTRIES, GROUPS, compose_line
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -54,6 +54,28 @@ def test_help_lists_the_choices_and_no_part_of_them(monkeypatch, capsys):
 def test_what_hydra_would_substitute_stays_as_it_is_written(monkeypatch, capsys):
     assert "${data.name}" in values(str(CONF), "pretrain")
     assert "${paths.runs}/${data.name}/${model.name}/${name}" in shown("pretrain", monkeypatch, capsys)
+
+
+def test_help_shows_the_values_in_force(monkeypatch, capsys):
+    def line(key: str, *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["relcon-pretrain", "--help", *arguments])
+        with pytest.raises(SystemExit):
+            SCRIPTS["relcon-pretrain"].load()()
+        return next(x for x in capsys.readouterr().out.splitlines() if x.startswith(f"  {key}: "))
+
+    assert line("temperature").startswith("  temperature: 0.1 # ")
+    assert "changed from 1.0" in line("temperature")
+    assert "RandomAugmentations" in line("view")
+    assert line("temperature", "trainer=gpu") == line("temperature", "trainer=ddp_8xa100")
+    assert line("temperature", "trainer=gpu").startswith("  temperature: 1.0 # ")
+    assert "changed" not in line("temperature", "trainer=gpu")
+    assert line("temperature", "temperature=0.3").startswith("  temperature: 0.3 # ")
+    assert line("seed", "seed=3") == "  seed: 3 # changed from 0 by a choice or an argument"
+
+
+@pytest.mark.parametrize("entry", sorted(ENTRIES.values()))
+def test_the_text_for_the_documentation_is_that_of_help(entry, monkeypatch, capsys):
+    assert help_text(str(CONF), entry).strip() == shown(entry, monkeypatch, capsys).strip()
 
 
 def test_every_entry_has_a_command():
