@@ -95,12 +95,12 @@ def _composed(folder: str, entry: str, arguments: Sequence[str]) -> dict[str, An
 
 def _plain(value: Any) -> str:
     """A value in one form, whether YAML or OmegaConf read it: YAML alone reads ``1e-3`` as text."""
-    return yaml.safe_dump(OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=False))
+    return str(yaml.safe_dump(OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=False)))
 
 
 def _flow(value: Any) -> str:
     """A value on one line, as in a command."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
+    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...").strip()
 
 
