@@ -56,7 +56,7 @@ def test_thousands_of_short_recordings_take_the_memory_of_their_embeddings(tmp_p
     before = pa.default_memory_pool()
     pa.set_memory_pool(pool)
     try:
-        file = EmbeddingFile(tmp_path / "out.parquet", dim, False, {}, overwrite=False)
+        file = EmbeddingFile(tmp_path / "out.parquet", dim, False, {}, ["r"], overwrite=False)
         parts = []
         for i in range(people):
             parts.append(file.part(f"r{i}"))

@@ -5,6 +5,7 @@ A kilobyte of a file can repeat a text of a megabyte, or a number, any number of
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +23,7 @@ def open_parquet(source: Path | pa.BufferReader) -> parquet.ParquetFile:
         ValueError: It is damaged, or would take far more memory than it has bytes.
         OSError: It is damaged.
     """
-    with parquet.ParquetFile(source) as file:
+    with parquet.ParquetFile(_opened(source)) as file:
         described, schema = file.metadata, file.schema_arrow
     size = source.size() if isinstance(source, pa.BufferReader) else source.stat().st_size
     groups = (described.row_group(i).total_byte_size for i in range(described.num_row_groups))
@@ -32,7 +33,12 @@ def open_parquet(source: Path | pa.BufferReader) -> parquet.ParquetFile:
     texts = [field.name for field in schema if any(known(field.type) for known in is_text)]
     if isinstance(source, pa.BufferReader):
         source.seek(0)
-    return parquet.ParquetFile(source, read_dictionary=texts)
+    return parquet.ParquetFile(_opened(source), read_dictionary=texts)
+
+
+def _opened(source: Path | pa.BufferReader) -> pa.NativeFile:
+    """What Arrow reads from; it takes no path whose name is not UTF-8."""
+    return pa.OSFile(os.fsencode(source)) if isinstance(source, Path) else source
 
 
 def plain(table: pa.Table) -> pa.Table:

@@ -1,4 +1,8 @@
-"""Embedding many recordings into one file: what is done stays done, and one bad recording does not stop the others."""
+"""Embedding many recordings into one file: what is done stays done, and one bad recording does not stop the others.
+
+An unforeseen error of a recording, such as one of a library, is told in a line too; ``hydra.verbose=true`` adds the
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingC
 from relcon_lightning.data.sources.inputs import Input
 from relcon_lightning.embed.embedder import MAX_GAP_S, Embedder, too_short
 from relcon_lightning.embed.output import EmbeddingFile
-from relcon_lightning.errors import DataError
+from relcon_lightning.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +54,8 @@ def embed_files(
         "stride_s": embedder.stride(stride_s) / embedder.sampling_rate,
         "max_gap_s": max_gap_s,
     }
-    file = EmbeddingFile(output, embedder.dim, all(one.stamped for one in inputs), facts, overwrite)
+    ids = [one.recording_id for one in inputs]
+    file = EmbeddingFile(output, embedder.dim, all(one.stamped for one in inputs), facts, ids, overwrite)
     parts = {one.recording_id: file.part(one.recording_id, one.participant_id, one.version) for one in inputs}
     try:
         failed = _embed_missing(embedder, inputs, parts, file, stride_s, max_gap_s)
@@ -85,9 +90,13 @@ def _embed_missing(
             tables = (file.table(one.participant_id, one.recording_id, *piece) for piece in pieces)
             try:
                 file.write(parts[one.recording_id], tables)
-            except DataError as error:
-                failed[one.recording_id] = str(error)
-                log.error("%s", error)
+            except ConfigError:
+                raise
+            except Exception as error:
+                expected = isinstance(error, DataError)
+                failed[one.recording_id] = str(error) if expected else f"{type(error).__name__}: {error}"
+                log.error("%s", error if expected else f"{one.recording_id}: {failed[one.recording_id]}")
+                log.debug("", exc_info=not expected)
             display.remove_task(task)
     return failed
 
@@ -96,12 +105,16 @@ def _pieces(
     embedder: Embedder, one: Input, stride_s: float | None, max_gap_s: float, progress: Callable[..., None]
 ) -> Iterator[tuple[float | None, np.ndarray, np.ndarray]]:
     """Unix time of the first sample, starts and embeddings, piece by piece."""
-    opened, found = one.open(), False
-    progress(total=None if opened.duration_s is None else opened.duration_s / 3600)
-    for starts, embeddings in embedder.embed(opened.blocks, opened.rate, stride_s, max_gap_s):
-        found = True
-        yield opened.start_time, starts, embeddings
-        progress(completed=starts[-1] / 3600)
+    found = False
+    try:
+        opened = one.open()
+        progress(total=None if opened.duration_s is None else opened.duration_s / 3600)
+        for starts, embeddings in embedder.embed(opened.blocks, opened.rate, stride_s, max_gap_s):
+            found = True
+            yield opened.start_time, starts, embeddings
+            progress(completed=starts[-1] / 3600)
+    except OSError as error:
+        raise DataError(f"{one.recording_id} cannot be read: {error}") from error
     if not found:
         raise too_short(one.recording_id, embedder.window_s, max_gap_s)
 

@@ -12,18 +12,19 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
 from relcon_lightning.errors import ConfigError
 
 _GROUP = 2**13  # rows of a row group: 8 MB of 256 dimensions
 _IDS = ["participant_id", "recording_id"]
+_FACTS, _INCOMPLETE = b"relcon_lightning", b"relcon_lightning_incomplete"  # in the metadata of the output
 _PART = "part 2"  # of the layout of a part
 _EMBEDDING = "embedding"
 
@@ -39,23 +40,32 @@ class EmbeddingFile:
         dim: Of an embedding.
         stamped: Whether the starts are time stamps.
         facts: How the embeddings were made, all that they depend on.
+        recordings: Ids of all recordings that are to be in the output.
         overwrite: Replace what is there.
 
     Raises:
-        ConfigError: The output is there, and it is not that of a run which left out recordings.
+        ConfigError: The output is there, and it is not that of a run which left out some of these recordings.
     """
 
-    def __init__(self, path: str | Path, dim: int, stamped: bool, facts: dict[str, Any], overwrite: bool) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        dim: int,
+        stamped: bool,
+        facts: dict[str, Any],
+        recordings: Collection[str],
+        overwrite: bool,
+    ) -> None:
         self.path, self.stamped = Path(path), stamped
         self.parts = self.path.with_name(f".{self.path.name}.parts")
-        if self.path.is_dir() or (self.path.exists() and not overwrite and not self.parts.exists()):
-            raise ConfigError(f"{path} exists: choose another output=, or replace it with overwrite=true.")
         self.columns = [f"e{i}" for i in range(dim)]
         self.facts = json.dumps({**facts, "start": "UTC" if stamped else "seconds"})
         start = pa.timestamp("us", tz="UTC") if stamped else pa.float64()
         fields = [(name, pa.string()) for name in _IDS] + [("start", start)]
         embedding = [(name, pa.float32()) for name in self.columns]
-        self.schema = pa.schema([*fields, *embedding], metadata={"relcon_lightning": self.facts})
+        self.schema = pa.schema([*fields, *embedding], metadata={_FACTS: self.facts})
+        if self.path.is_dir() or (self.path.exists() and not overwrite and not self._completes(recordings)):
+            raise ConfigError(f"{path} exists: choose another output=, or replace it with overwrite=true.")
         self.part_schema = pa.schema([*fields, (_EMBEDDING, pa.list_(pa.float32(), dim))])
 
     def part(self, *identity: str) -> Path:
@@ -120,9 +130,22 @@ class EmbeddingFile:
 
     def finish(self, parts: Iterable[Path], complete: bool) -> None:
         """Copy the parts into the output, and remove them if none is missing."""
-        self._write(self.path, self.schema, (self._wide(group) for group in _grouped(_read(parts))))
+        schema = self.schema if complete else self.schema.with_metadata(self.schema.metadata | {_INCOMPLETE: b"true"})
+        self._write(self.path, schema, (self._wide(group).cast(schema) for group in _grouped(_read(parts))))
         if complete:
             shutil.rmtree(self.parts)
+
+    def _completes(self, recordings: Collection[str]) -> bool:
+        """Whether what is there was embedded in this way and has some of the recordings, not all, and no others."""
+        try:
+            with parquet.ParquetFile(self.path) as file:
+                metadata = file.schema_arrow.metadata or {}
+                if _INCOMPLETE not in metadata or metadata.get(_FACTS) != self.facts.encode():
+                    return False
+                there = file.read(columns=["recording_id"])["recording_id"]
+        except (pa.ArrowException, OSError, KeyError):
+            return False
+        return set(compute.unique(there).to_pylist()) < set(recordings)
 
     def _wide(self, rows: pa.Table) -> pa.Table:
         """With a column for each dimension."""

@@ -15,7 +15,7 @@ import numpy as np
 from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.sources.paths import participant_in
 from relcon_lightning.data.sources.stretches import gap_free, part_ids
-from relcon_lightning.data.sources.suffixes import name_passed_over
+from relcon_lightning.data.sources.suffixes import name_passed_over, text_of
 from relcon_lightning.data.units import InUnits, Unit
 from relcon_lightning.errors import ConfigError, DataError, nearest_path
 
@@ -68,7 +68,7 @@ class DeviceFolder(InUnits):
             raise DataError("data.raw_dir must name the folder of your recordings.")
         self.root, self.name, self.position, self.max_gap_s = Path(raw_dir), name, position, max_gap_s
         self.people = {
-            path: participant_in(participant, path.relative_to(self.root).as_posix(), self.root)
+            path: participant_in(participant, text_of(path.relative_to(self.root)), self.root)
             for path in _files_below(self.root)
         }
         self.lenient = lenient
@@ -82,7 +82,7 @@ class DeviceFolder(InUnits):
 
     def units(self) -> list[Unit]:
         """A unit for each file."""
-        names = {path: path.relative_to(self.root).as_posix() for path in self.people}
+        names = {path: text_of(path.relative_to(self.root)) for path in self.people}
         settings = (self.max_gap_s, self.lenient)
         return [Unit(names[path], path, path, repr((person, settings))) for path, person in self.people.items()]
 

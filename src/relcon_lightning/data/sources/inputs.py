@@ -18,7 +18,14 @@ from relcon_lightning.data.sources.device import SUFFIXES as DEVICE_SUFFIXES
 from relcon_lightning.data.sources.device import DeviceFolder
 from relcon_lightning.data.sources.folder_tables import RECORDINGS, SEGMENTS, read_recordings
 from relcon_lightning.data.sources.paths import participant_in
-from relcon_lightning.data.sources.suffixes import TABLE_SUFFIXES, files_below, is_table, name_passed_over, stem
+from relcon_lightning.data.sources.suffixes import (
+    TABLE_SUFFIXES,
+    files_below,
+    is_table,
+    name_passed_over,
+    stem,
+    text_of,
+)
 from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.data.sources.table_stream import TableStream
 from relcon_lightning.data.store import CohortStore
@@ -113,7 +120,7 @@ def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
     if path.is_file():
         if not _known(path):
             raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}: expected one of {_KNOWN}.")
-        return {path.name: path}, path.parent
+        return {text_of(Path(path.name)): path}, path.parent
     if not path.is_dir():
         raise DataError(f"There is no file, folder or cohort store at {path}{nearest_path(path)}.")
     every = list(files_below(path, pattern).values())
@@ -121,7 +128,7 @@ def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
     name_passed_over(path, (file for file in every if not _known(file)), _KNOWN)
     tables = (RECORDINGS, SEGMENTS)
     found = {
-        name.as_posix(): file
+        text_of(name): file
         for name, file in below.items()
         if name.as_posix() not in tables and not any(part.startswith(".") for part in name.parts)
     }
@@ -162,7 +169,7 @@ def _open_table(table: TableStream) -> Opened:
 
 def _open_device(path: Path, layout: Layout, lenient: bool) -> Opened:
     source = DeviceFolder(path.parent, participant=".", max_gap_s=layout.max_gap_s, lenient=lenient)
-    source.people = {path: path.name}
+    source.people = {path: text_of(Path(path.name))}
     recordings = source.recordings()
     first = next(recordings)
     return Opened(first.sampling_rate, first.start_time, None, _device_blocks(path, first, recordings))

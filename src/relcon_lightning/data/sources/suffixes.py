@@ -9,7 +9,7 @@ import logging
 import lzma
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any, cast
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -46,7 +46,7 @@ def files_below(root: Path, pattern: str | None = None) -> dict[str, Path]:
     """
     try:
         found = root.rglob("*") if pattern is None else root.glob(pattern if "/" in pattern else f"**/{pattern}")
-        return {path.relative_to(root).as_posix(): path for path in sorted(found) if path.is_file()}
+        return {text_of(path.relative_to(root)): path for path in sorted(found) if path.is_file()}
     except (ValueError, NotImplementedError) as error:
         raise ConfigError(f"data.source.files={pattern}: {error}.") from error
 
@@ -80,10 +80,10 @@ def name_passed_over(root: Path, files: Iterable[Path], known: str) -> None:
         return
     kinds = Counter("".join(path.suffixes[-2:]).lower() or "no suffix" for path in left)
     counted = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
-    some = ", ".join(map(ascii_name, left[:_NAMED])) + (", ..." if len(left) > _NAMED else "")
+    some = ", ".join(map(text_of, left[:_NAMED])) + (", ..." if len(left) > _NAMED else "")
     log.warning("%s: passed over %d files (%s): %s. Read are: %s.", root, len(left), counted, some, known)
 
 
-def ascii_name(path: Path) -> str:
-    """A path that any terminal can print."""
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+def text_of(path: PurePath) -> str:
+    """A path as text that terminals, tables and JSON take; bytes that are no UTF-8 become ``\\udce9`` and such."""
+    return path.as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
