@@ -21,7 +21,7 @@ extensions = [
 copybutton_exclude = ".linenos, .gp"
 
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**.md", "experiments/**.md", "benchmarks/*.md"]
+include_patterns = ["*.md", "tests/README.md", "docs/**.md", "experiments/**.md", "benchmarks/*.md"]
 exclude_patterns = ["SECURITY.md"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3  # links as GitHub makes them: page.md#a-heading
