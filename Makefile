@@ -16,9 +16,11 @@ help: ## list the targets
 setup: .venv/done ## create .venv with the pinned versions of constraints.txt
 
 .venv/done: pyproject.toml constraints.txt
+	@echo 'Making .venv: torch, Lightning and all else with the versions of constraints.txt. Some minutes, 2 to 6 GB.'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install -c constraints.txt -e '.[dev]'
 	@touch $@
+	@echo 'Made .venv. The commands are in .venv/bin: source .venv/bin/activate'
 
 data/$(DATA)/cohort.json: | .venv/done
 	$(BIN)/relcon-prepare data=$(DATA)

@@ -159,3 +159,9 @@ def test_a_cluster_gets_a_process_for_each_device_of_a_job():
     assert launcher._target_.endswith("SlurmLauncher")
     assert (launcher.nodes, launcher.tasks_per_node, launcher.gpus_per_node) == (2, 8, 8)
     assert config.resume == "auto"  # as submitit queues a job again after its time
+
+
+@pytest.mark.parametrize(("steps", "interval"), [(80, 8), (200, 20), (9, 1), (20_000, 2000), (-1, 1000)])
+def test_a_small_machine_validates_ten_times_a_run(steps, interval):
+    config = composed("trainer=cpu", "model=simclr", f"trainer.max_steps={steps}")
+    assert config.trainer.val_check_interval == config.callbacks.checkpoint.every_n_train_steps == interval

@@ -142,7 +142,7 @@ def keep_metrics(logger: CSVLogger, step: int) -> None:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             names = list(reader.fieldnames or [])
-            rows = [row for row in reader if (row.get("step") or "").isdigit() and int(row["step"]) < step]
+            rows = [row for row in reader if _is_whole(row.get("step") or "") and int(row["step"]) < step]
         with kept.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
@@ -152,3 +152,7 @@ def keep_metrics(logger: CSVLogger, step: int) -> None:
         kept.replace(path)
         with path.open(newline="", encoding="utf-8") as file:
             experiment.metrics_keys = next(csv.reader(file), [])
+
+
+def _is_whole(text: str) -> bool:
+    return text.removeprefix("-").isdigit()  # -1 is before the first step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from relcon_lightning.callbacks.pictures import CURVES, curves, ranking
 from relcon_lightning.png import png
@@ -25,7 +26,62 @@ def test_curves_are_what_was_logged_and_what_was_not_has_no_panel():
     np.testing.assert_allclose(train.get_xydata(), np.stack([np.arange(20) + 1, np.linspace(5, 1, 20)], 1))
     np.testing.assert_allclose(val.get_xydata(), [[10, 4.0], [20, 2.0]])
     assert [text.get_text() for text in panels["loss"].get_legend().get_texts()] == ["train", "val"]
-    assert [text.get_text() for text in panels["average precision"].get_legend().get_texts()] == ["val", "val chance"]
+    assert [text.get_text() for text in panels["average precision"].get_legend().get_texts()] == ["val", "chance"]
+
+
+def panel(figure, title: str):
+    return next(axes for axes in figure.axes if axes.get_title() == title)
+
+
+def test_what_the_method_knows_is_beside_the_untrained_net_and_chance():
+    table = pd.DataFrame(
+        {
+            "step": [-1, 4, 9],
+            "val/knn_f1": [0.5, 0.6, 0.7],
+            "val/knn_f1_chance": [0.25] * 3,
+            "val/loss": [3.0, 2.0, 1.0],
+        }
+    )
+    figure = curves({"": table})
+    probe = panel(figure, "macro F1 of the online probe")
+    lines = {line.get_label(): line for line in probe.lines}
+    assert set(lines) == {"val", "chance", "untrained"}
+    np.testing.assert_allclose(lines["val"].get_xydata(), [[0, 0.5], [5, 0.6], [10, 0.7]])
+    assert set(lines["untrained"].get_ydata()) == {0.5}
+    assert [line.get_linestyle() for line in panel(figure, "loss").lines] == ["-"]  # a loss has nothing to beat
+
+
+def test_a_run_without_a_first_value_has_no_line_of_the_untrained_net():
+    table = pd.DataFrame({"step": [4, 9], "val/average_precision": [0.6, 0.7]})
+    assert len(panel(curves({"": table}), "average precision").lines) == 1
+
+
+def test_all_that_was_logged_is_drawn():
+    names = ["train/loss_per_candidate", "val/loss_per_candidate", "val/distance_within_q50", "lr-Adam", "lr-SGD"]
+    names += ["train/my_term", "val/my_term", "time/anchors_per_s", "epoch", "step"]
+    figure = curves({"": pd.DataFrame({name: [1.0, 2.0] for name in names})})
+    drawn = {axes.get_title(): len(axes.lines) for axes in figure.axes if axes.get_title()}
+    assert drawn == {
+        "loss per candidate": 2,
+        "distances within a person": 1,
+        "learning rate": 2,
+        "my term": 2,
+        "anchors per s": 1,
+    }
+
+
+@pytest.mark.parametrize("values", [[0.9501, 0.9499], [-3.0, -3.001], [0.0, 0.0]])
+def test_an_axis_does_not_blow_noise_up(values):
+    axes = panel(curves({"": pd.DataFrame({"step": [0, 1], "val/uniformity": values})}), "uniformity")
+    low, high = axes.get_ylim()
+    assert high - low >= 0.09 * max(map(abs, values))
+    assert low <= min(values) <= max(values) <= high
+
+
+def test_an_axis_shows_what_moves():
+    low, high = panel(curves({"": log()}), "loss").get_ylim()
+    assert low < 1.1
+    assert 4.9 < high < 6
 
 
 def test_runs_are_drawn_over_each_other_and_named():

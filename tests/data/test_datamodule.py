@@ -77,6 +77,26 @@ def test_a_missing_store_names_the_command(tmp_path):
         CandidateDataModule(tmp_path / "nowhere").setup()
 
 
+@pytest.mark.parametrize(("samples", "per_person"), [(2000, 8), (240, 6), (190, 4)])
+def test_validation_batches_are_as_large_as_those_of_training_if_recordings_allow(make_store, samples, per_person):
+    """Two people are held out where a training batch mixes four with four windows each."""
+    store = make_store({f"p{i}": [samples, samples] for i in range(10)})
+    data = module(store, batch_size=16, n_candidates=0, participants_per_batch=4, ratios=(4, 2, 4))
+    assert len(take(data.train_dataloader(), 1)[0]["anchor"]) == 16
+    batch = take(data.val_dataloader(), 1)[0]
+    assert np.bincount(np.unique(batch["participant"], return_inverse=True)[1]).tolist() == [per_person] * 2
+    places = set(zip(batch["recording"][:, 0].tolist(), batch["start"][:, 0].tolist(), strict=True))
+    assert len(places) == 2 * per_person  # no window twice
+
+
+def test_a_person_with_few_windows_is_not_left_out_for_larger_validation_batches(make_store):
+    store = make_store({f"p{i}": [1000] * (1 + 9 * (i % 2)) for i in range(6)})  # 10 or 200 windows of 100 samples
+    split = Split(("p1", "p3", "p5"), ("p0", "p2"), ("p4",))
+    data = module(store, window_s=1, batch_size=18, n_candidates=0, participants_per_batch=3, split=split)
+    assert data.val_sampler.participants == ["p0", "p2"]
+    assert len(take(data.val_dataloader(), 1)[0]["anchor"]) == 18
+
+
 def test_more_participants_a_batch_than_validation_has_still_validates(toy_store):
     data = module(toy_store, participants_per_batch=3, n_candidates=0, ratios=(5, 1, 2))
     batch = take(data.val_dataloader(), 1)[0]

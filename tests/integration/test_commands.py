@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -50,6 +51,15 @@ def test_the_checkpoints_path_and_the_logs_path_are_the_last_lines(folder):
     lines = [line for line in output.splitlines() if line.strip()]
     assert "runs/watch/distance/again/checkpoints/last.ckpt" in lines[-2]
     assert "runs/watch/distance/again/csv/metrics.csv" in lines[-1]
+
+
+def test_threads_that_wait_for_work_sleep_and_torch_comes_later():
+    """OpenMP reads the policy when torch is imported."""
+    code = "import os, sys, relcon_lightning.cli.commands; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
+    for given, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
+        found = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+        assert found.split() == ["False", expected]
 
 
 def test_overwriting_a_run_replaces_its_checkpoint(folder):

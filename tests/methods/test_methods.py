@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import lightning as L
 import pytest
 import torch
@@ -162,3 +164,18 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(toy_store, 
     first.save_checkpoint(tmp_path / "at3.ckpt")
     resumed = trained(toy_store, tmp_path, steps=6, method=learner(), ckpt=tmp_path / "at3.ckpt")
     assert all(torch.equal(x, y) for x, y in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def test_the_loss_per_candidate_is_logged_of_a_sum_and_of_no_other_loss(monkeypatch):
+    content = batch()
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(RelCon, "log_values", lambda self, stage, **values: logged.update(values))
+    for kind in (relative_contrastive, partial(relative_contrastive)):
+        logged.clear()
+        method = RelCon(encoder(), distance(), loss=kind).eval()
+        found = loss(method, content)
+        candidates = content["candidates"].shape[1] + len(content["anchor"]) - 1
+        assert logged["loss_per_candidate"].item() == pytest.approx(found.item() / candidates)
+    logged.clear()
+    loss(RelCon(encoder(), distance(), loss=nearest_positive).eval(), content)
+    assert not logged

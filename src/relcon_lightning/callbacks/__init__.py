@@ -1,8 +1,10 @@
 """What is watched while a method trains."""
 
 from relcon_lightning.callbacks.candidates import CandidateMonitor
+from relcon_lightning.callbacks.compiled import Compiled
 from relcon_lightning.callbacks.embedding import EmbeddingMonitor
 from relcon_lightning.callbacks.finite import FiniteGuard
+from relcon_lightning.callbacks.first_validation import FirstValidation
 from relcon_lightning.callbacks.last_checkpoint import LastCheckpoint
 from relcon_lightning.callbacks.longer_schedule import LongerSchedule
 from relcon_lightning.callbacks.online_probe import OnlineProbe
@@ -15,8 +17,10 @@ from relcon_lightning.callbacks.step_checkpoint import StepCheckpoint
 
 __all__ = [
     "CandidateMonitor",
+    "Compiled",
     "EmbeddingMonitor",
     "FiniteGuard",
+    "FirstValidation",
     "LastCheckpoint",
     "LongerSchedule",
     "OnlineProbe",

@@ -27,6 +27,8 @@ _FOLDS = 5  # at most; participants are not divided
 class OnlineProbe(LabelledMonitor):
     """Logs ``val/<kind>_f1``: macro F1 of a probe that is fitted on some validation participants and tested on others.
 
+    ``val/<kind>_f1_chance`` is what guesses in the proportions of the classes give.
+
     It is for watching. Which checkpoint is best is for the test participants of ``relcon-eval`` to say.
 
     Args:
@@ -53,7 +55,8 @@ class OnlineProbe(LabelledMonitor):
         if self.windows is None or not isinstance(pl_module, EmbeddingMethod):
             return
         z = embed_windows(pl_module.encoder, self.windows.signal, device=str(pl_module.device))
-        pl_module.log_values("val", **{f"{self.kind}_f1": self.score(z)})
+        chance = 1 / len(np.unique(self.windows.label))
+        pl_module.log_values("val", **{f"{self.kind}_f1": self.score(z), f"{self.kind}_f1_chance": chance})
 
     def score(self, z: np.ndarray) -> float:
         """Macro F1 from embeddings ``(N, E)`` of the windows, over classes that occur."""

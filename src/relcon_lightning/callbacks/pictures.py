@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import lightning as L
@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -19,15 +20,20 @@ from relcon_lightning.nets import MotifDistance, SpectralDistance
 from relcon_lightning.png import png
 
 CURVES: Mapping[str, tuple[str, ...]] = {
+    "loss per candidate": ("train/loss_per_candidate", "val/loss_per_candidate"),
     "loss": ("train/loss", "val/loss"),
     "average precision": ("val/average_precision", "val/average_precision_chance"),
-    "macro F1 of the online probe": ("val/knn_f1", "val/linear_f1"),
-    "spread of the embedding": ("val/diversity",),
+    "macro F1 of the online probe": ("val/knn_f1", "val/knn_f1_chance", "val/linear_f1", "val/linear_f1_chance"),
+    "diversity of the embedding": ("val/diversity",),
     "alignment": ("val/alignment",),
     "uniformity": ("val/uniformity",),
+    "distances within a person": tuple(f"val/distance_within_q{q}" for q in (10, 50, 90)),
+    "distances between people": tuple(f"val/distance_between_q{q}" for q in (10, 50, 90)),
     "gradient norm": ("train/grad_norm",),
-    "learning rate": ("lr-Adam",),
 }
+_AGAINST_UNTRAINED = {"average precision", "macro F1 of the online probe"}
+_LEFT_OUT = {"step", "epoch"}
+_CALM = 0.1  # least height of an axis as a share of its values: less is noise
 _ANCHORS, _SHOWN, _WINDOWS = 3, 3, 32
 
 
@@ -78,40 +84,81 @@ class Pictures(Callback):
 
 
 def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:
-    """Small panels of what was logged over steps, runs on top of each other.
+    """Small panels of all that was logged over steps, runs on top of each other.
+
+    Average precision and the probe are beside chance and the untrained net, which is the value at step 0.
 
     Args:
         runs: By name, what Lightning's CSV logger wrote: a row has some of the columns, the others are empty.
     """
-    present = {
-        title: names
-        for title, names in CURVES.items()
-        if any(name in table and table[name].notna().any() for table in runs.values() for name in names)
-    }
-    columns = min(4, max(1, len(present)))
-    rows = max(1, -(-len(present) // columns))
+    panels = _panels(runs.values())
+    columns = min(4, max(1, len(panels)))
+    rows = max(1, -(-len(panels) // columns))
     figure = Figure(figsize=(3.1 * columns, 2.5 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in panels[len(present) :]:
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    for axes, (title, names) in zip(panels, present.items(), strict=False):
-        for run, table in runs.items():
-            for name in names:
-                drawn = table[["step", name]].dropna() if name in table else table.iloc[:0]
-                if len(drawn):
-                    label = " ".join(part for part in (run, name.split("/")[0] if len(names) > 1 else "") if part)
-                    marker = "o" if len(drawn) < 12 else None
-                    style = ":" if name.endswith("chance") else "-"
-                    label = f"{label} chance" if name.endswith("chance") else label
-                    axes.plot(drawn["step"] + 1, drawn[name], style, marker=marker, markersize=3, label=label or None)
+    for axes, (title, names) in zip(grid, panels.items(), strict=False):
+        for place, (run, table) in enumerate(runs.items()):
+            for line, name in enumerate(names):
+                colour = f"C{place if len(runs) > 1 else line}"
+                _draw(axes, table, name, run, colour, named=len(names) > 1, untrained=title in _AGAINST_UNTRAINED)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("step", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
+        _calm(axes)
         if axes.get_legend_handles_labels()[1]:
             axes.legend(frameon=False, fontsize=7)
     return figure
+
+
+def _panels(tables: Iterable[pd.DataFrame]) -> dict[str, list[str]]:
+    """Title of each panel and the columns in it: those with a panel of their own, then each of the others."""
+    logged = dict.fromkeys(name for table in tables for name in table if table[name].notna().any())
+    kept = {title: [name for name in names if name in logged] for title, names in CURVES.items()}
+    placed = {name for names in kept.values() for name in names} | _LEFT_OUT
+    for name in logged:
+        if name not in placed:
+            rest = str(name).rpartition("/")[2]
+            kept.setdefault("learning rate" if rest.startswith("lr-") else rest.replace("_", " "), []).append(str(name))
+    return {title: names for title, names in kept.items() if names}
+
+
+def _draw(axes: Axes, table: pd.DataFrame, name: str, run: str, colour: str, *, named: bool, untrained: bool) -> None:
+    """One curve; logs count steps from 0 and hold what was so after that step."""
+    drawn = table[["step", name]].dropna() if name in table else table.iloc[:0]
+    if not len(drawn):
+        return
+    steps, values = drawn["step"].to_numpy() + 1, drawn[name].to_numpy()
+    label = " ".join(part for part in (run, _short(name) if named else "") if part)
+    style = {"marker": "o" if len(drawn) < 30 else None, "markersize": 3, "color": colour}
+    if name.endswith("_chance"):
+        style |= {"marker": None, "linestyle": ":", "color": "#8a8d91"}
+    axes.plot(steps, values, label=label or None, **style)
+    if untrained and steps[0] == 0 and len(steps) > 1 and not name.endswith("_chance"):
+        label = f"{run} untrained".strip()
+        axes.axhline(values[0], linestyle="--", linewidth=1, color=colour, alpha=0.6, label=label)
+
+
+def _short(name: str) -> str:
+    """What tells the curves of one panel apart."""
+    stage, _, rest = name.rpartition("/")
+    if rest.endswith("_chance"):
+        return "chance"
+    if "_q" in rest and (percent := rest.rsplit("_q", 1)[-1]).isdigit():
+        return f"{percent} %"
+    return stage or rest
+
+
+def _calm(axes: Axes) -> None:
+    """Let an axis span a tenth of its values at least."""
+    low, high = axes.get_ylim()
+    least = _CALM * max(abs(low), abs(high))
+    if high - low < least:
+        middle = (low + high) / 2
+        axes.set_ylim(middle - least / 2, middle + least / 2)
 
 
 def _number(value: float) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import lightning as L
+import numpy as np
 import torch
 
 from relcon_lightning.callbacks.labelled import LabelledMonitor
 from relcon_lightning.downstream.metrics import retrieval_average_precision
-from relcon_lightning.methods.base import Method
+from relcon_lightning.methods.base import EmbeddingMethod, Method
 
 
 class RetrievalMonitor(LabelledMonitor):
@@ -17,12 +18,21 @@ class RetrievalMonitor(LabelledMonitor):
     distance, or cosine of embeddings); ``val/average_precision_chance`` is what a random order gives.
 
     Args:
-        windows: At most this many; the motif distance costs their square.
+        windows: At most this many.
+        by_distance: At most this many where a motif distance ranks, which costs their square.
         seed: Which windows.
     """
 
-    def __init__(self, windows: int = 128, seed: int = 0) -> None:
+    def __init__(self, windows: int = 128, by_distance: int = 48, seed: int = 0) -> None:
         super().__init__(windows, seed)
+        self.by_distance = min(windows, by_distance)
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Choose the windows."""
+        super().on_fit_start(trainer, pl_module)
+        if self.windows is not None and not isinstance(pl_module, EmbeddingMethod):
+            chosen = np.random.default_rng(self.seed).permutation(len(self.windows))[: self.by_distance]
+            self.windows = self.windows.take(np.sort(chosen))
 
     @torch.no_grad()
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

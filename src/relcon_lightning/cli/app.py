@@ -33,6 +33,14 @@ COMPOSITION = 1  # Hydra's, of a configuration that cannot be composed among oth
 _OF_LIGHTNING = "MisconfigurationException"  # of a trainer, such as a GPU that is not there
 
 
+def tenth(steps: int) -> int:
+    """A tenth of the steps of a run, as ``${tenth:...}`` of the configuration; 1000 of a run without an end."""
+    return max(1, steps // 10) if steps > 0 else 1000
+
+
+OmegaConf.register_new_resolver("tenth", tenth, replace=True)
+
+
 def config_folder() -> str:
     """The ``conf`` folder: inside the installed package, or at the top of the checkout of an editable install."""
     package = Path(relcon_lightning.__file__).parent

@@ -128,10 +128,14 @@ class CandidateDataModule(L.LightningDataModule):
         ids = self.store.participants["participant_id"].tolist()
         self.split = self._divide(ids)
         per_batch = self.participants_per_batch
-        self.train_sampler = self._sampler(self.split.train, self.seed, per_batch, self.store.numbers(self.weights))
-        if per_batch is not None:  # fewer people are held out than a training batch mixes: a smaller batch will do
-            per_batch = min(per_batch, len(self.split.validation))
-        self.val_sampler = self._sampler(self.split.validation, self.seed + _VALIDATION_SEED, per_batch)
+        train, validation = self.split.train, self.split.validation
+        weights = self.store.numbers(self.weights)
+        self.train_sampler = self._sampler(train, self.seed, per_batch, self.batch_size, weights)
+        # Fewer people are held out than a training batch mixes: they give more windows each, so that the losses of
+        # training and validation are of as many candidates.
+        held_out = None if per_batch is None else min(per_batch, len(validation))
+        size = self.batch_size if held_out == per_batch else self._validation_size(held_out or 1)
+        self.val_sampler = self._sampler(validation, self.seed + _VALIDATION_SEED, held_out, size)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Steps ``trainer.global_step`` to ``trainer.max_steps`` (one endless epoch to Lightning)."""
@@ -154,20 +158,30 @@ class CandidateDataModule(L.LightningDataModule):
             raise DataError(f"{self.path} has no participants {', '.join(strangers[:5])}, whom data.split names.")
         return split
 
+    def _validation_size(self, people: int) -> int:
+        """Windows per validation batch of ``people``, as near to a training batch as their recordings allow."""
+        least = self.batch_size // (self.participants_per_batch or 1)
+        recordings = self.store.recordings
+        own = recordings[recordings["participant_id"].isin(self.split.validation)]
+        beside = (own["n_samples"] - self.window + 1) // self.window  # wherever the first one begins
+        each = beside.clip(lower=0).groupby(own["participant_id"]).sum()
+        fewest = int(each[each >= least].min()) if (each >= least).any() else least  # nobody is left out for it
+        return people * max(least, min(self.batch_size // people, fewest))
+
     def _sampler(
         self,
         participants: tuple[str, ...],
         seed: int,
         per_batch: int | None,
+        batch_size: int,
         weights: dict[str, float] | None = None,
     ) -> CandidateSampler:
-        each = self.batch_size // self.participants_per_batch if self.participants_per_batch else 1
         return CandidateSampler(
             self.store.recordings,
             participants,
             self.window,
             self.n_candidates,
-            self.batch_size if per_batch in (None, self.participants_per_batch) else each * per_batch,
+            batch_size,
             per_batch,
             seed,
             weights,

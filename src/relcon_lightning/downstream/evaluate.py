@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.splits import Split
+from relcon_lightning.downstream.bar import Bars
 from relcon_lightning.downstream.metrics import by_recording, classification_metrics
 from relcon_lightning.downstream.systems import Probe, System
 from relcon_lightning.downstream.windows import LabelledWindows
@@ -81,23 +82,26 @@ def evaluate(
     scores, costs = [], []
     shown = _some(tested[seeds[0]], windows.label)
     probabilities, embeddings = {}, {}
-    for system in systems:
-        begin = time.perf_counter()
-        for seed in seeds:
-            if seed == seeds[0] or system.seeded:
-                features = system.features(seed, windows.signal)
-            if seed == seeds[0] and features.ndim == 2:
-                embeddings[system.name] = features[shown]
-            drawn = [_bootstrap(rows, seed) for rows in folds[seed]] if bootstrap else folds[seed]
-            folded = [_predict(system.probe(), features, windows.label, rows, seed, classes) for rows in drawn]
-            for level, items, guess, chance in _levels(windows.take(tested[seed]), np.concatenate(folded), classes):
-                metrics = classification_metrics(items["label"].to_numpy(), guess, chance, classes)
-                scores += [(system.name, level, metric, seed, value) for metric, value in metrics.items()]
-                if seed == seeds[0]:
-                    probabilities[system.name, level] = chance
-                items = items.assign(predicted=guess)
-                predictions.append(pd.DataFrame({"system": system.name, "level": level, "seed": seed, **items}))
-        costs.append((system.name, system.parameters, (time.perf_counter() - begin) / len(seeds)))
+    with Bars(sum(len(folds[seed]) for seed in seeds)).of([system.name for system in systems]) as bars:
+        for system in systems:
+            begin = time.perf_counter()
+            bars.begin(system.name)
+            for seed in seeds:
+                if seed == seeds[0] or system.seeded:
+                    features = system.features(seed, windows.signal)
+                if seed == seeds[0] and features.ndim == 2:
+                    embeddings[system.name] = features[shown]
+                drawn = [_bootstrap(rows, seed) for rows in folds[seed]] if bootstrap else folds[seed]
+                parts = bars.folds(drawn, f"seed {seed}")
+                folded = [_predict(system.probe(), features, windows.label, rows, seed, classes) for rows in parts]
+                for level, items, guess, chance in _levels(windows.take(tested[seed]), np.concatenate(folded), classes):
+                    metrics = classification_metrics(items["label"].to_numpy(), guess, chance, classes)
+                    scores += [(system.name, level, metric, seed, value) for metric, value in metrics.items()]
+                    if seed == seeds[0]:
+                        probabilities[system.name, level] = chance
+                    items = items.assign(predicted=guess)
+                    predictions.append(pd.DataFrame({"system": system.name, "level": level, "seed": seed, **items}))
+            costs.append((system.name, system.parameters, (time.perf_counter() - begin) / len(seeds)))
     return Evaluation(
         pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
         pd.concat(predictions, ignore_index=True),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.splits import Split
+from relcon_lightning.downstream.bar import Bars
 from relcon_lightning.downstream.evaluate import Divisions, Evaluation, by_seed, part_sizes
 from relcon_lightning.downstream.metrics import regression_metrics
 from relcon_lightning.downstream.systems import RegressionProbe, System
@@ -58,25 +59,29 @@ def evaluate_regression(
         if not of_target:
             raise DataError(f"No test participant has windows with {name}.")
     scores, predictions, costs = [], [], []
-    for system in systems:
-        begin = time.perf_counter()
-        for seed in seeds:
-            if seed == seeds[0] or system.seeded:
-                features = system.features(seed, windows.signal)
-            for k, name in enumerate(windows.names):
-                tested = np.concatenate([test for _, _, test in folds[name, seed]])
-                target, participant = windows.targets[:, k], windows.participant[tested]
-                guess = np.concatenate(
-                    [_predict(system.probe(), features, windows, k, rows, seed) for rows in folds[name, seed]]
-                )
-                metrics = regression_metrics(target[tested], guess, participant)
-                scores += [(system.name, name, metric, seed, value) for metric, value in metrics.items()]
-                columns = {"participant": participant, "recording": windows.recording[tested]}
-                values = {"label": target[tested], "predicted": guess}
-                predictions.append(
-                    pd.DataFrame({"system": system.name, "level": name, "seed": seed, **columns, **values})
-                )
-        costs.append((system.name, system.parameters, (time.perf_counter() - begin) / len(seeds)))
+    steps = sum(len(folds[name, seed]) for name in windows.names for seed in seeds)
+    with Bars(steps).of([system.name for system in systems]) as bars:
+        for system in systems:
+            begin = time.perf_counter()
+            bars.begin(system.name)
+            for seed in seeds:
+                if seed == seeds[0] or system.seeded:
+                    features = system.features(seed, windows.signal)
+                for k, name in enumerate(windows.names):
+                    tested = np.concatenate([test for _, _, test in folds[name, seed]])
+                    target, participant = windows.targets[:, k], windows.participant[tested]
+                    parts = bars.folds(folds[name, seed], f"seed {seed}, {name}")
+                    guess = np.concatenate(
+                        [_predict(system.probe(), features, windows, k, rows, seed) for rows in parts]
+                    )
+                    metrics = regression_metrics(target[tested], guess, participant)
+                    scores += [(system.name, name, metric, seed, value) for metric, value in metrics.items()]
+                    columns = {"participant": participant, "recording": windows.recording[tested]}
+                    values = {"label": target[tested], "predicted": guess}
+                    predictions.append(
+                        pd.DataFrame({"system": system.name, "level": name, "seed": seed, **columns, **values})
+                    )
+            costs.append((system.name, system.parameters, (time.perf_counter() - begin) / len(seeds)))
     return Evaluation(
         pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
         pd.concat(predictions, ignore_index=True),

@@ -85,6 +85,7 @@ class RelCon(EmbeddingMethod):
     ) -> None:
         super().__init__(encoder, **kwargs)
         self.distance = distance.requires_grad_(False).eval()
+        self.summed = getattr(loss, "func", loss) is relative_contrastive
         self.ranking_loss, self.temperature = loss, positive("temperature", temperature)
         self.within_user, self.batch_candidates = within_user, batch_candidates
         self.gather, self.pairs = gather, pairs
@@ -125,7 +126,10 @@ class RelCon(EmbeddingMethod):
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
         """The ranking loss over the candidates of each anchor."""
         ranked = self.rank(batch, generator)
-        return self.ranking_loss(ranked.similarities, ranked.distances, self.temperature, ranked.mask)
+        loss = self.ranking_loss(ranked.similarities, ranked.distances, self.temperature, ranked.mask)
+        if self.summed:  # over candidates, of which there may be more in training
+            self.log_values(stage, loss_per_candidate=loss.detach() / ranked.mask.sum(1).float().mean())
+        return loss
 
     def rank(self, batch: Batch, generator: torch.Generator) -> Ranked:
         """Similarities and frozen distances of each anchor and its candidates; with two views 2B anchors.

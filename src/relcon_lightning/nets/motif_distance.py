@@ -181,7 +181,8 @@ def _fused(net: MotifDistance, *pairs: Tensor) -> Tensor | None:
     row = torch.arange(net.chunk, device=pairs[0].device).clamp(max=n - 1)  # the last pair again: one shape to compile
     padded = pairs if n == net.chunk else [x[row] for x in pairs]
     try:
-        errors, settled = _compiled()(net, *padded)
+        with torch.inference_mode(False), torch.no_grad():  # code is compiled anew for tensors of inference mode
+            errors, settled = _compiled()(net, *(x.clone() if x.is_inference() else x for x in padded))
     except (RuntimeError, ImportError) as error:  # no compiler, or none that torch can drive
         net.fused = False
         reason = str(error).strip().split("\n")[0]
