@@ -207,7 +207,7 @@ def test_the_report_is_complete_self_contained_and_escaped(result, tmp_path):
     pieces = _Pieces()
     pieces.feed(html)
     assert pieces.tags.count("table") == 6
-    assert pieces.tags.count("img") == 5  # bars, and at two levels confusion and ROC
+    assert pieces.tags.count("img") == 9  # bars, and of two systems at two levels confusion and ROC
     assert "script" not in pieces.tags
     assert "b" not in pieces.tags
     assert all(link.startswith("data:image/png;base64,") for link in pieces.links)
@@ -216,7 +216,7 @@ def test_the_report_is_complete_self_contained_and_escaped(result, tmp_path):
     for level_name in ("window", "recording"):
         cells = score_table(result.scores, level_name).loc["noise"]
         assert "| noise | " + " | ".join(cells) + " |" in markdown
-    for name in ("f1.png", "confusion_window.png", "confusion_recording.png"):
+    for name in ("f1.png", "confusion_window.png", "confusion_recording.png", "roc_window_noise.png"):
         assert (page.parent / name).read_bytes().startswith(b"\x89PNG")
         assert f"({name})" in markdown
     pd.testing.assert_frame_equal(pd.read_parquet(page.parent / "scores.parquet"), result.scores)
@@ -254,7 +254,7 @@ def test_an_ordinary_terminal_cuts_no_number_short():
     text = console.export_text()
     assert "…" not in text
     assert text.count("0.905 ± 0.007") == 8
-    assert text.count("too few people") == 4  # of two systems beside the first, at two levels
+    assert text.count("no verdict: 2 people, 6 needed") == 4  # of two systems beside the first, at two levels
     assert text.count("hand-crafted features + forest") == text.count("random encoder")  # no name is folded
     assert text.count("Cohen's kappa") == 2
 
@@ -277,7 +277,7 @@ def small(labels=("a", "b"), embedding=None, units=None):
         made,
         units=units or {},
         classes=list(labels),
-        probabilities={("relcon", level): chances for level in ("window", "recording")},
+        probabilities=dict.fromkeys(kinds, chances),
         embedded=np.array(label),
         **shown,
     )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score
 
 from relcon_lightning.downstream import plots
+from relcon_lightning.downstream.statistics import Interval
+from relcon_lightning.downstream.systems import HANDCRAFTED, MEAN, NORMALISED, RANDOM, SCRATCH
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +22,44 @@ def _figures(monkeypatch):
 
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def bars(figure: Figure) -> dict[str, list[float]]:
+    """Heights by system."""
+    return {
+        box.get_label(): [bar.get_height() for bar in box]
+        for box in figure.axes[0].containers
+        if isinstance(box, BarContainer)
+    }
+
+
+def test_a_bar_is_the_score_its_error_the_interval_and_nothing_is_cut_off():
+    high, low = Interval(0.99, 0.95, 1.0), Interval(0.5, 0.52, 0.6)  # the draws need not hold the estimate
+    found = {
+        "Window level": {"relcon": high, "random encoder": low},
+        "Recording level": {"relcon": low, "random encoder": high},
+    }
+    figure = plots.score_bars(found, "macro F1")
+    assert bars(figure) == {"relcon": [0.99, 0.5], "random encoder": [0.5, 0.99]}
+    axes = figure.axes[0]
+    [ends] = [box.lines[2][0].get_segments() for box in axes.containers if isinstance(box, ErrorbarContainer)][:1]
+    np.testing.assert_allclose([end[:, 1] for end in ends], [[0.95, 1.0], [0.5, 0.6]])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    frame = axes.get_window_extent()
+    numbers = [text.get_window_extent(canvas.get_renderer()) for text in axes.texts]
+    assert len(numbers) == 4
+    assert all(frame.y0 <= box.y0 and box.y1 <= frame.y1 for box in numbers)
+    assert axes.get_ylim()[0] == 0
+
+
+def test_what_stands_beside_has_one_colour_in_all_reports():
+    names = [RANDOM, NORMALISED, HANDCRAFTED, MEAN, SCRATCH, "conv", "lstm", "deepconvlstm"]
+    one = plots.system_colours(["relcon", *names])
+    other = plots.system_colours(["simclr", "rebar", "byol", *reversed(names)])
+    assert [one[name] for name in names] == [other[name] for name in names]
+    assert len(set(other.values())) == len(other)
+    assert plots.system_colours(["relcon", RANDOM])["relcon"] == one["relcon"]
 
 
 def test_roc_curves_have_the_areas_of_scikit_learn_and_pass_over_absent_classes():

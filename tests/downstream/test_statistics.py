@@ -9,10 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, f1_score
 
-from relcon_lightning.downstream.statistics import bootstrap_f1, comparison_table, interval, macro_f1
+from relcon_lightning.downstream.statistics import (
+    bootstrap_f1,
+    clearly_best,
+    comparison_table,
+    interval,
+    intervals,
+    macro_f1,
+)
 
 
-def predictions(right: dict[str, dict[str, float]], windows: int = 40, seeds: int = 2, seed: int = 0) -> pd.DataFrame:
+def predictions(right: dict[str, dict[str, float]], windows: int = 40, seeds: int = 3, seed: int = 0) -> pd.DataFrame:
     """``right``: for each system the share of right predictions of each participant."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -40,7 +47,7 @@ def test_macro_f1_is_that_of_scikit_learn(n: int, classes: int, seed: int) -> No
 
 
 def test_a_draw_is_the_score_of_the_people_drawn():
-    table = predictions({"x": {"a": 0.9, "b": 0.5, "c": 0.1}, "y": {"a": 0.2, "b": 0.5, "c": 0.8}})
+    table = predictions({"x": {"a": 0.9, "b": 0.5, "c": 0.1}, "y": {"a": 0.2, "b": 0.5, "c": 0.8}}, seeds=2)
     drawn = bootstrap_f1(table, draws=30, seed=3)
     weights = np.random.default_rng(3).multinomial(3, np.full(3, 1 / 3), size=30)
     for system in ("x", "y"):
@@ -78,7 +85,24 @@ def test_pairing_sees_a_difference_that_the_single_intervals_hide():
 
 def test_few_people_decide_nothing():
     table = comparison_table(predictions({"good": {"a": 1.0, "b": 1.0}, "bad": {"a": 0.0, "b": 0.0}}))
-    assert table.loc["bad", "good is"] == "too few people"
+    assert table.loc["bad", "good is"] == "no verdict: 2 people, 6 needed"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "verdict"), [(1, "no verdict: 1 seed, 3 needed"), (2, "no verdict: 2 seeds, 3 needed"), (3, "better")]
+)
+def test_few_seeds_decide_nothing(seeds, verdict):
+    people = [f"p{i}" for i in range(8)]
+    right = {"good": dict.fromkeys(people, 0.95), "bad": dict.fromkeys(people, 0.1)}
+    table = predictions(right, seeds=seeds)
+    assert comparison_table(table).loc["bad", "good is"] == verdict
+    assert clearly_best(table) == (None if seeds < 3 else "good")
+
+
+def test_the_interval_of_a_system_is_that_of_the_table():
+    table = predictions({"x": {f"p{i}": 0.5 for i in range(6)}, "y": {f"p{i}": 0.7 for i in range(6)}})
+    found = intervals(table)
+    assert {name: str(one) for name, one in found.items()} == comparison_table(table)["macro F1 [95 %]"].to_dict()
 
 
 def test_the_interval_covers_as_often_as_it_says():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -133,7 +134,7 @@ def _draw(axes: Axes, table: pd.DataFrame, name: str, run: str, colour: str, *, 
         return
     steps, values = drawn["step"].to_numpy() + 1, drawn[name].to_numpy()
     label = " ".join(part for part in (run, _short(name) if named else "") if part)
-    style = {"marker": "o" if len(drawn) < 30 else None, "markersize": 3, "color": colour}
+    style: dict[str, Any] = {"marker": "o" if len(drawn) < 30 else None, "markersize": 3, "color": colour}
     if name.endswith("_chance"):
         style |= {"marker": None, "linestyle": ":", "color": "#8a8d91"}
     axes.plot(steps, values, label=label or None, **style)

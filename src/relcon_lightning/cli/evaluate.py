@@ -40,6 +40,7 @@ from relcon_lightning.downstream.report import result_tables
 from relcon_lightning.downstream.systems import (
     NORMALISED,
     RANDOM,
+    SCRATCH,
     P,
     Probe,
     RegressionProbe,
@@ -96,7 +97,8 @@ def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) 
     result, divided = task(config, trained, store, allowed)
     splits = [split for own in divided.values() for split in own]
     participants = sorted({name for split in splits for part in asdict(split).values() for name in part})
-    print_report(result, config.task.title)
+    title = _title(config)
+    print_report(result, title)
     folder = Path(relpath(config.run_dir))
     for i, split in enumerate(splits):
         split.save(folder / "splits" / f"{i}.json")
@@ -109,10 +111,26 @@ def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) 
         "Participants": f"{', '.join(participants)}: none of them was pre-trained on",
         "Folds": f"{len(splits)}; in each, a probe is fitted on some of them and tested on others"
         + ("; each seed divides them anew" if config.task.get("redivide") else ""),
+        **_spelled_out(config, result.classes),
     }
-    page = write_report(result, config.task.title, facts, folder, _pictures(trained))
+    page = write_report(result, title, facts, folder, _pictures(trained))
     _log(config, result, folder)
     log.info("Report: %s and %s", page, page.with_suffix(".md"))
+
+
+def _title(config: DictConfig) -> str:
+    """That of the task; of a task without one, what is classified or predicted."""
+    if config.task.title is not None:
+        return str(config.task.title)
+    targets = config.task.get("targets")
+    return f"Regression of {', '.join(map(str, targets))}" if targets else "Classification of your labels"
+
+
+def _spelled_out(config: DictConfig, classes: Sequence[str]) -> dict[str, str]:
+    """What the codes of the classes stand for, where the task says so."""
+    names = config.task.get("class_names") or {}
+    told = [f"{code}: {names[code]}" for code in classes if code in names]
+    return {"Classes": "; ".join(told)} if told else {}
 
 
 def _classification(
@@ -184,7 +202,7 @@ def _classifiers(config: DictConfig, trained: Sequence[Trained]) -> list[System[
         own = _frozen(trained, probe)
     else:
         own = [end_to_end(f"{one.name}, fine-tuned", _loader(one.checkpoints), training) for one in trained]
-        own.append(end_to_end("from scratch", _fresh(trained), training))
+        own.append(end_to_end(SCRATCH, _fresh(trained), training))
     baselines = [end_to_end(str(name), seeded(net), training) for name, net in baseline.items()]
     return [*own, *baselines, handcrafted(config.data.sampling_rate)]
 

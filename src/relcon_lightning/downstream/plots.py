@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,32 +13,62 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import auc, roc_curve
 from sklearn.preprocessing import StandardScaler
 
+from relcon_lightning.downstream.statistics import Interval
+from relcon_lightning.downstream.systems import HANDCRAFTED, MEAN, NORMALISED, RANDOM, SCRATCH
 from relcon_lightning.png import png
 
-_COLOURS = ("#1b6ca8", "#c8553d", "#8a8d91", "#588b4a", "#7d5ba6", "#d9a441")
+_COLOURS = ("#1b6ca8", "#588b4a", "#7d5ba6", "#d9a441", "#2a9d8f", "#9c3d63")  # of what is judged
+_BESIDE = {
+    RANDOM: "#c8553d",
+    NORMALISED: "#e8a798",
+    HANDCRAFTED: "#8a8d91",
+    MEAN: "#c9cdd1",
+    SCRATCH: "#5b6670",
+    "deepconvlstm": "#6b4f3a",
+    "conv": "#a3805f",
+    "lstm": "#d2b48c",
+}
+_TARGET, _PERSON = "#1b6ca8", "#c8553d"
 _FEWEST_DIFFERENT = 10  # windows of which a map says anything
 
 
-def score_bars(scores: pd.DataFrame, metric: str, title: str) -> bytes:
-    """Bars of one metric, a group a level and a bar a system, with the standard deviation over seeds."""
-    levels, systems = list(scores["level"].unique()), list(scores["system"].unique())
-    chosen = scores[scores["metric"] == metric]
-    figure = Figure(figsize=(7, 3.4), layout="constrained")
+def score_bars(intervals: Mapping[str, Mapping[str, Interval]], title: str) -> bytes:
+    """Bars of one metric, a group per level and a bar per system, with the 95 % interval over people.
+
+    Args:
+        intervals: By level and system.
+        title: Of the axis.
+    """
+    systems = list(dict.fromkeys(name for group in intervals.values() for name in group))
+    colours = system_colours(systems)
+    figure = Figure(figsize=(max(7.0, 0.45 * len(systems) * len(intervals)), 3.6), layout="constrained")
     axes = figure.add_subplot()
     width = 0.8 / len(systems)
+    top = 0.0
     for i, system in enumerate(systems):
-        groups = [chosen[(chosen["system"] == system) & (chosen["level"] == level)]["value"] for level in levels]
-        places = np.arange(len(levels)) + (i - (len(systems) - 1) / 2) * width
-        heights, stds = [g.mean() for g in groups], [g.std(ddof=1) if len(g) > 1 else 0.0 for g in groups]
-        colour = _COLOURS[i % len(_COLOURS)]
-        bars = axes.bar(places, heights, width * 0.9, yerr=stds, capsize=3, label=system, color=colour)
-        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
-    axes.set_xticks(range(len(levels)), levels)
-    axes.margins(y=0.15)
+        found = [group[system] for group in intervals.values()]
+        places = np.arange(len(found)) + (i - (len(systems) - 1) / 2) * width
+        heights = np.array([one.value for one in found])
+        # the interval of a bootstrap need not hold the estimate
+        errors = [heights - [min(one) for one in found], [max(one) for one in found] - heights]
+        axes.bar(places, heights, width * 0.9, yerr=errors, capsize=3, label=system, color=colours[system])
+        for place, one in zip(places, found, strict=True):
+            axes.annotate(
+                f"{one.value:.2f}", (place, max(one)), (0, 3), textcoords="offset points", ha="center", fontsize=8
+            )
+        top = max(top, *(max(one) for one in found))
+    axes.set_ylim(0, 1.12 * top if top > 0 else 1)  # room for the numbers above the tallest bar
+    axes.set_xticks(range(len(intervals)), list(intervals))
     axes.set_ylabel(title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=min(len(systems), 4), frameon=False, fontsize=8)
     return png(figure)
+
+
+def system_colours(systems: Sequence[str]) -> dict[str, str]:
+    """A colour per system: what stands beside what is judged has the same one in every report."""
+    free = itertools.cycle(_COLOURS)
+    return {name: _BESIDE[name] if name in _BESIDE else next(free) for name in systems}
 
 
 def confusion(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str], title: str) -> bytes:
@@ -138,9 +169,9 @@ def scatter(target: np.ndarray, predicted: np.ndarray, participant: np.ndarray, 
     axes = figure.add_subplot()
     low, high = np.min([target.min(), predicted.min()]), np.max([target.max(), predicted.max()])
     axes.plot([low, high], [low, high], color="#8a8d91", linewidth=1, label="no error")
-    axes.scatter(target, predicted, s=6, alpha=0.25, color=_COLOURS[0], linewidths=0, label="window")
+    axes.scatter(target, predicted, s=6, alpha=0.25, color=_TARGET, linewidths=0, label="window")
     means = pd.DataFrame({"target": target, "predicted": predicted}).groupby(participant).mean()
-    axes.scatter(means["target"], means["predicted"], s=36, color=_COLOURS[1], edgecolors="white", label="participant")
+    axes.scatter(means["target"], means["predicted"], s=36, color=_PERSON, edgecolors="white", label="participant")
     axes.set(xlabel=f"true, {unit}", ylabel=f"predicted, {unit}", aspect="equal")
     axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)

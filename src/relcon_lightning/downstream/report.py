@@ -20,7 +20,7 @@ from rich.table import Table
 from relcon_lightning.downstream import plots
 from relcon_lightning.downstream.evaluate import Evaluation
 from relcon_lightning.downstream.metrics import CLASSIFICATION, REGRESSION
-from relcon_lightning.downstream.statistics import comparison_table
+from relcon_lightning.downstream.statistics import FEWEST, FEWEST_SEEDS, Interval, comparison_table, intervals
 from relcon_lightning.downstream.systems import HANDCRAFTED, NORMALISED
 from relcon_lightning.markdown import inline, markdown_table
 from relcon_lightning.page import write_page
@@ -34,7 +34,7 @@ NOTE = (
     "checkpoint), the forest's trees and, as the task says, a bootstrap of the windows a probe is fitted on or the "
     "division of the participants; it does not say how much other people would change. The intervals do: a bootstrap "
     "over participants, the same draws for both systems of a difference. A difference whose interval includes 0 is no "
-    "difference."
+    f"difference. A verdict takes {FEWEST} people and {FEWEST_SEEDS} seeds."
 )
 _PAGE_ONLY = ("mse", "sdse", "sdae")  # too much for the width of a terminal
 _EDGES = 2  # characters that a table's frame takes
@@ -173,37 +173,51 @@ def _drawn(figures: Iterable[Figure], folder: Path) -> dict[str, tuple[str, byte
 
 
 def _figures(evaluation: Evaluation) -> Iterator[Figure]:
-    first = evaluation.predictions.iloc[0]
-    shown = evaluation.predictions.query("system == @first.system and seed == @first.seed")
     if evaluation.units:
-        yield from _regression_figures(evaluation, shown, first.system)
+        yield from _regression_figures(evaluation)
         return
-    f1 = "Macro F1, mean and standard deviation over seeds"
-    yield "f1", f1, partial(plots.score_bars, evaluation.scores, "f1", "macro F1")
-    for level, items in shown.groupby("level"):
+    levels = evaluation.predictions["level"].unique()
+    found = {f"{words(level)} level": _intervals(evaluation, level) for level in levels}
+    yield "f1", "Macro F1 with its 95 % interval over people", partial(plots.score_bars, found, "macro F1")
+    for (system, level), items in _first_seed(evaluation).groupby(["system", "level"], sort=False):
         label, predicted = items["label"].to_numpy(), items["predicted"].to_numpy()
-        chances = evaluation.probabilities[str(first.system), str(level)]
-        caption = f"One class against the rest, {first.system}, {level} level, first seed"
-        title = f"ROC of {first.system}, {level} level"
-        yield f"roc_{level}", caption, partial(plots.roc, label, chances, evaluation.classes, title)
-        caption, title = f"Confusion of {first.system}, {level} level, first seed", f"{first.system}, {level} level"
-        yield f"confusion_{level}", caption, partial(plots.confusion, label, predicted, evaluation.classes, title)
+        chances = evaluation.probabilities[str(system), str(level)]
+        name, title = _of_system(str(level), str(system), evaluation), f"{system}, {level} level"
+        picture = partial(plots.roc, label, chances, evaluation.classes, f"ROC of {title}")
+        yield f"roc_{name}", f"One class against the rest, {title}, first seed", picture
+        picture = partial(plots.confusion, label, predicted, evaluation.classes, title)
+        yield f"confusion_{name}", f"Confusion of {title}, first seed", picture
     maps = {name: x for name, x in evaluation.embeddings.items() if name not in (NORMALISED, HANDCRAFTED)}
     if maps and len(evaluation.embedded) >= _FEWEST_EMBEDDED:
         caption = f"t-SNE of {len(evaluation.embedded)} windows that are tested, by class"
         yield "tsne", caption, partial(plots.tsne, maps, evaluation.embedded)
 
 
-def _regression_figures(evaluation: Evaluation, shown: pd.DataFrame, system: str) -> Iterator[Figure]:
+def _regression_figures(evaluation: Evaluation) -> Iterator[Figure]:
+    shown = _first_seed(evaluation)
     for target, unit in evaluation.units.items():
-        scores = evaluation.scores[evaluation.scores["level"] == target]
-        caption = f"{words(target)}: mean absolute error, mean and standard deviation over seeds"
-        yield f"mae_{target}", caption, partial(plots.score_bars, scores, "mae", f"MAE, {unit}")
-        items = shown[shown["level"] == target]
-        true, predicted, participant = (items[name].to_numpy() for name in ("label", "predicted", "participant"))
-        title = f"{words(target)}, {system}"
-        picture = partial(plots.scatter, true, predicted, participant, unit, title)
-        yield f"scatter_{target}", f"{words(target)} of {system}, first seed", picture
+        caption = f"{words(target)}: mean absolute error with its 95 % interval over people"
+        found = {words(target): _intervals(evaluation, target)}
+        yield f"mae_{target}", caption, partial(plots.score_bars, found, f"MAE, {unit}")
+        for system, items in shown[shown["level"] == target].groupby("system", sort=False):
+            true, predicted, participant = (items[name].to_numpy() for name in ("label", "predicted", "participant"))
+            title = f"{words(target)}, {system}"
+            picture = partial(plots.scatter, true, predicted, participant, unit, title)
+            name = _of_system(target, str(system), evaluation)
+            yield f"scatter_{name}", f"{words(target)} of {system}, first seed", picture
+
+
+def _of_system(what: str, system: str, evaluation: Evaluation) -> str:
+    """Name of a picture; that of the system that is judged first goes without."""
+    return what if system == evaluation.predictions["system"].iloc[0] else f"{what}_{system}"
+
+
+def _intervals(evaluation: Evaluation, level: str) -> dict[str, Interval]:
+    return intervals(evaluation.predictions[evaluation.predictions["level"] == level])
+
+
+def _first_seed(evaluation: Evaluation) -> pd.DataFrame:
+    return evaluation.predictions[evaluation.predictions["seed"] == evaluation.predictions["seed"].iloc[0]]
 
 
 def _markdown(

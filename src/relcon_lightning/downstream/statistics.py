@@ -13,6 +13,7 @@ import pandas as pd
 
 DRAWS = 2000
 FEWEST = 6  # participants below which a bootstrap over them decides nothing
+FEWEST_SEEDS = 3  # of weights and samples, below which nobody knows what luck of one of them did
 _COVERAGE = 0.95
 
 
@@ -110,27 +111,27 @@ def comparison_table(predictions: pd.DataFrame, draws: int = DRAWS) -> pd.DataFr
         draws: Of the bootstrap.
     """
     drawn, numeric = _drawn(predictions, draws)
-    enough = _enough(predictions)
+    missing = _missing(predictions)
     first = drawn.columns[0]
     rows = []
     for system in drawn:
         difference = interval(drawn[first] - drawn[system])
         own = system == first
-        verdict = "" if own else _verdict(difference, numeric) if enough else "too few people"
+        verdict = "" if own else missing or _verdict(difference, numeric)
         rows.append((str(interval(drawn[system])), "" if own else str(difference), verdict))
     names = [f"{'MAE' if numeric else 'macro F1'} [95 %]", f"{first} minus it", f"{first} is"]
     return pd.DataFrame(rows, index=drawn.columns, columns=names)
 
 
 def clearly_best(predictions: pd.DataFrame, draws: int = DRAWS) -> str | None:
-    """The system whose difference to every other one is outside the noise, if there is one.
+    """The system whose difference to every other one is outside the noise, if people and seeds allow to name one.
 
     Args:
         predictions: As for :func:`comparison_table`.
         draws: Of the bootstrap.
     """
     drawn, numeric = _drawn(predictions, draws)
-    if drawn.shape[1] < 2 or not _enough(predictions):
+    if drawn.shape[1] < 2 or _missing(predictions):
         return None
     for system in drawn:
         rivals = (interval(drawn[system] - drawn[other]) for other in drawn if other != system)
@@ -145,8 +146,25 @@ def _drawn(predictions: pd.DataFrame, draws: int) -> tuple[pd.DataFrame, bool]:
     return (bootstrap_mae if numeric else bootstrap_f1)(predictions, draws), numeric
 
 
-def _enough(predictions: pd.DataFrame) -> bool:
-    return bool(predictions["participant"].nunique() >= FEWEST)
+def _missing(predictions: pd.DataFrame) -> str:
+    """What a verdict lacks, in words; empty if nothing."""
+    people, seeds = predictions["participant"].nunique(), predictions["seed"].nunique()
+    if people < FEWEST:
+        return f"no verdict: {people} people, {FEWEST} needed"
+    if seeds < FEWEST_SEEDS:
+        return f"no verdict: {seeds} seed{'s' if seeds > 1 else ''}, {FEWEST_SEEDS} needed"
+    return ""
+
+
+def intervals(predictions: pd.DataFrame, draws: int = DRAWS) -> dict[str, Interval]:
+    """The metric of each system with its 95 % interval over participants; of one level.
+
+    Args:
+        predictions: As for :func:`comparison_table`.
+        draws: Of the bootstrap.
+    """
+    drawn, _ = _drawn(predictions, draws)
+    return {str(system): interval(drawn[system]) for system in drawn}
 
 
 def _verdict(difference: Interval, less_is_better: bool) -> str:

@@ -20,6 +20,7 @@ NORMALISED = "random, normalised"
 HANDCRAFTED = "hand-crafted + forest"
 HANDCRAFTED_LINEAR = "hand-crafted + linear"
 MEAN = "training mean"
+SCRATCH = "from scratch"
 
 
 class Probe(Protocol):
