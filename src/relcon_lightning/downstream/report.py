@@ -217,7 +217,8 @@ def _intervals(evaluation: Evaluation, level: str) -> dict[str, Interval]:
 
 
 def _first_seed(evaluation: Evaluation) -> pd.DataFrame:
-    return evaluation.predictions[evaluation.predictions["seed"] == evaluation.predictions["seed"].iloc[0]]
+    first = evaluation.predictions["seed"].iloc[0]
+    return evaluation.predictions.query("seed == @first")
 
 
 def _markdown(
