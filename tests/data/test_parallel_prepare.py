@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 
 from relcon_lightning.data import CohortStore, Recording
 from relcon_lightning.data.manifest import checksum
-from relcon_lightning.data.prepare import prepare
+from relcon_lightning.data.prepare import Reading, prepare
 from relcon_lightning.data.sources.folder import RecordingFolder
 from relcon_lightning.data.sources.motionsense import MotionSense
 from relcon_lightning.data.sources.simulated import SimulatedCohort
@@ -25,7 +26,7 @@ from relcon_lightning.errors import ConfigError, DataError
 from tests.data.acting_units import INFO, Units
 from tests.data.sources.test_motionsense import motion
 
-AT_ONCE = {"num_workers": 2, "start_s": 0.0}
+AT_ONCE = Reading(num_workers=2, start_s=0.0)
 
 
 def content(store: CohortStore) -> dict[str, str]:
@@ -38,7 +39,7 @@ def test_the_store_does_not_depend_on_the_number_of_processes(tmp_path, caplog):
     source.parent = -1  # so that this process may read too
     for workers in (1, 2, 3):
         caplog.clear()
-        store = prepare(source, tmp_path / f"by{workers}" / "toy", 100.0, num_workers=workers, start_s=0.0)
+        store = prepare(source, tmp_path / f"by{workers}" / "toy", 100.0, reading=replace(AT_ONCE, num_workers=workers))
         told[workers] = (content(store), [record.getMessage() for record in caplog.records])
     assert told[1] == told[2] == told[3]
     assert len(store.recordings) == 14
@@ -47,14 +48,16 @@ def test_the_store_does_not_depend_on_the_number_of_processes(tmp_path, caplog):
 
 
 def test_processes_read_what_this_one_has_not_read_by_then(tmp_path):
-    prepare(Units(*["pid"] * 3), tmp_path / "toy", **AT_ONCE)  # the last unit of one is read here: it is not worth it
+    prepare(
+        Units(*["pid"] * 3), tmp_path / "toy", reading=AT_ONCE
+    )  # the last unit of one is read here: it is not worth it
     with pytest.raises(AssertionError):
-        prepare(Units(*["pid"] * 3), tmp_path / "other", num_workers=2)
+        prepare(Units(*["pid"] * 3), tmp_path / "other", reading=Reading(num_workers=2))
 
 
 def test_what_is_read_by_units_is_what_is_read_in_one_go(tmp_path):
     source = SimulatedCohort(3, minutes=0.1, laps=1)
-    store = prepare(source, tmp_path / "toy", **AT_ONCE)
+    store = prepare(source, tmp_path / "toy", reading=AT_ONCE)
     made = {recording.recording_id: recording for recording in source.recordings()}
     assert set(store.recordings["recording_id"]) == set(made)
     for name, recording in made.items():
@@ -65,11 +68,11 @@ def test_what_is_read_by_units_is_what_is_read_in_one_go(tmp_path):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bad_file_ends_it_or_is_left_out_as_asked(tmp_path, workers, caplog):
-    source, options = Units("fine", "bad", "fine"), {"num_workers": workers, "start_s": 0.0}
+    source, reading = Units("fine", "bad", "fine"), replace(AT_ONCE, num_workers=workers)
     with pytest.raises(DataError, match="1-bad is damaged"):
-        prepare(source, tmp_path / "toy", **options)
+        prepare(source, tmp_path / "toy", reading=reading)
     assert list(tmp_path.iterdir()) == []
-    store = prepare(source, tmp_path / "toy", on_bad_file="skip", **options)
+    store = prepare(source, tmp_path / "toy", reading=replace(reading, on_bad_file="skip"))
     assert store.recordings["recording_id"].tolist() == ["0-fine-a", "0-fine-b", "2-fine-a", "2-fine-b"]
     assert store.excluded == {"1-bad": "1-bad is damaged"}
     assert "Left out 1-bad: 1-bad is damaged" in caplog.text
@@ -83,9 +86,9 @@ def test_what_is_not_read_by_files_cannot_leave_one_out(tmp_path):
             raise AssertionError
 
     with pytest.raises(ConfigError, match="on_bad_file=skip: toy is not read file by file"):
-        prepare(Whole(), tmp_path / "toy", on_bad_file="skip")
+        prepare(Whole(), tmp_path / "toy", reading=Reading(on_bad_file="skip"))
     with pytest.raises(ConfigError, match="on_bad_file=ignore: expected stop or skip"):
-        prepare(Units("fine"), tmp_path / "toy", on_bad_file="ignore")
+        Reading(on_bad_file="ignore")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,7 @@ def test_a_process_that_fails_leaves_the_old_store_and_no_process(tmp_path, kind
     prepare(Units("fine"), tmp_path / "toy")
     before = content(CohortStore.open(tmp_path / "toy"))
     with pytest.raises(error, match=message) as caught:
-        prepare(Units("fine", kind, "slow", "slow"), tmp_path / "toy", overwrite=True, **AT_ONCE)
+        prepare(Units("fine", kind, "slow", "slow"), tmp_path / "toy", overwrite=True, reading=AT_ONCE)
     assert kind != "full" or caught.value.errno == errno.ENOSPC
     assert content(CohortStore.open(tmp_path / "toy")) == before
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
@@ -108,11 +111,15 @@ def test_a_process_that_fails_leaves_the_old_store_and_no_process(tmp_path, kind
 
 def test_processes_end_with_the_first_one_even_when_that_is_killed(tmp_path):
     context = multiprocessing.get_context("fork")
-    process = context.Process(target=prepare, args=(Units(*["slow"] * 4), tmp_path / "toy"), kwargs=AT_ONCE)
+    process = context.Process(
+        target=prepare, args=(Units(*["slow"] * 4), tmp_path / "toy"), kwargs={"reading": AT_ONCE}
+    )
     process.start()
-    _wait(lambda: len(_writing_below(tmp_path)) == 2, 60)
-    process.kill()
-    process.join()
+    try:
+        _wait(lambda: len(_writing_below(tmp_path)) == 2, 60)
+    finally:
+        process.kill()
+        process.join()
     _wait(lambda: not _writing_below(tmp_path), 20)
     assert not (tmp_path / "toy").exists()
     prepare(Units("fine"), tmp_path / "toy")
@@ -120,11 +127,12 @@ def test_processes_end_with_the_first_one_even_when_that_is_killed(tmp_path):
 
 
 def _writing_below(folder: Path) -> set[str]:
-    """The processes that have files open there."""
+    """The processes that write samples there."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if any(str(file.readlink()).startswith(f"{folder}/") for file in (process / "fd").iterdir()):
+            files = [str(file.readlink()) for file in (process / "fd").iterdir()]
+            if any(file.startswith(f"{folder}/") and file.endswith(".samples") for file in files):
                 found.add(process.name)
     return found
 
@@ -148,7 +156,7 @@ def walk(folder: Path, people: int) -> Path:
 
 def test_files_in_a_folder_and_in_an_archive_are_read_by_processes(tmp_path):
     source = RecordingFolder(walk(tmp_path / "walks", 5), participant=r"p\d", time_column="time")
-    folder = prepare(source, tmp_path / "folder", **AT_ONCE)
+    folder = prepare(source, tmp_path / "folder", reading=AT_ONCE)
     assert folder.participants["participant_id"].tolist() == [f"p{i}" for i in range(5)]
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for person in range(1, 6):
@@ -158,6 +166,6 @@ def test_files_in_a_folder_and_in_an_archive_are_read_by_processes(tmp_path):
     for name in ("set", "outer"):  # each process opens the archive itself, also one in another
         source = MotionSense(tmp_path / f"{name}.zip")
         assert isinstance(source, Divisible)
-        store = prepare(source, tmp_path / name, **AT_ONCE)
+        store = prepare(source, tmp_path / name, reading=AT_ONCE)
         assert store.recordings["n_samples"].tolist() == [2 * (300 + person) for person in range(1, 6)]
         assert pickle.loads(pickle.dumps(source)).files.keys() == source.files.keys()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from relcon_lightning.data import CohortStore, Recording
-from relcon_lightning.data.prepare import prepare
+from relcon_lightning.data.prepare import Reading, prepare
 from relcon_lightning.data.signals import FLOAT32, INT16, coding_of
 from relcon_lightning.errors import ConfigError, DataError
 from tests.conftest import INFO, recordings
@@ -35,7 +35,7 @@ def test_the_error_is_half_a_step_within_the_limits(signal):
 def test_what_does_not_fit_is_cut_counted_and_named(tmp_path, caplog):
     shaken = still("arm")
     shaken.signal[[3, 5, 9], 1] = [17.0, -40.0, 15.9]
-    store = prepare(Listed(still("calm"), shaken), tmp_path / "toy", 50.0, dtype="int16")
+    store = prepare(Listed(still("calm"), shaken), tmp_path / "toy", 50.0, reading=Reading(dtype="int16"))
     assert "Recording arm of participant of-arm: 2 of 200 samples exceed 16 g" in caplog.text
     assert "calm" not in caplog.text
     manifest = json.loads((tmp_path / "toy" / "cohort.json").read_text())
@@ -91,9 +91,9 @@ def test_a_manifest_with_another_code_is_refused(tmp_path, change):
         CohortStore.open(tmp_path / "toy")
 
 
-def test_an_unknown_type_is_refused_before_anything_is_read(tmp_path):
+def test_an_unknown_type_is_refused_before_anything_is_read():
     with pytest.raises(ConfigError, match=r"store\.dtype=int8: expected one of float32, int16"):
-        prepare(Listed(AssertionError("the source was read")), tmp_path / "toy", dtype="int8")
+        Reading(dtype="int8")
     assert coding_of("float32") is FLOAT32
 
 
@@ -101,6 +101,6 @@ def test_an_empty_or_broken_recording_is_left_out_as_ever(tmp_path):
     broken = still("broken")
     broken.signal[4] = np.inf
     empty: Recording = replace(still("empty"), signal=np.empty((0, 3)), segments=())
-    store = prepare(Listed(broken, still("fine"), empty), tmp_path / "toy", 50.0, dtype="int16")
+    store = prepare(Listed(broken, still("fine"), empty), tmp_path / "toy", 50.0, reading=Reading(dtype="int16"))
     assert store.excluded == {"broken": "1 samples are not finite", "empty": "empty"}
     assert Path(store.path, "scratch").exists() is False

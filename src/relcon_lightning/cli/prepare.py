@@ -6,13 +6,17 @@ import logging
 import os
 from pathlib import Path
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from relcon_lightning.data.download import download
-from relcon_lightning.data.prepare import Source, existing, prepare, summary
+from relcon_lightning.data.parts import Part
+from relcon_lightning.data.prepare import Reading, Source, add, existing, prepare, source_changes, summary
+from relcon_lightning.data.store import CohortStore
 from relcon_lightning.data.units import Divisible
-from relcon_lightning.errors import ConfigError
+from relcon_lightning.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
@@ -20,19 +24,44 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Write the store of ``data=...`` below ``data.root``, unless it is there already."""
     path, rate = config.data.datamodule.store, config.data.sampling_rate
-    made = None if config.overwrite else existing(path, rate, config.data.verify)
+    part = None if config.part is None else Part.parse(str(config.part))
+    if part is not None and config.add:
+        raise ConfigError("add=true and part= do not go together: add the new files to the cohort with add=true alone.")
+    workers = config.data.num_workers
+    reading = Reading(workers or _cores(), config.store.dtype, config.on_bad_file)
+    own = path if part is None else Path(path) / part.folder
+    made = None if config.overwrite else existing(own, rate, config.data.verify)
     if made is None:
-        source, workers = _source(config), config.data.num_workers
+        source = _source(config)
         if workers > 1 and not isinstance(source, Divisible):
             log.info("data=%s is read by one process: it does not come in files.", config.data.name)
-        options = {"dtype": config.store.dtype, "on_bad_file": config.on_bad_file}
-        made = prepare(source, path, rate, config.overwrite, workers or _cores(), **options)
-    elif made.coding.dtype != config.store.dtype:
+        made = prepare(source, path, rate, config.overwrite, reading, part)
+    elif config.add:
+        made = add(_source(config), made, reading)
+    else:
+        _tell_differences(config, made)
+    log.info("Store %s: %s", made.path, summary(made))
+
+
+def _tell_differences(config: DictConfig, store: CohortStore) -> None:
+    """Warn where a store that is kept is not what would be written now."""
+    if store.coding.dtype != config.store.dtype:
         log.warning(
             "%s holds %s and not store.dtype=%s; overwrite=true writes it anew.",
-            *(path, made.coding.dtype, config.store.dtype),
+            *(store.path, store.coding.dtype, config.store.dtype),
         )
-    log.info("Store %s: %s", made.path, summary(made))
+    if config.data.raw_dir is None or config.part is not None:
+        return
+    try:
+        found = source_changes(_source(config), store)
+    except (ConfigError, DataError, InstantiationException, OmegaConfBaseException) as error:
+        log.debug("The files of %s cannot be compared: %s", store.path, error)
+        return
+    if found is not None and str(found):
+        log.warning(
+            "%s differs from its files: %s. add=true adds new files; overwrite=true writes the store anew.",
+            *(store.path, found),
+        )
 
 
 def _cores() -> int:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from relcon_lightning.data.manifest import checksum
+from relcon_lightning.data.manifest import MANIFEST, checksum
+from relcon_lightning.data.parts import PART_FOLDER
 from relcon_lightning.data.signals import Coding
 
 
@@ -26,6 +27,11 @@ class Folder:
             FileNotFoundError: There is none of that name.
         """
         return (self.path / name).read_bytes()
+
+    def parts(self) -> list[str]:
+        """Names of the folders with the stores of a cohort in parts."""
+        files = self.path.glob(f"*/{MANIFEST}")
+        return sorted(file.parent.name for file in files if PART_FOLDER.fullmatch(file.parent.name))
 
     def sizes(self) -> dict[str, int]:
         """Bytes of every file by its name, ``signals/00000.npy`` and so on."""

@@ -13,6 +13,7 @@ SCHEMA = 1  # of stores of float32, as since the first version
 _CODED_SCHEMA = 2  # of stores whose samples are coded; versions that know float32 alone refuse it
 SCHEMAS = (SCHEMA, _CODED_SCHEMA)
 MANIFEST = "cohort.json"
+_DESCRIBED = ("schema", "unit", "info", "excluded", "signal", "part")
 TABLES = ("participants", "recordings", "segments")
 
 
@@ -29,5 +30,5 @@ def checksum(path: Path) -> str:
 
 def description_checksum(manifest: dict[str, Any]) -> str:
     """SHA-256 of what the manifest itself says of the cohort; the files have their own."""
-    described = {key: manifest[key] for key in ("schema", "unit", "info", "excluded", "signal") if key in manifest}
+    described = {key: manifest[key] for key in _DESCRIBED if key in manifest}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

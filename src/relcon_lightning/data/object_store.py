@@ -20,6 +20,8 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import from_url
 
+from relcon_lightning.data.manifest import MANIFEST
+from relcon_lightning.data.parts import PART_FOLDER
 from relcon_lightning.data.signals import FLOAT32, HEADER_BYTES, Coding
 from relcon_lightning.errors import DataError
 
@@ -67,6 +69,15 @@ class Bucket:
         """
         with _named(self.path):
             return {item["path"]: item["size"] for page in obstore.list(self._client) for item in page}
+
+    def parts(self) -> list[str]:
+        """Names of the folders with the stores of a cohort in parts.
+
+        Raises:
+            DataError: No access; names the address.
+        """
+        folders = (name.removesuffix(f"/{MANIFEST}") for name in self.sizes() if name.endswith(f"/{MANIFEST}"))
+        return sorted(folder for folder in folders if PART_FOLDER.fullmatch(folder))
 
     def checksum(self, name: str) -> str:
         """SHA-256 of an object, hexadecimal.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
 from relcon_lightning.data.manifest import MANIFEST
+from relcon_lightning.data.origins import Changes, Version, changes, read_versions
+from relcon_lightning.data.parts import Part, names_checksum
 from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.signals import coding_of
-from relcon_lightning.data.store import CohortStore
-from relcon_lightning.data.units import Divisible
+from relcon_lightning.data.store import CohortStore, is_store
+from relcon_lightning.data.units import Divisible, Unit
 from relcon_lightning.data.verify import Verify
 from relcon_lightning.data.workers import START_S, UnitReader, at_rate, read_units
 from relcon_lightning.data.write import StoreWriter, write_with
@@ -41,23 +43,11 @@ class Source(Protocol):
 OnBadFile = Literal["stop", "skip"]
 
 
-def prepare(
-    source: Source,
-    path: str | Path,
-    sampling_rate: float = 100.0,
-    overwrite: bool = False,
-    num_workers: int = 1,
-    dtype: str = "float32",
-    on_bad_file: OnBadFile = "stop",
-    start_s: float = START_S,
-) -> CohortStore:
-    """Resample the recordings of ``source``, check their unit and write the store; an existing one is kept.
+@dataclass(frozen=True)
+class Reading:
+    """How recordings are read and stored.
 
-    Args:
-        source: Gives the recordings.
-        path: Folder of the store.
-        sampling_rate: Hz of the store.
-        overwrite: Replace an existing store.
+    Attributes:
         num_workers: Processes that read, for sources that can be read in units
             (:class:`~relcon_lightning.data.units.Divisible`). The store does not depend on it.
         dtype: ``float32``, or ``int16`` for half the bytes; see :mod:`relcon_lightning.data.signals`.
@@ -67,63 +57,162 @@ def prepare(
 
     Raises:
         ConfigError: Another word for ``dtype`` or ``on_bad_file``.
+    """
+
+    num_workers: int = 1
+    dtype: str = "float32"
+    on_bad_file: OnBadFile = "stop"
+    start_s: float = START_S
+
+    def __post_init__(self) -> None:
+        coding_of(self.dtype)
+        if self.on_bad_file not in ("stop", "skip"):
+            raise ConfigError(f"on_bad_file={self.on_bad_file}: expected stop or skip.")
+
+
+def prepare(
+    source: Source,
+    path: str | Path,
+    sampling_rate: float = 100.0,
+    overwrite: bool = False,
+    reading: Reading | None = None,
+    part: Part | None = None,
+) -> CohortStore:
+    """Resample the recordings of ``source``, check their unit and write the store; an existing one is kept.
+
+    Args:
+        source: Gives the recordings.
+        path: Folder of the store.
+        sampling_rate: Hz of the store.
+        overwrite: Replace an existing store.
+        reading: How recordings are read and stored; None: one process, float32, a bad file stops.
+        part: Write this part of the cohort alone, to a folder in ``path``; parts are opened as one store by ``path``.
+
+    Raises:
+        ConfigError: The source cannot be read in units, and ``part`` or ``on_bad_file="skip"`` needs them.
         DataError: The source cannot be read, a recording is not in g, or the existing store has another rate.
     """
-    if on_bad_file not in ("stop", "skip"):
-        raise ConfigError(f"on_bad_file={on_bad_file}: expected stop or skip.")
-    coding = coding_of(dtype)
-    if not overwrite and (store := existing(path, sampling_rate)) is not None:
+    own = Path(path) if part is None else Path(path) / part.folder
+    if not overwrite and (store := existing(own, sampling_rate)) is not None:
         return store
-    if on_bad_file == "skip" and not isinstance(source, Divisible):
+    units = source.units() if isinstance(source, Divisible) else None
+    if part is None:
+        return _prepared(source, own, sampling_rate, reading or Reading(), units)
+    if units is None:
+        raise ConfigError(f"part={part}: {source.info.name} is not read file by file, so it has no parts.")
+    if (Path(path) / MANIFEST).exists():
+        raise DataError(f"{path} is a whole store: remove it, or choose another data.name for the parts.")
+    described = {"number": part.number, "of": part.of, "names_sha256": names_checksum([unit.name for unit in units])}
+    return _prepared(source, own, sampling_rate, reading or Reading(), part.share(units), described)
+
+
+def add(source: Source, store: CohortStore, reading: Reading | None = None) -> CohortStore:
+    """Add the files of ``source`` that a store does not have. Signals that are stored are not written again.
+
+    A cohort in parts gets another part.
+
+    Args:
+        source: Gives the recordings of all files, with the settings that the store was made with.
+        store: In a folder.
+        reading: How recordings are read; they are stored as those that are there.
+
+    Raises:
+        ConfigError: The source does not come in files.
+        DataError: A file that is in the store has changed, or the store does not say what it was made from.
+    """
+    found, path = source_changes(source, store), Path(store.path)
+    if found is None:
+        raise ConfigError(f"add=true: {source.info.name} does not come in files that could be compared with the store.")
+    if found.changed:
+        raise DataError(
+            f"{path}: {len(found.changed)} files are not those that it was made from ({', '.join(found.changed[:3])}"
+            f"{' ...' if len(found.changed) > 3 else ''}): the file, its participant, its labels or the settings of "
+            "data.source have changed. Put them back, or write the store anew with overwrite=true."
+        )
+    if found.gone:
+        log.warning("%s keeps the recordings of %d files that are gone: %s.", path, len(found.gone), found.gone[0])
+    if not found.new:
+        log.info("%s has all %d files; nothing is added.", path, len(source.units()))  # type: ignore[attr-defined]
+        return store
+    log.info("%s: %d new files are added.", path, len(found.new))
+    reading = replace(reading or Reading(), dtype=store.coding.dtype)
+    whole = (path / MANIFEST).exists()
+    number = len(list(path.glob("added-*"))) + 1
+    own = path if whole else path / f"added-{number:03d}"
+    _prepared(source, own, store.sampling_rate, reading, found.new, extend=path if whole else None)
+    return CohortStore.open(path)
+
+
+def source_changes(source: Source, store: CohortStore) -> Changes | None:
+    """How the files of a source differ from those a store was made from; None if the source does not come in files.
+
+    Raises:
+        DataError: The store does not say what it was made from.
+    """
+    units = source.units() if isinstance(source, Divisible) else []
+    if not units or any(unit.path is None for unit in units):
+        return None
+    known: dict[str, Version] = {}
+    for folder in store.folders:
+        known |= read_versions(folder)
+    return changes(units, known)
+
+
+def _prepared(
+    source: Source,
+    path: Path,
+    sampling_rate: float,
+    reading: Reading,
+    units: Sequence[Unit] | None,
+    part: Mapping[str, Any] | None = None,
+    extend: Path | None = None,
+) -> CohortStore:
+    coding = coding_of(reading.dtype)
+    if reading.on_bad_file == "skip" and units is None:
         raise ConfigError(f"on_bad_file=skip: {source.info.name} is not read file by file, so none can be left out.")
     # The display belongs to this block, not to a generator: an error would leave its threads running.
     with Progress("{task.description}", BarColumn(20), "{task.fields[done]}", TimeElapsedColumn()) as display:
-        progress = _Display(display, source.info.name)
+        progress = _Display(display, source.info.name, None if units is None else len(units))
 
         def fill(writer: StoreWriter) -> None:
-            if isinstance(source, Divisible):
+            if extend is not None:
+                writer.extend(extend)
+            if units is not None and isinstance(source, Divisible):
                 reader = UnitReader(source, sampling_rate, coding, writer.scratch)
-                _fill_by_units(writer, reader, num_workers, on_bad_file, start_s, progress)
+                _fill_by_units(writer, reader, units, reading, progress)
                 return
             for recording in source.recordings():
                 writer.add(at_rate(recording, sampling_rate))
                 progress.advance(1)
 
-        write_with(path, fill, replace(source.info, sampling_rate=sampling_rate), coding=coding)
+        write_with(path, fill, replace(source.info, sampling_rate=sampling_rate), coding=coding, part=part)
     return CohortStore.open(path)
 
 
 def _fill_by_units(
-    writer: StoreWriter,
-    reader: UnitReader,
-    num_workers: int,
-    on_bad_file: OnBadFile,
-    start_s: float,
-    progress: _Display,
+    writer: StoreWriter, reader: UnitReader, units: Sequence[Unit], reading: Reading, progress: _Display
 ) -> None:
-    units = reader.source.units()
-    progress.expect(len(units))
-    for read in read_units(reader, units, num_workers, start_s):
-        if read.fault and on_bad_file == "stop":
+    for read in read_units(reader, units, reading.num_workers, reading.start_s):
+        name = read.unit.name
+        if read.fault and reading.on_bad_file == "stop":
             raise DataError(read.fault)
         if read.fault:
-            log.warning("Left out %s: %s", read.unit.name, read.fault)
-            writer.leave_out(read.unit.name, read.fault)
+            log.warning("Left out %s: %s", name, read.fault)
+            writer.leave_out(name, read.fault)
         else:
             writer.move(read.entries, read.samples)
+            writer.excluded.pop(name, None)  # it could not be read before
+            if read.version is not None:
+                writer.versions[name] = read.version
         progress.advance(len(read.entries), units=1)
 
 
 class _Display:
     """The line of progress: recordings, and units where their number is known."""
 
-    def __init__(self, display: Progress, name: str) -> None:
+    def __init__(self, display: Progress, name: str, units: int | None) -> None:
         self.display, self.recordings = display, 0
-        self.task = display.add_task(f"Preparing {name}", total=None, done="")
-
-    def expect(self, units: int) -> None:
-        """Units are counted from now on."""
-        self.display.update(self.task, total=units)
+        self.task = display.add_task(f"Preparing {name}", total=units, done="")
 
     def advance(self, recordings: int, units: int = 0) -> None:
         """More is done."""
@@ -137,7 +226,7 @@ def existing(path: str | Path, sampling_rate: float, verify: Verify = "once") ->
     Raises:
         DataError: It has another rate.
     """
-    if not (Path(path) / MANIFEST).exists():
+    if not is_store(path):
         return None
     store = CohortStore.open(path, verify)
     store.check_rate(sampling_rate)

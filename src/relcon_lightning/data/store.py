@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,16 +22,19 @@ from relcon_lightning.data.check import check_participants, check_recordings, ch
 from relcon_lightning.data.folder import Folder, MappedSignals
 from relcon_lightning.data.manifest import MANIFEST, SCHEMAS, TABLES, description_checksum, schema_of
 from relcon_lightning.data.parquet import read_table
+from relcon_lightning.data.parts import one_manifest
 from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.signals import FLOAT32, Coding, described_coding
 from relcon_lightning.data.verify import Verify, verify_signals
-from relcon_lightning.data.write import SHARD_SAMPLES, write_store
+from relcon_lightning.data.write import SHARD_SAMPLES, participants_of, write_store
 from relcon_lightning.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from relcon_lightning.data.object_store import Bucket, RangedSignals
 
 log = logging.getLogger(__name__)
+
+_LAST = f"{TABLES[-1]}.parquet"
 
 
 class CohortStore:
@@ -52,8 +55,12 @@ class CohortStore:
         self.info, self.coding = CohortInfo(**manifest["info"]), described_coding(manifest.get("signal"))
         self.excluded: dict[str, str] = manifest["excluded"]
         self._files: dict[str, dict[str, Any]] = manifest["files"]
-        self._shard_names = [name for name in sorted(self._files) if name.startswith("signals/")]
-        self.participants, self.recordings, segments = (self._read_table(f"{table}.parquet") for table in TABLES)
+        self._folders = sorted({name.removesuffix(_LAST) for name in self._files if name.endswith(_LAST)})
+        shards = {
+            folder: sorted(n for n in self._files if n.startswith(f"{folder}signals/")) for folder in self._folders
+        }
+        self._shard_names = [name for names in shards.values() for name in names]
+        self.participants, self.recordings, segments = self._read_tables([len(names) for names in shards.values()])
         self._check_tables(segments)
         self.segments = segments.sort_values(["recording_id", "start_s"], kind="stable", ignore_index=True)
         self._shard = self.recordings["shard"].to_numpy()
@@ -78,9 +85,7 @@ class CohortStore:
         """
         place = _place(path)
         try:
-            manifest = json.loads(place.read(MANIFEST))
-            _check_manifest(place, manifest)
-            return cls(place, manifest, verify)
+            return cls(place, _read_manifest(place), verify)
         except (DataError, ConfigError):
             raise
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -89,6 +94,21 @@ class CohortStore:
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{place.path}/{MANIFEST} is damaged ({error}); {place.remedy}.") from error
+
+    def _read_tables(self, shards: Sequence[int]) -> Iterator[pd.DataFrame]:
+        """The tables of all parts, as if they had been written as one store."""
+        first = np.cumsum([0, *shards])
+        tables = {table: [self._read_table(f"{folder}{table}.parquet") for folder in self._folders] for table in TABLES}
+        if len(self._folders) > 1:
+            for recordings, before in zip(tables["recordings"], first.tolist(), strict=False):
+                recordings["shard"] += before
+            recordings = _joined(tables["recordings"]).sort_values("recording_id", ignore_index=True)
+            tables = {
+                "recordings": [recordings],
+                "participants": [participants_of(recordings)],
+                "segments": [_joined(tables["segments"])],
+            }
+        return (tables[table][0] for table in TABLES)
 
     def _read_table(self, name: str) -> pd.DataFrame:
         content, expected = self._place.read(name), self._files[name].get("sha256")
@@ -142,6 +162,11 @@ class CohortStore:
         """Hz."""
         return self.info.sampling_rate
 
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of the parts of a cohort on disk; its own if it is a whole store."""
+        return [Path(self.path) / folder for folder in self._folders]
+
     def check_rate(self, expected: float) -> None:
         """Refuse a store whose rate is not the model's.
 
@@ -188,8 +213,9 @@ class CohortStore:
         return dict(zip(self.participants["participant_id"], self.participants[attribute].astype(str), strict=True))
 
     def fingerprint(self) -> str:
-        """SHA-256 of the manifest, which holds the checksums of all other files."""
-        return self._place.checksum(MANIFEST)
+        """SHA-256 of the manifest, which holds the checksums of all other files; of a cohort in parts, of theirs."""
+        found = [self._place.checksum(f"{folder}{MANIFEST}") for folder in self._folders]
+        return found[0] if len(found) == 1 else hashlib.sha256("\n".join(found).encode()).hexdigest()
 
     def checksum(self) -> str | None:
         """SHA-256 of the checksums of all data files, None if the manifest of an old store lacks one."""
@@ -267,8 +293,43 @@ def _place(path: str | Path) -> Folder | Bucket:
     return Bucket(str(path))
 
 
-def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any]) -> None:
-    where = f"{place.path}/{MANIFEST}"
+def is_store(path: str | Path) -> bool:
+    """Whether a folder holds a store, or the parts of one."""
+    return (Path(path) / MANIFEST).is_file() or bool(Folder(Path(path)).parts())
+
+
+def _read_manifest(place: Folder | Bucket) -> dict[str, Any]:
+    """The manifest, or one made of those of the parts."""
+    try:
+        manifest: dict[str, Any] = json.loads(place.read(MANIFEST))
+    except FileNotFoundError:
+        parts = place.parts()
+        if not parts:
+            raise
+        manifests = {part: json.loads(place.read(f"{part}/{MANIFEST}")) for part in parts}
+        for part, own in manifests.items():
+            _check_manifest(place, own, f"{part}/")
+        manifest = one_manifest(manifests, place.path)
+    else:
+        _check_manifest(place, manifest)
+    sizes = place.sizes()
+    for name, expected in manifest["files"].items():
+        size = sizes.get(name)
+        if size != expected["bytes"]:
+            found = "is missing" if size is None else f"has {size} bytes"
+            raise DataError(f"{place.path}/{name} {found}, expected {expected['bytes']} bytes; {place.remedy}.")
+    return manifest
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Row below row; a column that some tables lack is empty there."""
+    records = [row for table in tables for row in table.to_dict("records")]
+    columns = dict.fromkeys(column for table in tables for column in table.columns)
+    return pd.DataFrame(records, columns=list(columns))
+
+
+def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any], folder: str = "") -> None:
+    where = f"{place.path}/{folder}{MANIFEST}"
     if manifest["schema"] not in SCHEMAS:
         known = " and ".join(map(str, SCHEMAS))
         raise DataError(
@@ -280,12 +341,6 @@ def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any]) -> None:
     if "description_sha256" in manifest and manifest["description_sha256"] != description_checksum(manifest):
         raise DataError(f"{where} was changed or damaged: its SHA-256 is not the one that was written; {place.remedy}.")
     _check_entries(manifest)
-    sizes = place.sizes()
-    for name, expected in manifest["files"].items():
-        size = sizes.get(name)
-        if size != expected["bytes"]:
-            found = "is missing" if size is None else f"has {size} bytes"
-            raise DataError(f"{place.path}/{name} {found}, expected {expected['bytes']} bytes; {place.remedy}.")
 
 
 def _check_entries(manifest: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ Samples go from a process to the store by files, so that no process holds more t
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import multiprocessing
 import os
@@ -23,6 +22,7 @@ from pathlib import Path
 import pyarrow as pa  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits
 
+from relcon_lightning.data.origins import Version, version_of
 from relcon_lightning.data.recording import Recording
 from relcon_lightning.data.resample import check_unit, resample
 from relcon_lightning.data.signals import Coding
@@ -54,23 +54,6 @@ class Read:
     fault: str = ""
     version: Version | None = None
     told: list[logging.LogRecord] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Version:
-    """What tells whether a file is the one that was read.
-
-    Attributes:
-        bytes: Size.
-        mtime_ns: Time of the last change.
-        sha256: Checksum, hexadecimal.
-        said: Checksum of :attr:`~relcon_lightning.data.units.Unit.said`.
-    """
-
-    bytes: int
-    mtime_ns: int
-    sha256: str
-    said: str
 
 
 @dataclass(frozen=True)
@@ -107,21 +90,6 @@ class UnitReader:
             path.unlink(missing_ok=True)
             return Read(unit, [], path, str(error))
         return Read(unit, entries, path, version=version_of(unit))
-
-
-def version_of(unit: Unit) -> Version | None:
-    """The version of a unit's file, None if it has none."""
-    if unit.path is None:
-        return None
-    with unit.path.open("rb") as file:
-        state = os.fstat(file.fileno())
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Version(state.st_size, state.st_mtime_ns, digest, said(unit))
-
-
-def said(unit: Unit) -> str:
-    """Checksum of what a unit's recordings depend on beside the file."""
-    return hashlib.sha256(unit.said.encode()).hexdigest()
 
 
 def at_rate(recording: Recording, rate: float) -> Recording:

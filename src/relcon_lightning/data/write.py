@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.manifest import MANIFEST, checksum, description_checksum, schema_of
+from relcon_lightning.data.origins import Version, read_versions, write_versions
 from relcon_lightning.data.recording import RECORDING_COLUMNS, CohortInfo, Recording, Segment
 from relcon_lightning.data.signals import FLOAT32, Coding, begin_file, finish_file
 from relcon_lightning.errors import DataError
@@ -98,6 +100,7 @@ def write_with(
     info: CohortInfo,
     shard_samples: int = SHARD_SAMPLES,
     coding: Coding = FLOAT32,
+    part: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a cohort store.
 
@@ -111,6 +114,7 @@ def write_with(
         info: Description of the cohort.
         shard_samples: Samples after which a new signal file begins.
         coding: Of the samples.
+        part: What the manifest says of the part of a cohort that this is; None for a whole cohort.
 
     Raises:
         DataError: Another sampling rate, an id that comes twice, a folder that is no store, no usable recording, or
@@ -122,26 +126,24 @@ def write_with(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with lock(path):
-            _write(path, fill, info, shard_samples, coding)
+            _write(path, fill, partial(StoreWriter, info=info, shard_samples=shard_samples, coding=coding, part=part))
     except LockedError as error:
         raise DataError(
             f"{path} is being written by {error.holder}: wait until that has ended, or choose another data.name."
         ) from error
 
 
-def _write(
-    path: Path, fill: Callable[[StoreWriter], None], info: CohortInfo, shard_samples: int, coding: Coding
-) -> None:
+def _write(path: Path, fill: Callable[[StoreWriter], None], writer_in: Callable[[Path], StoreWriter]) -> None:
     _clear_leftovers(path)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-    partial.chmod(0o755)  # mkdtemp keeps others out
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    unfinished.chmod(0o755)  # mkdtemp keeps others out
     try:
-        writer = StoreWriter(partial, info, shard_samples, coding)
+        writer = writer_in(unfinished)
         fill(writer)
         writer.finish()
-        _replace(path, partial)
+        _replace(path, unfinished)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _target(path: Path) -> Path:
@@ -163,13 +165,24 @@ class StoreWriter:
         info: Description of the cohort.
         shard_samples: Samples after which a new signal file begins.
         coding: Of the samples.
+        part: What the manifest says of the part of a cohort that this is; None for a whole cohort.
 
     Attributes:
         scratch: Folder for files that are gone before the store is complete.
+        versions: Of the files that the recordings come from, by name.
     """
 
-    def __init__(self, folder: Path, info: CohortInfo, shard_samples: int, coding: Coding) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        info: CohortInfo,
+        shard_samples: int,
+        coding: Coding,
+        part: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder, self.info, self.shard_samples, self.coding = folder, info, shard_samples, coding
+        self.part, self.versions = part, dict[str, Version]()
+        self._linked: dict[str, dict[str, Any]] = {}
         self.scratch = folder / "scratch"
         self.rows: list[dict[str, Any]] = []
         self.segments: list[dict[str, Any]] = []
@@ -203,6 +216,24 @@ class StoreWriter:
                     with self._file(self.shard).open("ab") as file:
                         _copy(source, file, entry.n_samples * self.coding.sample_bytes)
         samples.unlink()
+
+    def extend(self, store: Path) -> None:
+        """Take over all of a store, whose signal files are linked and not written again. Comes before all else.
+
+        Args:
+            store: Folder of a store with the same rate and coding.
+        """
+        manifest = json.loads((store / MANIFEST).read_text("utf-8"))
+        tables = {name: pd.read_parquet(store / f"{name}.parquet") for name in ("recordings", "segments")}
+        self.rows = tables["recordings"].to_dict("records")  # type: ignore[assignment]
+        self.segments = tables["segments"].to_dict("records")  # type: ignore[assignment]
+        self.excluded, self.versions = manifest["excluded"], read_versions(store)
+        self.cut = manifest.get("signal", {}).get("cut_samples", 0)
+        self.ids = {row["recording_id"] for row in self.rows}
+        self._linked = {name: facts for name, facts in manifest["files"].items() if name.startswith("signals/")}
+        self.shard = len(self._linked) - 1  # what comes next begins a file
+        for name in self._linked:
+            _link(store / name, self.folder / name)
 
     def leave_out(self, name: str, reason: str) -> None:
         """Note what of the cohort is not in the store."""
@@ -255,45 +286,56 @@ class StoreWriter:
         if not self.rows:
             raise DataError(f"No usable recording for {self.info.name}: {len(self.excluded)} were left out.")
         shutil.rmtree(self.scratch)
-        for shard in range(self.shard + 1):
+        for shard in range(len(self._linked), self.shard + 1):
             finish_file(self._file(shard), self.coding)
         recordings = pd.DataFrame(self.rows).sort_values("recording_id", ignore_index=True)
         recordings["start_time"] = recordings["start_time"].astype("float64")
         segments = pd.DataFrame(
             self.segments, columns=None if self.segments else ["recording_id", "start_s", "end_s", "label"]
         )
-        tables = {"participants": _participants(recordings), "recordings": recordings, "segments": segments}
+        tables = {"participants": participants_of(recordings), "recordings": recordings, "segments": segments}
         for name, table in tables.items():
             table.to_parquet(self.folder / f"{name}.parquet", index=False)
-        files = sorted(file for file in self.folder.rglob("*") if file.is_file())
+        files = sorted(file.relative_to(self.folder) for file in self.folder.rglob("*") if file.is_file())
         manifest: dict[str, Any] = {
             "schema": schema_of(self.coding),
             "unit": "g",
             **self._coded(),
+            **({} if self.part is None else {"part": self.part}),
             "info": asdict(self.info),
             "excluded": self.excluded,
-            "files": {
-                str(file.relative_to(self.folder)): {"bytes": file.stat().st_size, "sha256": checksum(file)}
-                for file in files
-            },
+            "files": {name.as_posix(): self._linked.get(name.as_posix()) or self._facts(name) for name in files},
         }
         manifest["description_sha256"] = description_checksum(manifest)
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+        if self.versions:
+            write_versions(self.folder, self.versions)
         for item in [*self.folder.rglob("*"), self.folder]:
             _fsync(item)
+
+    def _facts(self, name: Path) -> dict[str, Any]:
+        file = self.folder / name
+        return {"bytes": file.stat().st_size, "sha256": checksum(file)}
 
     def _coded(self) -> dict[str, Any]:
         described = self.coding.described()
         return {} if described is None else {"signal": {**described, "cut_samples": self.cut}}
 
 
-def _participants(recordings: pd.DataFrame) -> pd.DataFrame:
+def participants_of(recordings: pd.DataFrame) -> pd.DataFrame:
     """A row a participant: what there is of them, and the attributes that are the same in all of their recordings."""
     by_person = recordings.groupby("participant_id")
     table = by_person["n_samples"].agg(["size", "sum"]).rename(columns={"size": "n_recordings", "sum": "n_samples"})
     attributes = [name for name in recordings.columns if name not in RECORDING_COLUMNS]
     constant = [name for name in attributes if (by_person[name].nunique() <= 1).all()]
     return table.join(by_person[constant].first()).reset_index()
+
+
+def _link(old: Path, new: Path) -> None:
+    try:
+        os.link(old, new)
+    except OSError:  # a file system without links
+        shutil.copyfile(old, new)
 
 
 def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
@@ -313,8 +355,8 @@ def _clear_leftovers(path: Path) -> None:
             shutil.rmtree(old)
         else:
             old.rename(path)
-    for partial in path.parent.glob(f"{stem}.partial"):
-        shutil.rmtree(partial)
+    for unfinished in path.parent.glob(f"{stem}.partial"):
+        shutil.rmtree(unfinished)
 
 
 def _replace(path: Path, partial: Path) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from relcon_lightning.data.manifest import MANIFEST, checksum
 from relcon_lightning.data.recording import Recording
 from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.sources.device import SUFFIXES as DEVICE_SUFFIXES
@@ -28,7 +27,7 @@ from relcon_lightning.data.sources.suffixes import (
 )
 from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.data.sources.table_stream import TableStream
-from relcon_lightning.data.store import CohortStore
+from relcon_lightning.data.store import CohortStore, is_store
 from relcon_lightning.data.stream import Block, blocks_of
 from relcon_lightning.data.verify import Verify
 from relcon_lightning.errors import DataError, nearest_path
@@ -100,7 +99,7 @@ def find_inputs(
     Raises:
         DataError: Nothing there, a file of an unknown kind, two with one id, or one in whose path no participant is.
     """
-    if "://" in str(path) or (Path(path) / MANIFEST).is_file():
+    if "://" in str(path) or is_store(path):
         return _of_store(CohortStore.open(path, verify), shortest_s)
     files, root = _files(Path(path), pattern)
     table = root / RECORDINGS
@@ -194,8 +193,7 @@ def _of_store(store: CohortStore, shortest_s: float) -> list[Input]:
     if not long_enough.all():
         log.warning("%s: left out %d recordings shorter than a window.", store.path, (~long_enough).sum())
     stamped = bool(np.isfinite(table["start_time"]).all())
-    manifest = Path(store.path) / MANIFEST
-    version = checksum(manifest) if manifest.is_file() else str(store.path)
+    version = str(store.path) if "://" in str(store.path) else store.fingerprint()
     table = table[long_enough].sort_values("recording_id")
     rows = zip(table["recording_id"], table["participant_id"], table["n_samples"], table["start_time"], strict=True)
     return [
