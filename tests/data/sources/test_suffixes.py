@@ -55,7 +55,7 @@ def test_a_cut_file_is_named(tmp_path, compression):
 
 def test_what_is_passed_over_is_named_with_a_count(tmp_path, caplog):
     (tmp_path / "P01.csv").write_text(TEXT)
-    for name in ("P02.cwa.gz", "P03.xlsx", "notes.txt", "readme", ".hidden"):
+    for name in ("P02.doc.gz", "P03.xlsx", "notes.txt", "readme", ".hidden"):
         (tmp_path / name).write_text("x")
     for read in (
         lambda: find_inputs(tmp_path, LAYOUT),
@@ -65,7 +65,7 @@ def test_what_is_passed_over_is_named_with_a_count(tmp_path, caplog):
         with caplog.at_level(logging.WARNING):
             read()
         assert "passed over 4 files" in caplog.text
-        for name in ("P02.cwa.gz", "P03.xlsx", "notes.txt", "readme", "1 x .cwa.gz"):
+        for name in ("P02.doc.gz", "P03.xlsx", "notes.txt", "readme", "1 x .doc.gz"):
             assert name in caplog.text
         assert ".hidden" not in caplog.text
 

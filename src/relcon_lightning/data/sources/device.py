@@ -1,45 +1,53 @@
-"""A folder of files as wearable devices write them: Axivity .cwa, GENEActiv .bin and ActiGraph .gt3x, by actfast."""
+"""A folder of files as wearable devices write them: Axivity .cwa, GENEActiv .bin and ActiGraph .gt3x."""
 
 from __future__ import annotations
 
-import importlib
-import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from relcon_lightning.data.recording import CohortInfo, Recording
+from relcon_lightning.data.sources.device_clock import DeviceClock
+from relcon_lightning.data.sources.device_files.contents import Contents, Samples
+from relcon_lightning.data.sources.device_files.opened import open_device_file
+from relcon_lightning.data.sources.missing import missing_rows, name_missing
 from relcon_lightning.data.sources.paths import participant_in
 from relcon_lightning.data.sources.stretches import gap_free, part_ids
-from relcon_lightning.data.sources.suffixes import name_passed_over, text_of
+from relcon_lightning.data.sources.suffixes import DEVICE_KINDS, is_device_file, name_passed_over, text_of
+from relcon_lightning.data.stream import Block
 from relcon_lightning.data.units import InUnits, Unit
-from relcon_lightning.errors import ConfigError, DataError, nearest_path
+from relcon_lightning.errors import DataError, nearest_path
 
-log = logging.getLogger(__name__)
-
-SUFFIXES = (".cwa", ".bin", ".gt3x")
-_DRIFT = 0.05  # that an oscillator may be off by
 PART_S = 6 * 3600  # a week at once would need several times its memory to be put on a grid
+_OVERLAP_S = 1.0  # by which the samples of two blocks may overlap: GENEActiv rounds to half a second
 
 
 @dataclass(frozen=True)
-class _Content:
-    times: np.ndarray  # (n,) seconds from the first sample
-    signal: np.ndarray  # (n, 3) in g
-    rate: float  # Hz, nominal
-    start_time: float  # unix seconds
+class DeviceStream:
+    """A recording that is read piece by piece.
+
+    Attributes:
+        rate: Nominal, in Hz.
+        start_time: Of the first sample, in unix seconds.
+        blocks: Of about 60,000 samples, without those that stand for missing ones, in the order of time.
+    """
+
+    rate: float
+    start_time: float
+    blocks: Iterator[Block]
 
 
 class DeviceFolder(InUnits):
     """One file a recording, in sub-folders or not; those of more than six hours are parted into several.
 
     A device's clock and its nominal rate disagree by a few percent. The stamps rule: samples are interpolated to the
-    nominal rate. Stamps have no time zone; they are taken for UTC. Of .gt3x files those with 12-bit records are read
-    (wGT3X-BT and older); of others actfast gives no acceleration, and they are refused.
+    nominal rate. Files are read block by block, compressed ones too. Rows of zeros, as an ActiGraph's idle sleep leaves
+    them, count as missing; see :func:`~relcon_lightning.data.sources.missing.missing_rows`.
 
     Args:
         raw_dir: The folder.
@@ -49,9 +57,11 @@ class DeviceFolder(InUnits):
         position: Of the sensor.
         max_gap_s: A recording is parted where its samples are further apart, in seconds.
         lenient: Take what can be read of a damaged file, with a warning, rather than stop.
+        time_zone: Of the clocks of the devices, an IANA name such as ``Europe/London`` or an offset such as ``+01:00``;
+            None for the one that a file states, and else UTC.
 
     Raises:
-        ConfigError: actfast is not installed, or the regular expression is none.
+        ConfigError: The regular expression is none, or there is no such time zone.
         DataError: No such folder, no such files in it, or a file in whose path no participant is found.
     """
 
@@ -63,98 +73,125 @@ class DeviceFolder(InUnits):
         position: str = "wrist",
         max_gap_s: float = 1.0,
         lenient: bool = False,
+        time_zone: str | None = None,
     ) -> None:
         if raw_dir is None:
             raise DataError("data.raw_dir must name the folder of your recordings.")
         self.root, self.name, self.position, self.max_gap_s = Path(raw_dir), name, position, max_gap_s
+        self.lenient, self.clock = lenient, DeviceClock(time_zone)
         self.people = {
             path: participant_in(participant, text_of(path.relative_to(self.root)), self.root)
             for path in _files_below(self.root)
         }
-        self.lenient = lenient
-        _import_reader()
 
     @cached_property
     def info(self) -> CohortInfo:
-        """The rate is that of the first file."""
-        rate = self._read(next(iter(self.people))).rate
+        """The rate is that of the first file that can be read."""
+        *others, last = self.people
+        for path in others:
+            with suppress(DataError), open_stream(path, self.clock, self.lenient) as stream:
+                return self._info(stream.rate)
+        with open_stream(last, self.clock, self.lenient) as stream:
+            return self._info(stream.rate)
+
+    def _info(self, rate: float) -> CohortInfo:
         return CohortInfo(self.name, rate, self.position, f"the user's own files in {self.root.name}", "own", "none")
 
     def units(self) -> list[Unit]:
         """A unit for each file."""
         names = {path: text_of(path.relative_to(self.root)) for path in self.people}
-        settings = (self.max_gap_s, self.lenient)
+        settings = (self.max_gap_s, self.lenient, self.clock.name)
         return [Unit(names[path], path, path, repr((person, settings))) for path, person in self.people.items()]
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """A file; a gap parts it."""
-        path = unit.key
-        read = self._read(path)
-        parts = -(-len(read.times) // round(PART_S * read.rate))
-        pieces = zip(np.array_split(read.times, parts), np.array_split(read.signal, parts), strict=True)
-        for part_id, (times, signal) in zip(part_ids(unit.name, parts), pieces, strict=True):
-            _, stretches = gap_free(times, signal, str(path), self.max_gap_s, read.rate)
-            for name, (start_s, stretch) in zip(part_ids(part_id, len(stretches)), stretches, strict=True):
-                yield Recording(name, self.people[path], stretch, read.rate, start_time=read.start_time + start_s)
-
-    def _read(self, path: Path) -> _Content:
-        try:
-            read = _import_reader().read(path, lenient=self.lenient)
-        except (ValueError, OSError) as error:
-            raise DataError(
-                f"{path} is damaged or no {path.suffix} file ({error}). Copy it from the device again, or take what "
-                "can be read of it with data.source.lenient=true."
-            ) from error
-        for warning in read["warnings"]:
-            log.warning("%s: %s", path, warning)
-        table = next((table for table in read["timeseries"].values() if "acceleration" in table), None)
-        if table is None or len(table["datetime"]) < 2:
-            raise DataError(f"{path} holds no samples of the acceleration.")
-        stamps = table["datetime"]
-        blocks = [other["datetime"] for other in read["timeseries"].values() if other is not table]
-        times = _spread(stamps, *blocks[:1]) if read["format"] == "Axivity CWA" else (stamps - stamps[0]) / 1e9
-        rate = round(1e9 / float(np.median(np.diff(stamps))), 3)
-        return _Content(times, table["acceleration"], rate, float(stamps[0]) / 1e9)
+        path: Path = unit.key
+        with open_stream(path, self.clock, self.lenient) as stream:
+            parts = _in_parts(stream.blocks, round(PART_S * stream.rate))
+            for part_id, (times, signal) in _numbered(unit.name, parts):
+                _, stretches = gap_free(times, signal, text_of(path), self.max_gap_s, stream.rate)
+                for name, (start_s, stretch) in zip(part_ids(part_id, len(stretches)), stretches, strict=True):
+                    start_time = stream.start_time + start_s
+                    yield Recording(name, self.people[path], stretch, stream.rate, start_time=start_time)
 
 
-def _spread(stamps: np.ndarray, blocks: np.ndarray | None = None) -> np.ndarray:
-    """Seconds from the first sample, the samples of each block evenly up to the next one.
+@contextmanager
+def open_stream(path: Path, clock: DeviceClock, lenient: bool = False) -> Iterator[DeviceStream]:
+    """Open a file of a device.
 
-    A block has one stamp; that its samples are a nominal step apart is the reader's guess, and the device's oscillator
-    is off by a few percent. Where the next block is much later, it is not the oscillator but a gap.
-
-    Args:
-        stamps: ``(n,)`` ns.
-        blocks: ``(b,)`` ns, of the first sample of each block.
+    Raises:
+        DataError: Damaged, of another device, or without samples; also while its blocks are read.
     """
-    seconds = (stamps - stamps[0]) / 1e9
-    if blocks is None or len(blocks) < 2:
-        return np.asarray(seconds)
-    first = np.searchsorted(stamps, blocks)
-    if first[-1] >= len(stamps) or not np.array_equal(stamps[first], blocks) or np.diff(first).min() < 1:
-        return np.asarray(seconds)
-    sizes = np.diff(first, append=len(stamps))
-    nominal = np.median(np.diff(seconds))
-    steps = np.diff(seconds[first]) / sizes[:-1]
-    steps = np.where(np.abs(steps / nominal - 1) < _DRIFT, steps, nominal)
-    steps = np.append(steps, steps[-1])
-    within = np.arange(len(stamps)) - np.repeat(first, sizes)
-    return np.asarray(np.repeat(seconds[first], sizes) + within * np.repeat(steps, sizes))
+    with open_device_file(path, lenient) as contents:
+        samples = (some for some in contents.samples if len(some.stamps))
+        first = next(samples, None)
+        if first is None:
+            raise DataError(f"{text_of(path)} holds no samples of the acceleration.")
+        origin = int(first.stamps[0])
+        offset_s = clock.offset_s(origin / 1e9, contents.utc_offset_s, text_of(path))
+        blocks = _blocks(path, contents, chain([first], samples), origin, clock)
+        yield DeviceStream(contents.rate, origin / 1e9 - offset_s, blocks)
+
+
+def _blocks(
+    path: Path, contents: Contents, samples: Iterable[Samples], origin: int, clock: DeviceClock
+) -> Iterator[Block]:
+    """Samples that are there, with times in seconds from the first one; those before the last of them are left out."""
+    rows, missing, last, empty = 0, 0, origin - 1, True
+    for some in samples:
+        left_out = missing_rows(some.signal)
+        rows, missing = rows + len(left_out), missing + int(left_out.sum())
+        latest = np.maximum.accumulate(np.append(last, some.stamps))
+        back_s = float((latest[:-1] - some.stamps).max()) / 1e9
+        if back_s > _OVERLAP_S:
+            contents.damage.found(f"samples that lie {back_s:.0f} s before the ones that come before them")
+        kept = ~left_out & (some.stamps > latest[:-1])
+        last = int(latest[-1])
+        if kept.any():
+            empty = False
+            yield Block((some.stamps[kept] - origin) / 1e9, some.signal[kept])
+    name_missing(text_of(path), missing, rows)
+    if empty:
+        raise DataError(f"{text_of(path)} holds no samples of the acceleration but zeros and fill values.")
+    clock.name_change(origin / 1e9, last / 1e9, text_of(path))
+
+
+def _in_parts(blocks: Iterable[Block], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Times ``(n,)`` and signal ``(n, 3)`` of parts of ``size`` samples; the last one has up to a tenth more."""
+    held: list[Block] = []
+    for block in blocks:
+        held.append(block)
+        while sum(len(one.times) for one in held) >= size + size // 10:
+            whole = _joined(held)
+            yield whole.times[:size], whole.signal[:size]
+            held = [Block(whole.times[size:], whole.signal[size:])]
+    whole = _joined(held)
+    yield whole.times, whole.signal
+
+
+def _joined(blocks: list[Block]) -> Block:
+    return Block(np.concatenate([one.times for one in blocks]), np.concatenate([one.signal for one in blocks]))
+
+
+def _numbered(
+    file_id: str, parts: Iterator[tuple[np.ndarray, np.ndarray]]
+) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
+    """Ids as :func:`part_ids` gives them, without knowing beforehand how many parts there are."""
+    first = next(parts)
+    second = next(parts, None)
+    if second is None:
+        yield file_id, first
+        return
+    for i, part in enumerate(chain([first, second], parts), start=1):
+        yield f"{file_id}#{i}", part
 
 
 def _files_below(root: Path) -> list[Path]:
     if not root.is_dir():
         raise DataError(f"There is no folder {root}{nearest_path(root)}.")
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    found = [path for path in files if path.suffix.lower() in SUFFIXES]
-    name_passed_over(root, (path for path in files if path not in found), ", ".join(SUFFIXES))
+    found = [path for path in files if is_device_file(path.name)]
+    name_passed_over(root, (path for path in files if path not in found), DEVICE_KINDS)
     if not found:
-        raise DataError(f"{root} has no recordings: expected files that end in {', '.join(SUFFIXES)}.")
+        raise DataError(f"{root} has no recordings: expected files that end in {DEVICE_KINDS}.")
     return found
-
-
-def _import_reader() -> Any:
-    try:
-        return importlib.import_module("actfast")
-    except ImportError as error:
-        raise ConfigError(f"data=device needs actfast ({error}): pip install 'relcon-lightning[devices]'.") from error

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from relcon_lightning.data.recording import Recording
 from relcon_lightning.data.resample import check_unit
-from relcon_lightning.data.sources.device import SUFFIXES as DEVICE_SUFFIXES
-from relcon_lightning.data.sources.device import DeviceFolder
+from relcon_lightning.data.sources.device import open_stream
+from relcon_lightning.data.sources.device_clock import DeviceClock
 from relcon_lightning.data.sources.folder_tables import RECORDINGS, SEGMENTS, read_recordings
 from relcon_lightning.data.sources.paths import participant_in
+from relcon_lightning.data.sources.stretches import gap_free
 from relcon_lightning.data.sources.suffixes import (
+    DEVICE_KINDS,
     TABLE_SUFFIXES,
     files_below,
+    is_device_file,
     is_table,
     name_passed_over,
     stem,
@@ -28,13 +30,13 @@ from relcon_lightning.data.sources.suffixes import (
 from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.data.sources.table_stream import TableStream
 from relcon_lightning.data.store import CohortStore, is_store
-from relcon_lightning.data.stream import Block, blocks_of
+from relcon_lightning.data.stream import BLOCK, Block, blocks_of
 from relcon_lightning.data.verify import Verify
 from relcon_lightning.errors import DataError, nearest_path
 
 log = logging.getLogger(__name__)
 
-_KNOWN = ", ".join((*TABLE_SUFFIXES, *DEVICE_SUFFIXES))
+_KNOWN = f"{', '.join(TABLE_SUFFIXES)}, {DEVICE_KINDS}"
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def find_inputs(
         pattern: Pattern for the paths of the files to read in a folder; see ``RecordingFolder``.
 
     Raises:
+        ConfigError: There is no such time zone.
         DataError: Nothing there, a file of an unknown kind, two with one id, or one in whose path no participant is.
     """
     if "://" in str(path) or is_store(path):
@@ -104,10 +107,11 @@ def find_inputs(
     files, root = _files(Path(path), pattern)
     table = root / RECORDINGS
     people = read_recordings(table, list(files))[0] if Path(path).is_dir() and table.is_file() else {}
+    clock = DeviceClock(layout.time_zone)
     inputs: dict[str, Input] = {}
     for name, file in files.items():
         person = participant_in(participant, name, root) if participant and not people else people.get(name)
-        one = _of_file(file, name, person, layout, lenient)
+        one = _of_file(file, name, person, layout, clock, lenient)
         if one.recording_id in inputs:
             raise DataError(f"{root} has two files that would get the id {one.recording_id}; rename or remove one.")
         inputs[one.recording_id] = one
@@ -139,14 +143,15 @@ def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
 
 
 def _known(path: Path) -> bool:
-    return is_table(path.name) or path.suffix.lower() in DEVICE_SUFFIXES
+    return is_table(path.name) or is_device_file(path.name)
 
 
-def _of_file(path: Path, name: str, person: str | None, layout: Layout, lenient: bool) -> Input:
+def _of_file(path: Path, name: str, person: str | None, layout: Layout, clock: DeviceClock, lenient: bool) -> Input:
     state = path.stat()
     version = f"{state.st_size} {state.st_mtime_ns}"
-    if path.suffix.lower() in DEVICE_SUFFIXES:
-        return Input(name, person or name, f"{version} {lenient}", True, partial(_open_device, path, layout, lenient))
+    if is_device_file(path.name):
+        version = f"{version} {lenient} {clock.name}"
+        return Input(name, person or name, version, True, partial(_open_device, path, layout.max_gap_s, clock, lenient))
     recording_id = stem(name)
     table = TableStream(path, layout)
     opener = partial(_open_table, table)
@@ -166,23 +171,26 @@ def _open_table(table: TableStream) -> Opened:
     return Opened(found.rate, found.start_time, found.duration_s, table.blocks())
 
 
-def _open_device(path: Path, layout: Layout, lenient: bool) -> Opened:
-    source = DeviceFolder(path.parent, participant=".", max_gap_s=layout.max_gap_s, lenient=lenient)
-    source.people = {path: text_of(Path(path.name))}
-    recordings = source.recordings()
-    first = next(recordings)
-    return Opened(first.sampling_rate, first.start_time, None, _device_blocks(path, first, recordings))
+def _open_device(path: Path, max_gap_s: float, clock: DeviceClock, lenient: bool) -> Opened:
+    """The stamps of the first samples are looked at as those of a table are."""
+    blocks = _device_blocks(path, clock, lenient)
+    rate, start_time, first = next(blocks)
+    held = [first]
+    while sum(len(block.times) for block in held) < BLOCK and (following := next(blocks, None)):
+        held.append(following[2])
+    times, signal = (np.concatenate([getattr(block, name) for block in held]) for name in ("times", "signal"))
+    check_unit(signal, text_of(path))
+    gap_free(times, signal, text_of(path), max_gap_s, rate)
+    return Opened(rate, start_time, None, chain(held, (block for _, _, block in blocks)))
 
 
-def _device_blocks(path: Path, first: Recording, others: Iterator[Recording]) -> Iterator[Block]:
-    for part in chain([first], others):
-        check_unit(part.signal, str(path))
-        start_s = (part.start_time or 0.0) - (first.start_time or 0.0)
-        yield from blocks_of(partial(_rows, part.signal), len(part.signal), part.sampling_rate, start_s)
-
-
-def _rows(signal: np.ndarray, first: int, last: int) -> np.ndarray:
-    return signal[first:last]
+def _device_blocks(path: Path, clock: DeviceClock, lenient: bool) -> Iterator[tuple[float, float, Block]]:
+    """Rate, unix time of the first sample, and a block."""
+    with open_stream(path, clock, lenient) as stream:
+        for block in stream.blocks:
+            if len(block.signal) >= BLOCK // 2:  # of a few samples the norm says little
+                check_unit(block.signal, text_of(path))
+            yield stream.rate, stream.start_time, block
 
 
 def _of_store(store: CohortStore, shortest_s: float) -> list[Input]:

@@ -1,4 +1,4 @@
-"""Which files of a folder are tables of users, and how their compression is undone."""
+"""Which files of a folder are tables or recordings of devices, and how their compression is undone."""
 
 from __future__ import annotations
 
@@ -20,12 +20,24 @@ log = logging.getLogger(__name__)
 
 COMPRESSIONS = ("", ".gz", ".xz", ".bz2", ".zst")
 TABLE_SUFFIXES = (*(f".csv{compression}" for compression in COMPRESSIONS), ".parquet")
+DEVICE_SUFFIXES = tuple(f"{kind}{compression}" for kind in (".cwa", ".bin", ".gt3x") for compression in COMPRESSIONS)
+DEVICE_KINDS = f".cwa, .bin, .gt3x, also packed ({', '.join(COMPRESSIONS[1:])})"  # for messages
 _NAMED = 5  # files of a kind that are listed
 
 
 def is_table(name: str) -> bool:
     """Whether a file's name, in small letters or not, is that of a table."""
     return name.lower().endswith(TABLE_SUFFIXES)
+
+
+def is_device_file(name: str) -> bool:
+    """Whether a file's name, in small letters or not, is that of a device's recording."""
+    return name.lower().endswith(DEVICE_SUFFIXES)
+
+
+def is_packed(name: str) -> bool:
+    """Whether a file's name, in small letters or not, is that of a compressed file."""
+    return name.lower().endswith(COMPRESSIONS[1:])
 
 
 def stem(name: str) -> str:
@@ -52,13 +64,12 @@ def files_below(root: Path, pattern: str | None = None) -> dict[str, Path]:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The bytes of a table, unpacked as they are read."""
-    file = path.open("rb")
+    """The bytes of a file, unpacked as they are read."""
     suffix = path.suffix.lower()
     if suffix == ".zst":
-        return _unpack_zstd(file)
+        return _unpack_zstd(path.open("rb"))
     opened: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-    return cast(IO[bytes], opened[suffix](file) if suffix in opened else file)
+    return cast(IO[bytes], opened[suffix](path) if suffix in opened else path.open("rb"))
 
 
 def _unpack_zstd(file: IO[bytes]) -> IO[bytes]:

@@ -1,0 +1,1 @@
+"""Files as wearable devices write them, read block by block: the memory does not depend on how long a recording is."""
