@@ -26,8 +26,8 @@ def with_times(times: np.ndarray) -> str:
         ("", "[Ee]mpty"),
         ("time,x,y,z\n", "no rows"),
         (
-            frame().rename(columns={"x": "X"}).to_csv(index=False),
-            r"no column 'x' \(did you mean 'X'\?\); it has time, X",
+            frame().rename(columns={"x": "ax"}).to_csv(index=False),
+            r"no column 'x' \(did you mean 'ax'\?\); it has time, ax",
         ),
         (frame().to_csv(index=False, sep="#"), "no column 'x'.*it has time#x#y#z"),
         (

@@ -28,7 +28,6 @@ from relcon_lightning.errors import ConfigError
         ({"scale": "many"}, "scale=many"),
         ({"format": "excel"}, "format=excel: expected one of auto, table, actigraph_csv"),
         ({"separator": "::"}, "separator=::: expected auto, a character or one of comma"),
-        ({"separator": "comma", "decimal": ","}, "both a comma"),
         ({"decimal": ";"}, "decimal=;: expected one of"),
         ({"time_zone": "Londn"}, "time_zone=Londn: expected a name such as Europe/London"),
         ({"time_zone": "+25:00"}, "time_zone=.25:00"),

@@ -65,6 +65,21 @@ def test_separators_have_names(tmp_path, mark, name):
     check(stream(tmp_path, lines(mark.join(["time", "x", "y", "z"]), rows(SECONDS, walk(), mark)), separator=name))
 
 
+def test_a_decimal_comma_in_quotes(tmp_path):
+    quoted = [",".join(f'"{comma(cell)}"' for cell in row.split(",")) for row in rows(SECONDS, walk())]
+    check(stream(tmp_path, lines("time,x,y,z", quoted)))
+
+
+@pytest.mark.parametrize("header", ["Time,X,Y,Z", "TIME,x,y,Z"])
+def test_capitals_in_names_do_not_matter(tmp_path, header):
+    check(stream(tmp_path, PLAIN.replace("time,x,y,z", header)))
+
+
+def test_a_number_beyond_the_columns_is_named(tmp_path):
+    with pytest.raises(DataError, match="has 4 columns, 0 to 3, and no column 6"):
+        stream(tmp_path, PLAIN, columns=[4, 5, 6], time_column=0).scan()
+
+
 def test_a_decimal_comma_can_be_given(tmp_path):
     text = lines("time;x;y;z", rows(SECONDS, 8 * np.round(walk()), ";", "{:.0f}")).replace(".", ",")
     check(stream(tmp_path, text, decimal=",", scale="1/8"), signal=np.round(walk()))
@@ -189,9 +204,10 @@ def test_zeros_and_fill_values_are_missing(tmp_path, caplog):
     signal = walk()
     signal[100:200] = 0
     signal[300] = -9999
+    signal[305, 1] = -9999
     scan, times, found = stream(tmp_path, lines("time,x,y,z", rows(SECONDS, signal))).read()
-    assert np.flatnonzero(~np.isfinite(found).all(axis=1)).tolist() == [*range(100, 200), 300]
-    assert "101 of 400 rows" in caplog.text
+    assert np.flatnonzero(~np.isfinite(found).all(axis=1)).tolist() == [*range(100, 200), 300, 305]
+    assert "102 of 400 rows" in caplog.text
     _, stretches = gap_free(times, found, "a", 1.0, scan.rate)
     assert [(round(at, 3), len(part)) for at, part in stretches] == [(0, 100), (4, 200)]
 

@@ -101,7 +101,7 @@ def _completed(table: Table, head: Head, layout: Layout) -> Table:
     rows = head.rows(table.first, table.separator, _SAMPLE)
     rows = [row for row in rows if len(row) == table.width]
     decimal = table.decimal if layout.decimal == AUTO else layout.decimal
-    if layout.decimal == AUTO and table.separator != ",":
+    if layout.decimal == AUTO:
         cells = [row[column] for row in rows for column in table.columns if row[column]]
         point, comma = (sum(is_number(cell, mark) for cell in cells) for mark in (".", ","))
         decimal = "," if comma > max(point, len(cells) / 2) else "."
@@ -139,12 +139,23 @@ def _plain(head: Head, layout: Layout) -> Table | None:
     names = [str(column) for column in needed]
     for separator in _separators(head, layout):
         for line in lines:
-            if line < len(head.lines) and set(names) <= set(head.cells(line, separator)):
-                return _named(head, line, separator, names, PLAIN)
+            if line < len(head.lines) and (found := _as_written(names, head.cells(line, separator))):
+                table = _named(head, line, separator, found, PLAIN)
+                return table if found == names else replace(table, notes=(f"columns {', '.join(found)}", *table.notes))
     if all(isinstance(column, int) for column in needed):
         columns = [int(column) for column in needed]
         return _numbered(head, layout, columns)
     return None
+
+
+def _as_written(names: Sequence[str], header: Sequence[str]) -> list[str]:
+    """The names as the header has them, in capitals or not; empty if it lacks one or has two that differ in case."""
+    if set(names) <= set(header):
+        return list(names)
+    folded = [name.casefold() for name in header]
+    if all(folded.count(name.casefold()) == 1 for name in names):
+        return [header[folded.index(name.casefold())] for name in names]
+    return []
 
 
 def _separators(head: Head, layout: Layout) -> Sequence[str]:
@@ -239,6 +250,9 @@ def _lacks(head: Head, layout: Layout) -> str:
     if line >= len(head.lines):
         return f"has fewer than data.source.skip_rows={line} lines."
     names = head.cells(line, separator)
+    numbers = [column for column in needed if isinstance(column, int)]
+    if numbers and max(numbers) >= len(names):
+        return f"has {len(names)} columns, 0 to {len(names) - 1}, and no column {max(numbers)}."
     if all(is_number(name) or not name for name in names):
         return (
             f"has no header: its first row of {len(names)} cells is {_shortened(head.lines[line])!r}. Give the numbers "
@@ -270,9 +284,14 @@ def _likely_header(head: Head, separator: str) -> int:
     return texts[0] if texts else 0
 
 
+_NO_ACCELERATION = re.compile("linear|user|gyr|rot|mag|gravity|angle", re.IGNORECASE)  # or without gravity
+
+
 def _guess_columns(names: Sequence[str]) -> str:
     """Three names that are equal but for x, y and z, quoted for the command line."""
     for name in names:
+        if _NO_ACCELERATION.search(name):
+            continue
         for position, letter in enumerate(name):
             if letter in "xX":
                 others = [name[:position] + other + name[position + 1 :] for other in ("yz" if letter == "x" else "YZ")]

@@ -108,8 +108,6 @@ class Layout:
                 f"data.source.separator={self.separator}: expected auto, a character or one of "
                 f"{', '.join(name for name in SEPARATORS if name.isalpha())}."
             )
-        if self.decimal == self.delimiter == ",":
-            raise ConfigError("data.source.decimal and data.source.separator are both a comma.")
         if not (0 < self.factor < np.inf):
             raise ConfigError(f"data.source.scale={self.scale}: expected a number above 0, such as 1/64.")
         if self.time_zone is not None:

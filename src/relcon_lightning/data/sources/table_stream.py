@@ -16,7 +16,7 @@ from pyarrow import compute, csv
 from relcon_lightning.data.parquet import open_parquet, plain
 from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.sources.arrivals import Bursts, InOrder, Spread
-from relcon_lightning.data.sources.missing import missing_rows, name_missing
+from relcon_lightning.data.sources.missing import FILL_VALUES, missing_rows, name_missing
 from relcon_lightning.data.sources.raw_files import Bounded
 from relcon_lightning.data.sources.stamps import Clock, Stopwatch
 from relcon_lightning.data.sources.stretches import gap_free
@@ -295,6 +295,8 @@ class TableStream:
         for rows in _in_blocks(self._batches(survey.damage)):
             raw = np.stack([_array(rows, name) for name in "xyz"], axis=1)
             missing = missing_rows(raw)
+            if table.scale == 1 and table.unit != "mg":  # no sensor measures so much; counts may reach it
+                missing |= np.isin(raw, FILL_VALUES).any(axis=1)
             survey.missing += int(missing.sum())
             with np.errstate(over="ignore"):
                 signal = np.where(missing[:, None], np.nan, raw) * factor
