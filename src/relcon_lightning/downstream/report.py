@@ -217,8 +217,9 @@ def _intervals(evaluation: Evaluation, level: str) -> dict[str, Interval]:
 
 
 def _first_seed(evaluation: Evaluation) -> pd.DataFrame:
-    first = evaluation.predictions["seed"].iloc[0]
-    return evaluation.predictions.query("seed == @first")
+    predictions = evaluation.predictions
+    rows: pd.DataFrame = predictions.loc[predictions["seed"] == predictions["seed"].iloc[0]]
+    return rows
 
 
 def _markdown(
