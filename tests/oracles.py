@@ -146,17 +146,24 @@ def conv1d_same(x: Array, weight: Array, bias: Array | None, dilation: int = 1) 
 
 def dilated_conv_net(weights: dict[str, Array], name: str, x: Array) -> Array:
     """Features (channels, T): stem, then blocks of squeeze, dilated conv, skip, GELU, instance norm."""
-    h = conv1d_same(x, weights[f"{name}.stem.weight"], weights.get(f"{name}.stem.bias"))
+    size, steps = weights[f"{name}.stem.weight"].shape[2], x.shape[1]
+    h = conv1d_same(x, weights[f"{name}.stem.weight"], None)
+    for t in range(steps):
+        h[:, t] *= size / sum(0 <= t + tap - size // 2 < steps for tap in range(size))
+    h = _gelu_then_norm(h + weights[f"{name}.stem.bias"][:, None])
     for i in itertools.count():
         block = f"{name}.blocks.{i}"
         if f"{block}.squeeze.weight" not in weights:
             return h
         y = conv1d_same(h, weights[f"{block}.squeeze.weight"], weights.get(f"{block}.squeeze.bias"))
         y = conv1d_same(y, weights[f"{block}.dilated.weight"], weights.get(f"{block}.dilated.bias"), 2**i)
-        y = y + h
-        y = 0.5 * y * (1.0 + erf(y / math.sqrt(2.0)))
-        h = (y - y.mean(axis=1, keepdims=True)) / np.sqrt(y.var(axis=1, keepdims=True) + VARIANCE_EPS)
+        h = _gelu_then_norm(y + h)
     raise AssertionError
+
+
+def _gelu_then_norm(y: Array) -> Array:
+    y = 0.5 * y * (1.0 + erf(y / math.sqrt(2.0)))
+    return (y - y.mean(axis=1, keepdims=True)) / np.sqrt(y.var(axis=1, keepdims=True) + VARIANCE_EPS)
 
 
 def motif_attention(

@@ -57,6 +57,39 @@ def test_parts_come_back_with_their_weights_in_evaluation_mode(checkpoint, nets)
     torch.testing.assert_close(encoder(x), nets[1].eval()(x))
 
 
+OLD = {**ENCODER, "stem": "padded"}
+
+
+@pytest.mark.parametrize("made", [1, 2])
+def test_nets_of_older_formats_keep_the_layers_that_they_were_trained_with(tmp_path, nets, made):
+    """Distance, encoder, and the distance that RelCon carries: bit by bit as with padded stems, and not as without."""
+    torch.manual_seed(0)
+    old = MotifDistance(16, 7, stem="padded").eval(), ResNet1d((8, 16), (1, 1), (3, 3), stem="padded").eval()
+    weights = {f"distance.{k}": v for k, v in old[0].state_dict().items()}
+    weights |= {f"encoder.{k}": v for k, v in old[1].state_dict().items()}
+    both = write(tmp_path / "both.ckpt", {"distance": DISTANCE, "encoder": ENCODER}, weights, format=made)
+    carried = {"role": "distance", "config": {"model": {"method": {"distance": DISTANCE}}}, "participants": []}
+    named = {"distance": {"_target_": "relcon_lightning.checkpoint.load_distance"}, "encoder": ENCODER}
+    relcon = write(tmp_path / "relcon.ckpt", named, weights, format=made, built_from=[carried])
+    x = torch.randn(2, 3, 64)
+    for path in (both, relcon):
+        assert torch.equal(load_distance(path).in_batch(x), old[0].in_batch(x))
+        assert torch.equal(load_encoder(path)(x), old[1](x))
+        assert not torch.allclose(load_encoder(path)(x), nets[1].eval()(x), rtol=1e-3)
+        entry = provenance(path)
+        assert entry["format"] == FORMAT
+        assert entry["config"]["model"]["method"]["encoder"] == OLD
+    assert fresh_encoder(both, 0).stem[0].padded
+    assert "stem" not in ENCODER  # what was read was not written over
+
+
+def test_a_net_of_this_format_says_itself_which_stem_it_has(tmp_path, nets):
+    for config, padded in ((ENCODER, False), (OLD, True)):
+        weights = {f"encoder.{k}": v for k, v in nets[1].state_dict().items()}
+        path = write(tmp_path / "e.ckpt", {"encoder": config}, weights)
+        assert load_encoder(path).stem[0].padded is padded
+
+
 def test_the_folder_of_a_run_stands_for_its_last_checkpoint(checkpoint):
     folder = checkpoint.parent / "run" / "checkpoints"
     folder.mkdir(parents=True)

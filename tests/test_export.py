@@ -260,7 +260,7 @@ def test_an_exported_encoder_has_no_distance(run, tmp_path):
 
 def test_older_formats_are_upgraded_step_by_step(run, monkeypatch):
     content = torch.load(run, weights_only=True)
-    content[KEY]["format"] = FORMAT - 2
+    content[KEY]["format"] = -1
     torch.save(content, run)
     with pytest.raises(ConfigError, match="upgrade"):
         read_checkpoint(run)
@@ -268,7 +268,7 @@ def test_older_formats_are_upgraded_step_by_step(run, monkeypatch):
     def next_one(checkpoint):
         return {**checkpoint, KEY: {**checkpoint[KEY], "format": checkpoint[KEY]["format"] + 1}}
 
-    monkeypatch.setattr(checkpoints, "_UPGRADES", {FORMAT - 2: next_one, FORMAT - 1: next_one})
+    monkeypatch.setattr(checkpoints, "_UPGRADES", dict.fromkeys(range(-1, FORMAT), next_one))
     assert read_checkpoint(run)[KEY]["format"] == FORMAT
 
 

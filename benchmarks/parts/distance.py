@@ -43,15 +43,24 @@ class PlainDistance:
     def features(self, name: str, x: Tensor) -> Tensor:
         """``(channels, T)`` queries, keys or values."""
         w = self.weights
-        x = F.conv1d(x[None], w[f"{name}.stem.weight"], w[f"{name}.stem.bias"], padding="same")
+        stem, size = w[f"{name}.stem.weight"], w[f"{name}.stem.weight"].shape[-1]
+        inside = F.conv1d(
+            torch.ones(1, 1, x.shape[-1], dtype=x.dtype), torch.ones(1, 1, size, dtype=x.dtype), padding="same"
+        )
+        x = F.conv1d(x[None], stem, padding="same") * (size / inside) + w[f"{name}.stem.bias"][:, None]
+        x = self.normalised(F.gelu(x))
         for i in range(self.blocks):
             squeeze, dilated = f"{name}.blocks.{i}.squeeze", f"{name}.blocks.{i}.dilated"
             y = F.conv1d(x, w[f"{squeeze}.weight"], w[f"{squeeze}.bias"])
             y = F.conv1d(y, w[f"{dilated}.weight"], w[f"{dilated}.bias"], padding="same", dilation=2**i)
-            x = F.gelu(x + y)
-            mean, variance = x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
-            x = (x - mean) / (variance + 1e-5).sqrt()
+            x = self.normalised(F.gelu(x + y))
         return x[0]
+
+    @staticmethod
+    def normalised(x: Tensor) -> Tensor:
+        """Each channel by its mean and standard deviation over time."""
+        mean, variance = x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
+        return (x - mean) / (variance + 1e-5).sqrt()
 
     def __call__(self, anchor: Tensor, candidate: Tensor) -> Tensor:
         """A scalar."""

@@ -28,8 +28,8 @@ class PlainEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, 3, T)`` to ``(B, dim)``."""
         convolution, norm = self.encoder.stem[0], self.encoder.stem[1]
-        x = F.conv1d(x, convolution.weight, convolution.bias, stride=2, padding=3)
-        x = F.max_pool1d(normalised(norm, x), 3, 2, 1)
+        x = F.conv1d(x, convolution.weight, convolution.bias, stride=2)
+        x = F.max_pool1d(normalised(norm, x), 3, 2)
         for block in self.encoder.blocks:
             y = convolved(block.conv1, normalised(block.norm1, x))
             y = convolved(block.conv2, normalised(block.norm2, y))

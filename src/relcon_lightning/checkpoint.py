@@ -32,16 +32,35 @@ from relcon_lightning.nets import MotifDistance
 log = logging.getLogger(__name__)
 
 KEY = "relcon_lightning"
-FORMAT = 2  # 1 had fast hashes of the participants, and exports without checksums
+# 1 had fast hashes of the participants, and exports without checksums; until 2 all nets padded their first layer.
+FORMAT = 3
 LAST = Path("checkpoints", "last.ckpt")  # of a run's folder
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of an exported folder
 _MAX_CONFIG_BYTES = 2**24
 _HUB = "hf://"
 _SHIPPED = Path(__file__).parent / "pretrained"
-_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # from a format to the next one
-    1: lambda content: {**content, KEY: {**content[KEY], "format": 2}}
-}
 _BUILDABLE = {f"relcon_lightning.nets.{name}" for name in nets.__all__}
+_PADDED_UNTIL_2 = {
+    f"relcon_lightning.nets.{name}"
+    for name in ("MotifDistance", "ResNet1d", "resnet18_1d", "resnet34_1d", "small_resnet_1d")
+}
+
+
+def _with_padded_stems(value: Any) -> Any:
+    """A part of a checkpoint's entry, in which every net that has a stem names the one of formats 1 and 2."""
+    if isinstance(value, list):
+        return [_with_padded_stems(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {name: _with_padded_stems(one) for name, one in value.items()}
+    is_net = isinstance(value.get("_target_"), str) and value["_target_"] in _PADDED_UNTIL_2
+    return {**changed, "stem": "padded"} if is_net else changed
+
+
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # from a format to the next one
+    1: lambda content: {**content, KEY: {**content[KEY], "format": 2}},
+    2: lambda content: {**content, KEY: {**_with_padded_stems(content[KEY]), "format": 3}},
+}
 
 
 def shipped() -> dict[str, Path]:

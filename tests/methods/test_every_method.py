@@ -36,6 +36,7 @@ def composed(name: str, store, *overrides: str):
         "data.participants_per_batch=2",
     ]
     data = [f"data.root={folder}", "data.name=toy", "data.val_batches=1"]
+    small += ["model.method.patches=4"] if name == "cpc" else []  # a patch is a window of the encoder's
     with initialize_config_dir(config_folder(), version_base="1.3"):
         return compose("pretrain", ["run_dir=here", f"model={name}", *own, *small, *data, *overrides])
 

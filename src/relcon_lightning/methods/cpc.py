@@ -56,12 +56,15 @@ class CPC(EmbeddingMethod):
         """``(B, patches, dim)`` from windows ``(B, 3, T)``; samples that fill no patch are left out at the end.
 
         Raises:
-            ConfigError: The window has fewer samples than patches.
+            ConfigError: A patch has fewer samples than the encoder needs.
         """
         n, axes, time = windows.shape
-        length = time // self.patches
-        if length < 1:
-            raise ConfigError(f"{self.patches} patches in {time} samples: set fewer model.method.patches.")
+        length, least = time // self.patches, getattr(self.encoder, "shortest", 1)
+        if length < least:
+            raise ConfigError(
+                f"{self.patches} patches in {time} samples are {length} samples each, the encoder needs {least}: set "
+                f"model.method.patches to {max(time // least, 1)} or less."
+            )
         patches = windows[..., : length * self.patches].reshape(n, axes, self.patches, length).transpose(1, 2)
         z: Tensor = self.encoder(patches.flatten(0, 1)).view(n, self.patches, -1)
         return z

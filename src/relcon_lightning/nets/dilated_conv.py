@@ -1,6 +1,8 @@
-"""The dilated convolution net that turns a window into queries, keys or values (METHODS: Xu et al. 2024)."""
+"""The dilated convolution net that turns a window into queries, keys or values (Xu et al. 2024)."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,25 @@ class ResidualBlock(nn.Module):
         return F.instance_norm(F.gelu(x + self.dilated(self.squeeze(x))))
 
 
+class PartialConvolution(nn.Conv1d):
+    """A convolution that keeps the length and leaves out what lies beyond the edges (Liu et al. 2018).
+
+    Where the kernel hangs over an edge, the sum without the bias is multiplied by ``kernel_size / taps inside``.
+    """
+
+    def __init__(self, channels_in: int, channels: int, kernel_size: int) -> None:
+        super().__init__(channels_in, channels, kernel_size, padding="same")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, channels_in, T)`` to ``(B, channels, T)``."""
+        size = self.kernel_size[0]
+        inside = F.conv1d(x.new_ones(1, 1, x.shape[-1]), x.new_ones(1, 1, size), padding="same")
+        whole = F.conv1d(x, self.weight, padding="same")
+        if self.bias is None:
+            return whole * (size / inside)
+        return torch.addcmul(self.bias[:, None], whole, size / inside)
+
+
 class DilatedConvNet(nn.Module):
     """``(B, axes, T)`` to ``(B, channels, T)``; the dilation doubles from block to block.
 
@@ -29,13 +50,26 @@ class DilatedConvNet(nn.Module):
         bottleneck: Width inside a block.
         kernel_size: Odd, in samples.
         blocks: Number of residual blocks, dilated 1, 2, 4, ...; ``receptive_field`` says how many samples they see.
+        stem: First layer. ``partial``: partial convolution, GELU and InstanceNorm, as in the paper's reference code.
+            ``padded``: a convolution of the signal padded with zeros, and nothing after it.
     """
 
     def __init__(
-        self, axes: int = 3, channels: int = 64, bottleneck: int = 8, kernel_size: int = 15, blocks: int = 2
+        self,
+        axes: int = 3,
+        channels: int = 64,
+        bottleneck: int = 8,
+        kernel_size: int = 15,
+        blocks: int = 2,
+        stem: Literal["partial", "padded"] = "partial",
     ) -> None:
         super().__init__()
-        self.stem = nn.Conv1d(axes, channels, kernel_size, padding="same")
+        self.partial = stem == "partial"
+        self.stem = (
+            PartialConvolution(axes, channels, kernel_size)
+            if self.partial
+            else nn.Conv1d(axes, channels, kernel_size, padding="same")
+        )
         self.blocks = nn.Sequential(*(ResidualBlock(channels, bottleneck, kernel_size, 2**i) for i in range(blocks)))
         self.receptive_field = 1 + (kernel_size - 1) * 2**blocks
 
@@ -46,5 +80,7 @@ class DilatedConvNet(nn.Module):
         """
         with torch.autocast(x.device.type, enabled=False):
             stem = self.stem(x)
+            if self.partial:
+                stem = F.instance_norm(F.gelu(stem))
         features: Tensor = self.blocks(stem)
         return features

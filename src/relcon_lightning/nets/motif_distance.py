@@ -46,6 +46,8 @@ class MotifDistance(nn.Module):
         attention: ``sparsemax``, or ``softmax`` for the ablation of Table 5.
         statistics: ``candidate``, or ``own`` for the ablation "w/o RevIN" of Table 5: each window is then normalised
             with its own statistics and the anchor's are put back.
+        stem: First layer of the three nets. ``partial``: as in the paper's reference code. ``padded``: plain zero
+            padding, without GELU and InstanceNorm; checkpoints of format 2 and before have it.
         chunk: Pairs that :meth:`pairwise` and :meth:`in_batch` hold at once; bounds their memory.
         fused: In evaluation mode and without gradients, compute each chunk of pairs by code that ``torch.compile``
             makes at the first call (some seconds, kept on disk). Several times faster on a CPU.
@@ -63,15 +65,18 @@ class MotifDistance(nn.Module):
         statistics: Literal["candidate", "own"] = "candidate",
         chunk: int = 32,
         fused: bool = False,
+        stem: Literal["partial", "padded"] = "partial",
     ) -> None:
         super().__init__()
         if attention not in _WEIGHTING or statistics not in ("candidate", "own"):
             raise ConfigError(
                 f"attention={attention!r}, statistics={statistics!r}: expected sparsemax or softmax, candidate or own."
             )
-        self.query = DilatedConvNet(3, channels, kernel_size=kernel_size, blocks=blocks)
-        self.key = DilatedConvNet(3, channels, kernel_size=kernel_size, blocks=blocks)
-        self.value = DilatedConvNet(3, channels, kernel_size=kernel_size, blocks=blocks)
+        if stem not in ("partial", "padded"):
+            raise ConfigError(f"stem={stem!r} of the motif distance: expected partial or padded.")
+        self.query, self.key, self.value = (
+            DilatedConvNet(3, channels, kernel_size=kernel_size, blocks=blocks, stem=stem) for _ in range(3)
+        )
         self.output = nn.Linear(channels, 3)
         self.scale = nn.Parameter(torch.ones(3))
         self.shift = nn.Parameter(torch.zeros(3))

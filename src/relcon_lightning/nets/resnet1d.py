@@ -1,26 +1,38 @@
-"""1D residual encoders with average pooling over time, so that any window length works (METHODS section 7)."""
+"""1D residual encoders with average pooling over time, so that any window length works."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from relcon_lightning.errors import ConfigError
+
+Stem = Literal["unpadded", "padded"]
+_KERNEL, _POOL, _STRIDE = 7, 3, 2  # of the stem
+
 
 class Convolution(nn.Conv1d):
     """A convolution in 1D, and its weights, on images one pixel high: those can be laid out with channels last.
 
     The signal goes on with zeros, so that it keeps its length but for the stride; an even kernel sees one more after it
-    than before it, as with ``padding="same"``, which warns of that.
+    than before it, as with ``padding="same"``, which warns of that. Without padding the kernel stays inside the signal.
     """
 
+    def __init__(self, width_in: int, width: int, kernel_size: int, stride: int = 1, padded: bool = True) -> None:
+        super().__init__(width_in, width, kernel_size, stride=stride)
+        self.padded = padded
+
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, in_channels, 1, L)`` to ``(B, out_channels, 1, L)``, less what the stride leaves out."""
+        """``(B, in_channels, 1, L)`` to ``(B, out_channels, 1, L)``, less what stride and missing padding leave out."""
+        if not self.padded:
+            return F.conv2d(x, self.weight[:, :, None], self.bias, (1, *self.stride))
         before, even = divmod(self.kernel_size[0] - 1, 2)
         padded = F.pad(x, (0, 1)) if even else x
         return F.conv2d(padded, self.weight[:, :, None], self.bias, (1, *self.stride), (0, before))
@@ -60,9 +72,13 @@ class ResNet1d(nn.Module):
             backward pass: a third more time, a fraction of the memory, the same gradients.
         spread: Pool the standard deviation over time beside the mean (statistics pooling, Snyder et al. 2018), which
             doubles the embedding.
+        stem: ``unpadded``: convolution and max-pool of the stem stay inside the window (256 samples to 125 to 62), as
+            in the paper's reference code. ``padded``: both are padded with zeros (256 to 128 to 64); checkpoints of
+            format 2 and before have it.
 
     Attributes:
         dim: Of the embedding.
+        shortest: Samples of the shortest window that it takes.
     """
 
     def __init__(
@@ -74,14 +90,19 @@ class ResNet1d(nn.Module):
         expansion: int | None = None,
         spread: bool = False,
         recompute: bool = False,
+        stem: Stem = "unpadded",
     ) -> None:
         super().__init__()
+        if stem not in ("unpadded", "padded"):
+            raise ConfigError(f"encoder.stem={stem!r}: expected unpadded or padded.")
+        padded = stem == "padded"
         self.stem = nn.Sequential(
-            Convolution(3, widths[0], 7, stride=2),
+            Convolution(3, widths[0], _KERNEL, stride=_STRIDE, padded=padded),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
-            nn.MaxPool2d((1, 3), stride=(1, 2), padding=(0, 1)),
+            nn.MaxPool2d((1, _POOL), stride=(1, _STRIDE), padding=(0, int(padded))),
         )
+        self.shortest = 1 if padded else _KERNEL + _STRIDE * (_POOL - 1)
         layers: list[nn.Module] = []
         width_in = widths[0]
         for width, depth, kernel_size, pool in zip(
@@ -110,7 +131,13 @@ class ResNet1d(nn.Module):
         return torch.cat([mean, std], dim=1)
 
     def features(self, x: Tensor) -> Tensor:
-        """``(B, C, L)``, before pooling over time, of windows ``(B, 3, T)``."""
+        """``(B, C, L)``, before pooling over time, of windows ``(B, 3, T)``.
+
+        Raises:
+            ConfigError: The windows are too short.
+        """
+        if x.shape[-1] < self.shortest:
+            raise ConfigError(f"Windows of {x.shape[-1]} samples: this encoder needs {self.shortest} samples or more.")
         features: Tensor = self.stem(x[:, :, None].contiguous(memory_format=torch.channels_last))
         if self.recompute and self.training and torch.is_grad_enabled():
             for block in self.blocks:
@@ -139,12 +166,12 @@ def _running_statistics_at_rest(block: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 
-def resnet34_1d(recompute: bool = False) -> ResNet1d:
+def resnet34_1d(recompute: bool = False, stem: Stem = "unpadded") -> ResNet1d:
     """The paper's encoder: 256-d embedding, 3.64 M parameters (the paper says 3.9 M)."""
-    return ResNet1d(widths=(64, 128, 256), depths=(3, 4, 6), kernel_sizes=(3, 4, 4), recompute=recompute)
+    return ResNet1d(widths=(64, 128, 256), depths=(3, 4, 6), kernel_sizes=(3, 4, 4), recompute=recompute, stem=stem)
 
 
-def resnet18_1d(recompute: bool = False) -> ResNet1d:
+def resnet18_1d(recompute: bool = False, stem: Stem = "unpadded") -> ResNet1d:
     """For Table 7 (Yuan et al. 2024): 18 convolutions, 1024-d embedding, 8.91 M parameters (they say 10 M)."""
     return ResNet1d(
         widths=(64, 128, 256, 512),
@@ -153,12 +180,15 @@ def resnet18_1d(recompute: bool = False) -> ResNet1d:
         pools=(1, 2, 2, 2),
         expansion=1024,
         recompute=recompute,
+        stem=stem,
     )
 
 
-def small_resnet_1d(recompute: bool = False) -> ResNet1d:
+def small_resnet_1d(recompute: bool = False, stem: Stem = "unpadded") -> ResNet1d:
     """The layout of :func:`resnet34_1d` thinner and shallower, for laptops: 256-d embedding, 0.14 M parameters.
 
     It pools mean and standard deviation of 128 channels; so few layers see too little for the mean alone.
     """
-    return ResNet1d(widths=(32, 64, 128), depths=(1, 1, 1), kernel_sizes=(3, 4, 4), spread=True, recompute=recompute)
+    return ResNet1d(
+        widths=(32, 64, 128), depths=(1, 1, 1), kernel_sizes=(3, 4, 4), spread=True, recompute=recompute, stem=stem
+    )
