@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True)
 class Machine:
-    """Name, and floating-point operations a second in matrix products and convolutions by number type."""
+    """Name, and floating-point operations per second in matrix products and convolutions by number type."""
 
     name: str
     products: dict[torch.dtype, float]

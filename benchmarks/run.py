@@ -92,7 +92,7 @@ def main() -> None:
     if options.parts or options.quick:
         return
     path = Path(__file__).parent / "latest.md"
-    lines = ["# Every part beside a plain reference", "", title(machine), ""]
+    lines = ["# Each part compared with a plain reference", "", title(machine), ""]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
     path.write_text("\n".join(lines) + "\n")

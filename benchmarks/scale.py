@@ -1,4 +1,4 @@
-"""What a cohort's size costs: start-up, memory and a batch, at 100 to 87 376 synthetic participants.
+"""Cost of a cohort's size: start-up, memory and a batch, at 100 to 87 376 synthetic participants.
 
 ``python -m benchmarks.scale`` prints the table and writes ``benchmarks/scale.md``. Each size is measured in a process
 of its own; memory is what the process itself holds (RssAnon), not the pages of mapped files that the system may drop.
@@ -41,7 +41,7 @@ def memory_mb() -> float:
 
 
 def measure(path: str, batches: int = 50) -> dict[str, float]:
-    """Seconds to open and divide, MB that this and the batches took, and milliseconds a batch of 64 x 21 windows."""
+    """Seconds to open and divide, MB that this and the batches took, and milliseconds per batch of 64 x 21 windows."""
     before = memory_mb()
     begin = time.perf_counter()
     data = CandidateDataModule(path)
@@ -60,7 +60,7 @@ def measure(path: str, batches: int = 50) -> dict[str, float]:
 
 def run(sizes: tuple[int, ...]) -> str:
     rows = [
-        "| participants | start-up, s | memory, MB | a batch of 64 anchors and 1280 candidates, ms |",
+        "| participants | start-up, s | memory, MB | batch of 64 anchors and 1280 candidates, ms |",
         "|---|---|---|---|",
     ]
     for size in sizes:
@@ -85,7 +85,7 @@ def main() -> None:
     print(table)
     if tuple(arguments.sizes) == SIZES:
         out = Path(__file__).with_name("scale.md")
-        out.write_text(f"# What a cohort's size costs\n\n{table}\n")
+        out.write_text(f"# Cost of a cohort's size\n\n{table}\n")
         print(f"Written to {out}")
 
 

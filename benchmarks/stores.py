@@ -1,4 +1,4 @@
-"""Random windows from several file formats, in turn: anchors a second, bytes, and what a large cohort would take.
+"""Random windows from several file formats, in turn: anchors per second, bytes, and what a large cohort would take.
 
 ``python -m benchmarks.stores`` needs the extra ``bench``, prints the tables and writes ``benchmarks/stores.md``; a
 format that is not installed is left out and named. ``--quick`` is a small run that shows that all works, not how fast.
@@ -101,7 +101,7 @@ def evict(folder: Path) -> None:
 
 
 def speeds(form: Format, folder: Path, size: Size, workers: int, seed: int) -> tuple[float, float]:
-    """Anchors a second, cold and warm, of a loader whose workers run and have opened the files."""
+    """Anchors per second, cold and warm, of a loader whose workers run and have opened the files."""
     order = Order()
     loader = DataLoader(
         Batches(form, folder, size, seed),
@@ -127,7 +127,7 @@ def speeds(form: Format, folder: Path, size: Size, workers: int, seed: int) -> t
 
 @dataclass(frozen=True)
 class Result:
-    """Of one format: bytes a sample and anchors a second by ``(cold or warm, workers)``."""
+    """Of one format: bytes per sample and anchors per second by ``(cold or warm, workers)``."""
 
     form: Format
     sample_bytes: float
@@ -157,7 +157,7 @@ def measure(root: Path, size: Size) -> list[Result]:
 def rows(results: list[Result]) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the table; in brackets the ratio to the first row."""
     columns = list(results[0].speed)
-    head = ["format", "samples", "bytes a sample", f"TB for {COHORT_DAYS:,} days".replace(",", " ")]
+    head = ["format", "samples", "bytes per sample", f"TB for {COHORT_DAYS:,} days".replace(",", " ")]
     head += [f"{state}, {workers} workers" for state, workers in columns] + ["from a bucket"]
     body = []
     for result in results:
@@ -194,7 +194,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as root:
         head, body = rows(measure(Path(root), size))
     title = (
-        f"Anchors a second (times {Mapped.name} float32), each with {WINDOWS - 1} candidates, in batches of "
+        f"Anchors per second (times {Mapped.name} float32), each with {WINDOWS - 1} candidates, in batches of "
         f"{size.anchors}; {size.participants} participants of {size.samples // RATE} s, "
         f"median of {size.rounds}. {machine()}."
     )

@@ -1,7 +1,7 @@
 """Random windows from a bucket: byte ranges of the ``.npy`` files beside the chunks of Zarr v3 and Lance.
 
 The bucket is a folder behind a small server on this machine that speaks as much of S3 as is read here and waits before
-each answer as long as a real one does. Requests and bytes a window are the result that holds elsewhere.
+each answer as long as a real one does. Requests and bytes per window are the result that holds elsewhere.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Ranges(Mapped):
 
 
 class ZarrInBucket(Zarr):
-    """Zarr through obstore too, a thread a window."""
+    """Zarr through obstore too, one thread per window."""
 
     name = "Zarr v3 chunks"
 
@@ -167,7 +167,7 @@ FORMATS: tuple[type[Format], ...] = (Ranges, ZarrInBucket, LanceInBucket)
 
 @dataclass(frozen=True)
 class Result:
-    """Anchors a second, and requests and bytes a window."""
+    """Anchors per second, and requests and bytes per window."""
 
     form: Format
     speed: float
@@ -213,7 +213,7 @@ def main() -> None:
     size = Size(4, 6000, 1, 2, 1) if options.quick else Size(anchors=16, rounds=9)
     with tempfile.TemporaryDirectory() as root:
         results = measure(Path(root), size)
-    head = ["from a bucket", "anchors a second", "requests a window", "kB a window"]
+    head = ["from a bucket", "anchors per second", "requests per window", "kB per window"]
     body = [
         [
             result.form.name,
@@ -224,9 +224,9 @@ def main() -> None:
         for result in results
     ]
     title = (
-        f"Windows of {WINDOW} samples (3.1 kB), float32, {WINDOWS} an anchor, batches of {size.anchors} anchors from "
-        f"{size.participants} participants of {size.samples // RATE} s, median of {size.rounds}, nothing cached. "
-        f"A server on the same machine that waits {1000 * WAIT:.0f} ms before each answer. {machine()}."
+        f"Windows of {WINDOW} samples (3.1 kB), float32, {WINDOWS} windows per anchor, batches of "
+        f"{size.anchors} anchors from {size.participants} participants of {size.samples // RATE} s, median of {size.rounds}, nothing cached. "
+        f"The server runs on the same machine and waits {1000 * WAIT:.0f} ms before each answer. {machine()}."
     )
     lines = [title, "", *markdown(head, body)]
     print(*lines, sep="\n")

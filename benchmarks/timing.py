@@ -46,12 +46,12 @@ class Row:
         group: What is computed, and at which size.
         name: Of the variant.
         seconds: Of one run, median of the rounds.
-        faster: Items a second through the reference's, median of the rounds; None of the reference.
+        faster: Items per second through the reference's, median of the rounds; None of the reference.
         gflop: Of one run.
         ceiling: Share of the most that the machine reaches in that number type.
         kernel: Share of the processor's time that went to the operating system: page faults, in most parts.
         peak_mb: Resident memory that one run adds at most.
-        rate: Items a second, with their unit.
+        rate: Items per second, with their unit.
         agreement: With the reference.
     """
 

@@ -61,7 +61,7 @@ def test_the_quick_run_writes_the_table_of_what_is_installed(tmp_path, monkeypat
     columns = [column.strip() for column in head.split("|")]
     for line in body:
         row = dict(zip(columns, (cell.strip() for cell in line.split("|")), strict=True))
-        terabytes = float(row["bytes a sample"]) * COHORT_DAYS * 86_400 * 100 / 1e12
+        terabytes = float(row["bytes per sample"]) * COHORT_DAYS * 86_400 * 100 / 1e12
         assert float(row["TB for 87 376 days"]) == pytest.approx(terabytes, abs=0.01)
     assert body[0].count("(1.00)") == 2  # cold and warm, beside itself
     assert list(tmp_path.iterdir()) == [output]

@@ -1,4 +1,4 @@
-"""Two of the eight augmentations a window: one window at a time in numpy, against groups of windows in torch."""
+"""Two of the eight augmentations per window: one window at a time in numpy, against groups of windows in torch."""
 
 from __future__ import annotations
 

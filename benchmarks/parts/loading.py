@@ -1,4 +1,4 @@
-"""Batches of anchors and candidates: a file a window and a listed folder an item, against our store and datamodule."""
+"""Batches of anchors and candidates: one file per window with a folder listing per item, and this package's store."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def rows(size: Size, machine: Machine) -> list[Row]:
         ours = batches(store.path, size, size.batch, size.candidates, None)
         _check_batch(next(ours), size)
         variants = [
-            Variant("a file a window, folder listed", lambda: next(theirs), items=size.batch),
+            Variant("one file per window, folder listed", lambda: next(theirs), items=size.batch),
             Variant("ours", lambda: next(ours), agreement="the same samples", items=size.batch),
         ]
         group = f"batches of {size.batch} x {1 + size.candidates} windows"

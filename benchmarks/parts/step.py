@@ -48,7 +48,7 @@ class PlainRelCon:
 
 
 def make_batch(size: Size) -> Batch:
-    """As the datamodule gives it, one participant an anchor."""
+    """As the datamodule gives it, one participant per anchor."""
     return {
         "anchor": windows(size, size.batch),
         "candidates": windows(size, size.batch * size.candidates, seed=1).unflatten(0, (size.batch, -1)),
