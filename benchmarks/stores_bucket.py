@@ -225,7 +225,8 @@ def main() -> None:
     ]
     title = (
         f"Windows of {WINDOW} samples (3.1 kB), float32, {WINDOWS} windows per anchor, batches of "
-        f"{size.anchors} anchors from {size.participants} participants of {size.samples // RATE} s, median of {size.rounds}, nothing cached. "
+        f"{size.anchors} anchors from {size.participants} participants of {size.samples // RATE} s, "
+        f"median of {size.rounds}, nothing cached. "
         f"The server runs on the same machine and waits {1000 * WAIT:.0f} ms before each answer. {machine()}."
     )
     lines = [title, "", *markdown(head, body)]
