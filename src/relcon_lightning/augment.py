@@ -184,7 +184,7 @@ class ContiguousMask(Augmentation):
     2024), which is the ablation "w/o augmentations" of the paper's Table 5.
 
     Args:
-        share: Of the window that is hidden, between 0 and 1.
+        share: Fraction of the window that is masked, between 0 and 1.
     """
 
     def __init__(self, share: float = 0.25) -> None:

@@ -165,7 +165,7 @@ class BuiltFrom:
 
     Attributes:
         role: ``distance`` (the frozen motif distance) or ``start`` (the checkpoint that the run goes on from).
-        config: Its configuration.
+        config: Configuration of the model.
         weights: SHA-256 of its weights.
         participants: ``salt`` and ``hashes`` of each set of people that its weights ever saw.
     """
@@ -180,7 +180,7 @@ class BuiltFrom:
         """Describe a checkpoint.
 
         Raises:
-            ConfigError: As :func:`read_checkpoint`.
+            ConfigError: See :func:`read_checkpoint`.
         """
         content = read_checkpoint(path)
         return cls(role, content[KEY]["config"], weights_hash(content["state_dict"]), people_of(content[KEY]))
@@ -190,7 +190,7 @@ def people_of(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
     """``salt`` and ``hashes`` of each set of people whose recordings shaped a checkpoint.
 
     Args:
-        entry: What the checkpoint says of itself, see :func:`provenance`.
+        entry: Provenance of the checkpoint, see :func:`provenance`.
     """
     if "participants" not in entry:
         raise ConfigError("A checkpoint does not say whom it was trained on: nobody can be kept out of a test.")
@@ -212,8 +212,8 @@ def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDi
     """The motif distance of a run with ``model=distance`` (or of RelCon, which carries its own), in evaluation mode.
 
     Args:
-        checkpoint: Or the folder of a run.
-        fused: See :class:`~relcon_lightning.nets.MotifDistance`; how it is computed is no property of a checkpoint.
+        checkpoint: Checkpoint file, or folder of a run.
+        fused: See :class:`~relcon_lightning.nets.MotifDistance`. A checkpoint does not store it.
 
     Raises:
         ConfigError: No checkpoint is named, it is missing or has no motif distance, or its weights have another shape
@@ -242,10 +242,10 @@ def load_encoder(path: str | Path) -> nn.Module:
     """The encoder of a pre-training run, in evaluation mode: ``encoder(x (B, 3, T) in g) -> (B, encoder.dim)``.
 
     Args:
-        path: Of :func:`read_checkpoint`: a checkpoint, the folder of a run or an exported one, or ``hf://owner/name``.
+        path: As for :func:`read_checkpoint`: checkpoint file, run folder, exported folder, or ``hf://owner/name``.
 
     Raises:
-        ConfigError: As :func:`read_checkpoint`, or the checkpoint has no encoder.
+        ConfigError: See :func:`read_checkpoint`; or the checkpoint has no encoder.
     """
     return encoder_of(read_checkpoint(path), path)
 

@@ -26,8 +26,8 @@ class Trained:
 
     Attributes:
         name: The method, and what sets it apart if there are others of that method.
-        checkpoints: By seed.
-        origins: What each says of itself, see :func:`~relcon_lightning.checkpoint.provenance`.
+        checkpoints: Seed to checkpoint.
+        origins: Provenance of each checkpoint, see :func:`~relcon_lightning.checkpoint.provenance`.
     """
 
     name: str

@@ -46,7 +46,7 @@ def refuse_another_run(
     """Check that a checkpoint is one of the run that the configuration describes.
 
     Args:
-        checkpoint: Its content.
+        checkpoint: Content of the checkpoint.
         settings: The resolved configuration that is asked for.
         given: Keys on the command line. A key that the checkpoint's version did not have counts only if it is given.
         data: Fingerprint of the cohort store.

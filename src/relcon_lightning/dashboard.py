@@ -22,7 +22,7 @@ class Panel:
 
     Attributes:
         kind: ``line`` or ``bar``.
-        title: Of the panel.
+        title: Title of the panel.
         metrics: Keys as they were logged.
     """
 
@@ -44,10 +44,10 @@ class Dashboard:
     """What is to be shown.
 
     Attributes:
-        project: In W&B.
-        name: Of the workspace.
+        project: Project in W&B.
+        name: Name of the workspace.
         group_by: Key of the runs' configuration; runs with one value are averaged.
-        sections: In order.
+        sections: Sections in display order.
     """
 
     project: str
@@ -78,8 +78,8 @@ def plan(logs: Sequence[str], project: str, name: str) -> Dashboard:
 
     Args:
         logs: Folders in which ``**/csv/metrics.csv`` are looked for.
-        project: In W&B.
-        name: Of the workspace.
+        project: Project in W&B.
+        name: Name of the workspace.
 
     Raises:
         ConfigError: Nothing was logged there.

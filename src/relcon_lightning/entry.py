@@ -13,8 +13,8 @@ def check_entry(entry: Mapping[str, Any], weights: Any) -> None:
     needed.
 
     Args:
-        entry: Of the present format.
-        weights: Its ``state_dict``.
+        entry: Entry in the current format.
+        weights: ``state_dict`` of the checkpoint.
 
     Raises:
         ValueError: Names the value that is of another type.

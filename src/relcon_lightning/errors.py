@@ -27,8 +27,8 @@ class Preempted(RuntimeError):
     """A training that was asked to end before it was done, and has saved.
 
     Args:
-        message: What to tell.
-        first_rank: Whether this is the process that speaks for all.
+        message: Text to print.
+        first_rank: True on the process that reports for all ranks.
     """
 
     def __init__(self, message: str, first_rank: bool = True) -> None:

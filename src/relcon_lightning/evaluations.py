@@ -30,10 +30,10 @@ class Finished:
     """What an evaluation left in its folder.
 
     Attributes:
-        folder: Of ``relcon-eval``.
-        title: Of the task.
+        folder: Output folder of ``relcon-eval``.
+        title: Title of the task.
         data: Name and citation of the recordings.
-        units: Of the targets of a regression.
+        units: Units of the targets of a regression.
         scores: See :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
         predictions: The same.
         costs: The same.

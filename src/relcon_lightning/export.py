@@ -46,12 +46,12 @@ def export(
     number and length of windows and checked against the encoder.
 
     Args:
-        checkpoint: Of the run, or its folder.
+        checkpoint: Checkpoint, or folder of a run.
         folder: To make; it appears when it is complete.
         onnx: With ``encoder.onnx`` (extra ``onnx``).
         torch_export: With ``encoder.pt2``.
         results: A ``report.md`` whose tables become part of the card.
-        licence: Of the weights, as Hugging Face names it (``apache-2.0``); to be chosen by whoever publishes.
+        licence: Licence of the weights, with Hugging Face's name for it (``apache-2.0``).
         overwrite: Replace what is there.
 
     Raises:

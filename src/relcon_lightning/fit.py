@@ -19,7 +19,7 @@ def check_fit(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> 
     Args:
         build: Makes the net. It is called on the meta device and stopped where the net outgrows its weights, so that a
             number in a file costs no more memory or time than the weights beside it do.
-        weights: By name.
+        weights: Name to tensor.
 
     Raises:
         ValueError: They do not fit, or the net cannot be built.

@@ -12,8 +12,8 @@ def lazy(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any]
     """The ``__getattr__`` and the ``__dir__`` of a package (PEP 562).
 
     Args:
-        package: Its ``__name__``.
-        modules: From a name to the module in the package that has it.
+        package: ``__name__`` of the package.
+        modules: Name to the module of the package that defines it.
     """
 
     def attribute(name: str) -> Any:

@@ -24,7 +24,7 @@ class LockedError(RuntimeError):
     """Another process holds the lock.
 
     Args:
-        holder: Which one, as ``process 12 on host``.
+        holder: Process that holds the lock, as ``process 12 on host``.
     """
 
     def __init__(self, holder: str) -> None:
@@ -39,7 +39,7 @@ def lock(path: Path) -> Iterator[None]:
     What a killed process left locks nothing. Where the file system or the platform has no locks, none is held.
 
     Args:
-        path: What is locked; it need not exist, its folder has to.
+        path: File or folder to lock. It need not exist, but its parent folder must.
 
     Raises:
         LockedError: Another process holds it.

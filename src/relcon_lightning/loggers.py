@@ -26,7 +26,7 @@ def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any)
     Args:
         save_dir: Folder of the run.
         resume: If not None, the W&B run that was begun in this folder goes on.
-        **kwargs: Of ``wandb.init``: project, group, job_type, name, tags ...
+        **kwargs: Arguments of ``wandb.init``: project, group, job_type, name, tags ...
     """
     Path(save_dir).mkdir(parents=True, exist_ok=True)
     begun = Path(save_dir) / "wandb_id"

@@ -22,10 +22,10 @@ def write_page(
     """Write the page.
 
     Args:
-        path: Of the file; its folder is created if missing.
-        title: Of the page.
+        path: Output file; its folder is created if missing.
+        title: Title of the page.
         facts: Name and value of what a reader must know.
-        tables: By heading; the index is the first column.
+        tables: Heading to table; the index becomes the first column.
         images: PNG by caption.
         note: Below the tables.
     """

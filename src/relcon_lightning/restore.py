@@ -23,7 +23,7 @@ def restorable(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
     the paths that it finds there. Callbacks make their paths anew from the folder of the run.
 
     Args:
-        checkpoint: As read from the file.
+        checkpoint: Content of the file.
         where: Name of the file, for errors.
 
     Raises:

@@ -69,7 +69,7 @@ def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None
 
     Args:
         resume: A path; ``auto`` for the newest checkpoint in the folder that can be read; None to start anew.
-        folder: Of the run's checkpoints.
+        folder: Folder of the run's checkpoints.
 
     Returns:
         None: To start anew; with ``auto`` because nothing was saved yet.
@@ -133,7 +133,7 @@ def keep_metrics(logger: CSVLogger, step: int) -> None:
     """Let ``metrics.csv`` go on after the rows of the first steps; Lightning would begin a new one.
 
     Args:
-        logger: Of the run, before it has logged.
+        logger: Logger of the run, before it has logged.
         step: Steps that are done; rows of later ones, which will come again, are dropped.
     """
     path = Path(logger.log_dir) / "metrics.csv"

@@ -19,7 +19,7 @@ class Compiled(Callback):
     Validation of ``model=distance`` needs it as much as every step of the methods that rank by a frozen distance.
 
     Args:
-        enabled: Whether to compile at all.
+        enabled: False: do not compile.
     """
 
     def __init__(self, enabled: bool = True) -> None:

@@ -18,7 +18,7 @@ class EmbeddingMonitor(Callback):
     whatever the method trains with, so that methods can be compared. Needs no labels.
 
     Args:
-        seed: Of the views, which are the same at every validation.
+        seed: Seed of the views, which are the same at each validation.
     """
 
     def __init__(self, seed: int = 0) -> None:

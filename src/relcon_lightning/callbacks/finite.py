@@ -27,10 +27,10 @@ class FiniteGuard(Callback):
     overflow (Lightning lowers the scale and goes on), so that only the loss is checked then.
 
     Args:
-        folder: Where the batch is saved.
+        folder: Folder to which the batch is saved.
 
     Raises:
-        TrainingError: From training, naming step, file and participants.
+        TrainingError: A value is not finite. The message names step, file and participants.
     """
 
     def __init__(self, folder: str | Path) -> None:

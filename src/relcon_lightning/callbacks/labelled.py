@@ -20,7 +20,7 @@ class LabelledMonitor(Callback):
 
     Args:
         windows: At most this many.
-        seed: Which windows.
+        seed: Seed that selects the windows.
     """
 
     def __init__(self, windows: int, seed: int = 0) -> None:

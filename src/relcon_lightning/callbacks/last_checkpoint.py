@@ -31,11 +31,11 @@ class LastCheckpoint(Callback):
     middle of its step.
 
     Args:
-        folder: Of the checkpoints.
+        folder: Folder of the checkpoints.
 
     Raises:
-        Preempted: From training.
-        Interrupted: From training, after Ctrl-C.
+        Preempted: Training was stopped by a signal.
+        Interrupted: Training was stopped by Ctrl-C.
     """
 
     def __init__(self, folder: str | Path) -> None:

@@ -35,8 +35,8 @@ class OnlineProbe(LabelledMonitor):
         kind: ``knn`` votes among the nearest windows by cosine, weighted by nearness; ``linear`` is a logistic
             regression on standardised embeddings.
         windows: At most this many.
-        neighbours: Of ``knn``.
-        seed: Which windows.
+        neighbours: Number of neighbours of ``knn``.
+        seed: Seed that selects the windows.
 
     Raises:
         ConfigError: Another kind.

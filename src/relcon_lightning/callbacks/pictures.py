@@ -42,7 +42,7 @@ class Pictures(Callback):
     """Draws ``curves.png`` from the CSV log, and ``ranking.png`` where the method has a distance, when a fit ends.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         sampling_rate: Hz, for the time axis.
     """
 
@@ -175,7 +175,7 @@ def ranking(windows: np.ndarray, distances: np.ndarray, participant: np.ndarray,
         distances: ``(N, N)``, row = anchor.
         participant: ``(N,)`` numbers.
         rate: Hz.
-        unit: Of the distances.
+        unit: Unit of the distances.
     """
     _, firsts = np.unique(participant, return_index=True)
     anchors = (sorted(firsts.tolist()) + [i for i in range(len(windows)) if i not in firsts])[:_ANCHORS]

@@ -17,7 +17,7 @@ class Progress(RichProgressBar):
     """Lightning's, on one line of 80 columns: steps, time, speed and the losses of training and validation.
 
     Args:
-        **kwargs: Of Lightning's.
+        **kwargs: Arguments of Lightning's progress bar.
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -20,7 +20,7 @@ class RetrievalMonitor(LabelledMonitor):
     Args:
         windows: At most this many.
         by_distance: At most this many where a motif distance ranks, which costs their square.
-        seed: Which windows.
+        seed: Seed that selects the windows.
     """
 
     def __init__(self, windows: int = 128, by_distance: int = 48, seed: int = 0) -> None:

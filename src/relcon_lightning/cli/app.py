@@ -61,7 +61,7 @@ def command(
     Args:
         entry: The entry file.
         module: The module; called as the entry file if None.
-        expand: From the arguments given to those that are meant.
+        expand: Function that completes the arguments of the command line.
         again: How to go on when it was asked to end.
     """
     path = f"relcon_lightning.cli.{module or entry}"
@@ -122,7 +122,7 @@ def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[
     """Tell what a person can mend in a line in place of a traceback.
 
     Args:
-        tell: What to do with the error; None: :func:`stop`, which ends the command.
+        tell: Function that receives the error; None: :func:`stop`, which ends the command.
     """
 
     def told(error: Exception) -> None:

@@ -17,7 +17,7 @@ def end_on_sigterm(code: int, message: str) -> None:
 
     Args:
         code: Exit code.
-        message: What to say, a line.
+        message: Line to print.
     """
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return

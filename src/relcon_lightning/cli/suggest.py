@@ -19,8 +19,8 @@ def suggestions(folder: str, entry: str, overrides: Sequence[str]) -> list[str]:
     """What the overrides that cannot be composed may have meant, as ``key=value``.
 
     Args:
-        folder: The configuration's.
-        entry: Its entry file, such as ``pretrain``.
+        folder: Folder of the configuration.
+        entry: Name of the entry file, such as ``pretrain``.
         overrides: The words of the command line; options (``-m``) and what is added (``+key``) are passed over.
     """
     pairs = [word.partition("=")[::2] for word in overrides if "=" in word and word[0] not in "+~-'\""]

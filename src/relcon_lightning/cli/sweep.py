@@ -63,11 +63,11 @@ class Job:
     """A job of a sweep that has ended.
 
     Attributes:
-        folder: Its run.
-        overrides: What it was asked for.
-        value: Of the objective; None if it was not logged.
+        folder: Folder of the run.
+        overrides: Overrides of the job.
+        value: Value of the objective; None if it was not logged.
         error: Why it failed, or None.
-        stopped: Whether somebody ended it.
+        stopped: True if a user or a signal ended it.
     """
 
     folder: Path
@@ -82,7 +82,7 @@ class Sweep:
     """The jobs that one process runs one after the other.
 
     Attributes:
-        jobs: Those that have ended.
+        jobs: Jobs that have ended.
         objective: The metric that they are compared by; empty for commands without one.
         direction: ``minimize`` or ``maximize`` the objective; None: as :func:`direction_of` knows it.
     """

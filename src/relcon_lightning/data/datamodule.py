@@ -73,12 +73,12 @@ class CandidateDataModule(L.LightningDataModule):
         participants_per_batch: See :class:`~relcon_lightning.data.sampling.CandidateSampler`.
         ratios: Participants for training, validation and test (the paper: 10, 3, 3).
         split: Ready-made split, or the ``split.json`` that holds it; overrides ``ratios``.
-        split_seed: Of the division of the participants; apart from ``seed``, so that runs of several seeds share a
+        split_seed: Seed of the split of participants; separate from ``seed``, so that runs with other seeds share a
             test set.
         stratify: Column of ``participants.parquet`` whose groups each part gets its share of.
         weights: Column of ``participants.parquet`` with numbers that the participants of training batches are drawn in
             proportion to, e.g. ``active_h``; None: uniformly.
-        seed: Of all draws.
+        seed: Seed of all draws.
         val_batches: Validation batches, the same at every validation.
         verify: See :meth:`~relcon_lightning.data.store.CohortStore.open`.
         num_workers: Processes that read ahead. Batches do not depend on it.

@@ -30,7 +30,7 @@ def download(url: str, folder: str | Path, file: str, sha256: str | None = None)
     this side is noticed.
 
     Args:
-        url: Of the archive.
+        url: Address of the archive.
         folder: To keep it in; created if missing.
         file: Name to keep it under.
         sha256: Expected checksum, if known.
@@ -58,7 +58,7 @@ class _Resuming:
     """A downloader for pooch that keeps what has come in ``FILE.part`` and asks for the rest.
 
     Args:
-        path: Where the file will be.
+        path: Path of the downloaded file.
     """
 
     def __init__(self, path: Path) -> None:

@@ -18,7 +18,7 @@ class Inspection:
     """Numbers of a cohort.
 
     Attributes:
-        hours: By participant.
+        hours: Hours per participant.
         labels: Rows labels; columns ``hours`` and ``participants``.
         gaps_s: ``(G,)`` pauses between recordings of a participant whose start is known, seconds.
         still_norm: ``(K,)`` mean norm in g of the windows drawn that are still.
@@ -41,10 +41,10 @@ def inspect(store: CohortStore, windows: int = 2000, examples: int = 4, seed: in
     """Summarise a cohort from its tables and some random windows; the signals are never read as a whole.
 
     Args:
-        store: Of the cohort.
+        store: Cohort store.
         windows: To draw, each 2.56 s, in proportion to the length of the recordings.
         examples: Recordings to show.
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
     rng = np.random.default_rng(seed)
     recordings, rate = store.recordings, store.sampling_rate

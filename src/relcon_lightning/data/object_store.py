@@ -126,10 +126,10 @@ class RangedSignals:
     """Windows of signals in ``.npy`` objects, fetched in blocks of which the last used are kept.
 
     Args:
-        bucket: Of the objects.
+        bucket: Bucket of the objects.
         sizes: Bytes of each object.
-        coding: Of the samples.
-        cache_bytes: Of the blocks that are kept.
+        coding: Coding of the samples.
+        cache_bytes: Size of the cache of blocks, in bytes.
     """
 
     def __init__(

@@ -81,7 +81,7 @@ def prepare(
     """Resample the recordings of ``source``, check their unit and write the store; an existing one is kept.
 
     Args:
-        source: Gives the recordings.
+        source: Source of the recordings.
         path: Folder of the store.
         sampling_rate: Hz of the store.
         overwrite: Replace an existing store.
@@ -113,7 +113,7 @@ def add(source: Source, store: CohortStore, reading: Reading | None = None) -> C
 
     Args:
         source: Gives the recordings of all files, with the settings that the store was made with.
-        store: In a folder.
+        store: Store in a local folder.
         reading: How recordings are read; they are stored as those that are there.
 
     Raises:

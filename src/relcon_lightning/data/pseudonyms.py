@@ -31,8 +31,8 @@ def unseen_participants(participants: Collection[str], hashes: Collection[str], 
 
     Args:
         participants: Ids.
-        hashes: Of :func:`hash_participants`, or of checkpoint format 1.
-        salt: Of the hashes.
+        hashes: Hashes made by :func:`hash_participants`, or those of checkpoint format 1.
+        salt: Salt of the hashes.
 
     Raises:
         ConfigError: The hashes are of a kind that this version does not know.

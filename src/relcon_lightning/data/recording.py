@@ -19,10 +19,10 @@ class Segment:
     """A stretch of a recording with a label, numeric targets or both.
 
     Attributes:
-        start_s: Seconds from the start of the recording.
-        end_s: Seconds; exclusive.
-        label: Class, e.g. an exercise.
-        targets: Numbers to regress, e.g. stride velocity in m/s.
+        start_s: Start in seconds from the start of the recording.
+        end_s: End in seconds (exclusive).
+        label: Class, such as an exercise.
+        targets: Numbers to predict by regression, such as the stride velocity in m/s.
     """
 
     start_s: float
@@ -76,12 +76,12 @@ class CohortInfo:
     """Where a cohort comes from and how it was recorded.
 
     Attributes:
-        name: Short, as in ``data=name``.
-        sampling_rate: Hz, of the stored signals.
-        position: Of the sensor on the body.
-        source: Where the recordings can be had.
-        licence: Of the recordings.
-        citation: To be given when results are published.
+        name: Short name, as in ``data=name``.
+        sampling_rate: Hz of the stored signals.
+        position: Position of the sensor on the body.
+        source: Where the recordings can be obtained.
+        licence: Licence of the recordings.
+        citation: Publication to cite with results.
     """
 
     name: str

@@ -49,7 +49,7 @@ class CandidateSampler:
         batch_size: Anchors a batch, B.
         participants_per_batch: Participants in a batch, with ``B / participants_per_batch`` anchors each. None draws
             each anchor's participant independently.
-        seed: Of all draws.
+        seed: Seed of all draws.
         weights: Numbers that participants are drawn in proportion to; None: all alike.
 
     Raises:

@@ -18,7 +18,7 @@ class Coding:
     """A code of samples.
 
     Attributes:
-        dtype: Of the files.
+        dtype: Data type of the files.
         scale: g per step; 1 for float32.
     """
 

@@ -76,8 +76,8 @@ def ratio_split(
 
     Args:
         participants: Ids.
-        ratios: Of the parts.
-        seed: Of the draw.
+        ratios: Relative sizes of the parts.
+        seed: Seed of the draw.
         strata: Group of each participant, e.g. the sex; each part gets its share of each group as nearly as counts
             allow.
 
@@ -125,8 +125,8 @@ def k_fold(
     Args:
         participants: Ids.
         k: Number of splits.
-        seed: Of the draw.
-        strata: See :func:`ratio_split`.
+        seed: Seed of the draw.
+        strata: Group of each participant, see :func:`ratio_split`.
 
     Raises:
         ConfigError: k is below 3 or above the number of participants.

@@ -40,8 +40,8 @@ def blocks_of(
     """An uninterrupted recording in blocks, the first of which begins a stretch.
 
     Args:
-        read: From the numbers of a first and a last sample (exclusive) to the signal between them ``(n, 3)`` in g.
-        samples: That there are.
+        read: Function from the indices of a first and a last sample (exclusive) to the signal ``(n, 3)`` in g.
+        samples: Number of samples.
         rate: Hz.
         start_s: Seconds of the first sample.
     """
@@ -60,7 +60,7 @@ def cut_windows(
     within a thousandth of ``source_rate`` and in a simple ratio to ``target_rate``; samples that are on it stay.
 
     Args:
-        blocks: In the order of time.
+        blocks: Blocks in order of time.
         source_rate: Hz.
         target_rate: Hz of the windows.
         window: Samples at the target rate.

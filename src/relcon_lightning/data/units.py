@@ -19,7 +19,7 @@ class Unit:
 
     Attributes:
         name: Unique in the source; a file's path below the folder of the recordings.
-        key: What the source finds it by.
+        key: Key by which the source finds it.
         path: The one file that it is read from, None if it lies in an archive or in no file.
         said: Everything beside the file that its recordings depend on (settings, labels ...), as a text.
     """

@@ -41,8 +41,8 @@ class Read:
     """A unit that was read.
 
     Attributes:
-        unit: Which.
-        entries: Its recordings without their samples.
+        unit: Unit that was read.
+        entries: Recordings of the unit, without their samples.
         samples: File with the coded samples of those, one after the other; the reader of it removes it.
         fault: Why the unit cannot be read, empty if it was.
         version: Size, time and checksum of its file, None if it has none.
@@ -61,10 +61,10 @@ class UnitReader:
     """Reads units of a source to files.
 
     Attributes:
-        source: Of the recordings.
+        source: Source of the recordings.
         sampling_rate: Hz to resample to.
-        coding: Of the samples.
-        folder: Of the files.
+        coding: Coding of the samples.
+        folder: Folder of the files.
     """
 
     source: Divisible
@@ -76,8 +76,8 @@ class UnitReader:
         """Read a unit; a DataError becomes its fault.
 
         Args:
-            number: Of the unit; names the file.
-            unit: Of the source.
+            number: Number of the unit, used as the name of the file.
+            unit: Unit of the source.
         """
         path, entries = self.folder / f"{number:07d}.samples", []
         try:
@@ -96,7 +96,7 @@ def at_rate(recording: Recording, rate: float) -> Recording:
     """A recording at another rate.
 
     Args:
-        recording: In g.
+        recording: Recording in g.
         rate: Hz.
 
     Raises:
@@ -114,7 +114,7 @@ def read_units(reader: UnitReader, units: Sequence[Unit], workers: int, start_s:
     """Read units, in order.
 
     Args:
-        reader: Of the source.
+        reader: Reader of the source.
         units: To read.
         workers: Processes.
         start_s: Seconds in which this process reads alone; what is not read then is read by ``workers``.

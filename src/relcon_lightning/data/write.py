@@ -113,7 +113,7 @@ def write_with(
         fill: Gives the writer its recordings, all at the rate of ``info``.
         info: Description of the cohort.
         shard_samples: Samples after which a new signal file begins.
-        coding: Of the samples.
+        coding: Coding of the samples.
         part: What the manifest says of the part of a cohort that this is; None for a whole cohort.
 
     Raises:
@@ -164,7 +164,7 @@ class StoreWriter:
         folder: Exists and is empty.
         info: Description of the cohort.
         shard_samples: Samples after which a new signal file begins.
-        coding: Of the samples.
+        coding: Coding of the samples.
         part: What the manifest says of the part of a cohort that this is; None for a whole cohort.
 
     Attributes:
@@ -208,7 +208,7 @@ class StoreWriter:
         """Write recordings whose coded samples lie one after the other in a file, which is removed.
 
         Raises:
-            DataError: As :meth:`add`.
+            DataError: See :meth:`add`.
         """
         with samples.open("rb") as source:
             for entry in entries:

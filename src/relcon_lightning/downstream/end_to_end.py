@@ -24,9 +24,9 @@ class EndToEndProbe:
     """Trains a net and a linear layer; the epoch with the best macro F1 on the validation participants is kept.
 
     Args:
-        nets: Makes the net to train, for a seed.
-        learning_rate: Of Adam.
-        weight_decay: Of Adam.
+        nets: Function from a seed to the network to train.
+        learning_rate: Learning rate of Adam.
+        weight_decay: Weight decay of Adam.
         batch_size: Windows.
         max_epochs: At most.
         patience: Epochs without a better validation score after which training ends.

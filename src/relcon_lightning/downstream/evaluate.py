@@ -37,8 +37,8 @@ class Evaluation:
         probabilities: ``(N, C)`` of what is tested with the first seed, by system and level.
         embeddings: Features ``(M, F)`` of some of the windows that are tested, with the first seed, by system.
         embedded: Labels ``(M,)`` of these windows.
-        classes: Of a classification, sorted.
-        units: Of the targets of a regression.
+        classes: Classes of a classification, sorted.
+        units: Units of the targets of a regression.
     """
 
     scores: pd.DataFrame
@@ -67,10 +67,10 @@ def evaluate(
 
     Args:
         systems: At least one.
-        windows: Of all participants of the splits.
-        splits: By participant, for all seeds or by seed; with one seed nobody is tested twice.
+        windows: Windows of all participants of the splits.
+        splits: Splits of participants, for all seeds or per seed. Within a seed, nobody is tested twice.
         seeds: One repetition each.
-        bootstrap: Whether each seed draws the training windows anew; False: all of them, once each.
+        bootstrap: True: each seed draws the training windows with replacement. False: each seed uses all of them once.
 
     Raises:
         DataError: A part of a split has no labelled windows, training has one class only, or somebody is tested twice.

@@ -41,7 +41,7 @@ def handcrafted_features(windows: np.ndarray, sampling_rate: float) -> np.ndarra
     """``(N, F)`` float64 features of windows ``(N, 3, T)`` in g; finite for constant windows too.
 
     Args:
-        windows: In g.
+        windows: Windows in g.
         sampling_rate: Hz.
     """
     x = np.asarray(windows, dtype=np.float64)

@@ -36,8 +36,8 @@ def score_bars(intervals: Mapping[str, Mapping[str, Interval]], title: str) -> b
     """Bars of one metric, a group per level and a bar per system, with the 95 % interval over people.
 
     Args:
-        intervals: By level and system.
-        title: Of the axis.
+        intervals: Intervals, indexed by level and system.
+        title: Label of the axis.
     """
     systems = list(dict.fromkeys(name for group in intervals.values() for name in group))
     colours = system_colours(systems)

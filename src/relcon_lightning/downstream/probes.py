@@ -57,7 +57,7 @@ class LinearProbe(_ChosenProbe):
 
     Args:
         inverse_strengths: Values of C to try; infinity means none.
-        max_iter: Of the solver.
+        max_iter: Maximum number of iterations of the solver.
     """
 
     def __init__(

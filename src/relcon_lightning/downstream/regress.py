@@ -33,11 +33,11 @@ def evaluate_regression(
 
     Args:
         systems: With probes that predict numbers.
-        windows: Of all participants of the splits.
-        splits: By participant, for all seeds or by seed; with one seed nobody is tested twice.
+        windows: Windows of all participants of the splits.
+        splits: Splits of participants, for all seeds or per seed. Within a seed, nobody is tested twice.
         seeds: One repetition each.
-        units: Of each target of the windows.
-        bootstrap: Whether each seed draws the training windows anew; False: all of them, once each.
+        units: Unit of each target of the windows.
+        bootstrap: True: each seed draws the training windows with replacement. False: each seed uses all of them once.
 
     Returns:
         With a level a target.

@@ -107,8 +107,8 @@ def write_report(
     """Write ``report.md``, ``report.html``, the figures, and what :mod:`relcon_lightning.evaluations` reads.
 
     Args:
-        evaluation: What to report.
-        title: Of the report.
+        evaluation: Evaluation to report.
+        title: Title of the report.
         facts: Name and value of what a reader must know: checkpoint, data, participants ...
         folder: Created if missing.
         trained: Pictures of the trainings that are judged: file name to caption and PNG.
@@ -140,9 +140,9 @@ class Pages:
 
     Attributes:
         title: Title of the report.
-        facts: What a reader must know, by name.
+        facts: Name to text of the facts that a reader needs.
         tables: Results by heading.
-        folder: Where the pages are written.
+        folder: Output folder of the pages.
     """
 
     title: str

@@ -38,8 +38,8 @@ def bootstrap_f1(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -
 
     Args:
         predictions: Columns system, seed, participant, label and predicted; of one level.
-        draws: Of as many participants as there are, with replacement.
-        seed: Of the draws.
+        draws: Number of bootstrap samples. Each draws all participants with replacement.
+        seed: Seed of the draws.
 
     Returns:
         Columns systems in the order they come, index 0 for the participants as they are, 1 to ``draws`` for the draws.
@@ -61,8 +61,8 @@ def bootstrap_mae(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) 
 
     Args:
         predictions: Columns system, seed, participant, label and predicted, the last two numbers.
-        draws: Of as many participants as there are, with replacement.
-        seed: Of the draws.
+        draws: Number of bootstrap samples. Each draws all participants with replacement.
+        seed: Seed of the draws.
     """
     means = predictions.groupby(["system", "seed", "participant"], sort=False)[["label", "predicted"]].mean()
     errors = (means["predicted"] - means["label"]).abs().unstack("participant")
@@ -107,8 +107,8 @@ def comparison_table(predictions: pd.DataFrame, draws: int = DRAWS) -> pd.DataFr
     The metric is macro F1 of classes, and the mean absolute error of numbers.
 
     Args:
-        predictions: As for :func:`bootstrap_f1` or :func:`bootstrap_mae`; of one level.
-        draws: Of the bootstrap.
+        predictions: Predictions of one level, as for :func:`bootstrap_f1` or :func:`bootstrap_mae`.
+        draws: Number of bootstrap samples.
     """
     drawn, numeric = _drawn(predictions, draws)
     missing = _missing(predictions)
@@ -127,8 +127,8 @@ def clearly_best(predictions: pd.DataFrame, draws: int = DRAWS) -> str | None:
     """The system whose difference to every other one is outside the noise, if people and seeds allow to name one.
 
     Args:
-        predictions: As for :func:`comparison_table`.
-        draws: Of the bootstrap.
+        predictions: Predictions, as for :func:`comparison_table`.
+        draws: Number of bootstrap samples.
     """
     drawn, numeric = _drawn(predictions, draws)
     if drawn.shape[1] < 2 or _missing(predictions):
@@ -160,8 +160,8 @@ def intervals(predictions: pd.DataFrame, draws: int = DRAWS) -> dict[str, Interv
     """The metric of each system with its 95 % interval over participants; of one level.
 
     Args:
-        predictions: As for :func:`comparison_table`.
-        draws: Of the bootstrap.
+        predictions: Predictions, as for :func:`comparison_table`.
+        draws: Number of bootstrap samples.
     """
     drawn, _ = _drawn(predictions, draws)
     return {str(system): interval(drawn[system]) for system in drawn}

@@ -68,11 +68,11 @@ class System(Generic[P]):
     """A way to features, and the probe that judges them; both may depend on the seed.
 
     Attributes:
-        name: In the report.
-        features: From a seed and windows to ``(N, ...)``.
-        probe: Makes a fresh probe.
-        parameters: Of the encoder.
-        seeded: Whether the features depend on the seed; those that do not are computed once.
+        name: Name in the report.
+        features: Function from a seed and windows to features ``(N, ...)``.
+        probe: Function that creates a new probe.
+        parameters: Number of parameters of the encoder.
+        seeded: True if the features depend on the seed. Otherwise they are computed once.
     """
 
     name: str

@@ -23,7 +23,7 @@ class TargetWindows:
     Attributes:
         signal: ``(N, 3, T)`` float32 in g.
         targets: ``(N, K)``; NaN where a target was not measured.
-        names: Of the K targets.
+        names: Names of the K targets.
         participant: ``(N,)`` ids.
         recording: ``(N,)`` ids.
     """

@@ -124,7 +124,7 @@ class Embedder:
         """Embed a recording piece by piece.
 
         Args:
-            blocks: Of the recording.
+            blocks: Blocks of the recording.
             rate: Hz, of the recording.
             stride_s: Seconds from one window to the next; None for windows beside each other.
             max_gap_s: Longer gaps are in no window; shorter ones are interpolated.

@@ -36,9 +36,9 @@ class EmbeddingFile:
     sample of its recording. The facts are in the metadata of the file, under ``relcon_lightning``.
 
     Args:
-        path: Of the output.
-        dim: Of an embedding.
-        stamped: Whether the starts are time stamps.
+        path: Output file.
+        dim: Size of an embedding.
+        stamped: True if the starts are time stamps.
         facts: How the embeddings were made, all that they depend on.
         recordings: Ids of all recordings that are to be in the output.
         overwrite: Replace what is there.

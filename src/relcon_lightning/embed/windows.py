@@ -20,10 +20,10 @@ def embed_windows(
 
     Args:
         encoder: ``(B, 3, T)`` to ``(B, dim)``; the training flag of each of its modules is put back.
-        signal: In g.
+        signal: Signal in g.
         batch_size: Windows at once.
         device: To compute on.
-        description: Of the progress bar; none if None.
+        description: Text of the progress bar; None: no bar.
     """
     batches = torch.split(torch.from_numpy(signal), batch_size)
     steps = track(batches, description or "", transient=True, disable=description is None or not sys.stdout.isatty())

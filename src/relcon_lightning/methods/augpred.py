@@ -40,7 +40,7 @@ class AugPred(EmbeddingMethod):
         weighted: Draw the windows of a step, out of anchors and candidates, in proportion to their standard
             deviation, so that still periods do not dominate (Yuan et al. 2024).
         turned: Permute the axes and rotate before, which is not predicted (Yuan et al. 2024).
-        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
     def __init__(

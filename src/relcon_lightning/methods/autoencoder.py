@@ -20,8 +20,8 @@ class Autoencoder(EmbeddingMethod):
     Args:
         encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
         width: Channels of the decoder.
-        stages: Of the decoder; five double the signal from 8 to 256 samples.
-        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+        stages: Number of stages of the decoder. Each doubles the signal: five go from 8 to 256 samples.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
     def __init__(self, encoder: nn.Module, width: int = 64, stages: int = 5, **kwargs: Any) -> None:

@@ -26,9 +26,9 @@ class Method(L.LightningModule, ABC):
     resumed run goes on exactly as an uninterrupted one.
 
     Args:
-        optimizer: Makes the optimizer from the parameters that learn.
-        scheduler: Makes the learning-rate schedule, stepped every step.
-        seed: Of augmentations and dropout.
+        optimizer: Function from the trainable parameters to the optimizer.
+        scheduler: Function from the optimizer to the learning-rate schedule, which is updated at each step.
+        seed: Seed of augmentations and dropout.
     """
 
     def __init__(

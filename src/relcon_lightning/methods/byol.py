@@ -30,8 +30,8 @@ class BYOL(EmbeddingMethod):
         encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
         projection: Hidden and output width of projector and predictor, with BatchNorm after the first layer.
         momentum: tau at the first step; it rises to 1 along a cosine.
-        augmentation: Makes a view; two of the eight by default.
-        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+        augmentation: Augmentation that creates a view; by default two random ones of the eight.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
     def __init__(

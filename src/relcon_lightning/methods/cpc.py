@@ -21,10 +21,10 @@ class CPC(EmbeddingMethod):
 
     Args:
         encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
-        patches: Of a window; T // patches samples each.
+        patches: Number of patches per window, each with T // patches samples.
         steps: How many patches ahead are predicted, each by a linear map of its own.
         context: Width of the GRU.
-        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
 
     Raises:
         ConfigError: No patch is left to predict the last step from.

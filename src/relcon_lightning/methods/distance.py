@@ -17,8 +17,8 @@ class DistanceLearning(Method):
 
     Args:
         distance: The net that learns.
-        augmentation: What makes the candidate of an anchor; two of the eight by default.
-        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+        augmentation: Augmentation that creates the candidate of an anchor; by default two random ones of the eight.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
     def __init__(self, distance: MotifDistance, augmentation: Augmentation | None = None, **kwargs: Any) -> None:

@@ -22,9 +22,9 @@ class MAE(EmbeddingMethod):
     Args:
         encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
         patch: Samples of a patch; the last one of a window may be shorter.
-        share: Of the patches that are hidden; at least one is and at least one is not.
+        share: Fraction of patches that are masked. At least one patch is masked, and at least one is not.
         width: Channels of the decoder.
-        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
 
     Raises:
         ConfigError: ``share`` is no share, or the encoder has no features over time.

@@ -23,7 +23,7 @@ class Rebar(RelCon):
         temporal_weight: None: all other candidates are negatives. A number alpha: the original's weighted sum, alpha
             times the term against the other within-user candidates plus 1 - alpha times the term against the
             others' windows.
-        **kwargs: Of :class:`~relcon_lightning.methods.relcon.RelCon`.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.relcon.RelCon`.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class Ranked(NamedTuple):
 
     Attributes:
         similarities: Cosines of the embeddings.
-        distances: By the frozen motif distance.
+        distances: Distances given by the frozen motif distance.
         mask: True for candidates that count; an anchor is not its own.
         within: True for candidates of the anchor's own participant that count.
     """
@@ -48,7 +48,7 @@ class RelCon(EmbeddingMethod):
     Args:
         encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
         distance: A trained motif distance, or another one that ranks.
-        loss: Of similarities, distances, temperature and mask, all ``(B, C)``; see :mod:`relcon_lightning.losses`.
+        loss: Function of similarities, distances, temperature and mask ``(B, C)``; see :mod:`relcon_lightning.losses`.
         temperature: tau.
         within_user: Windows of the anchor's participant at other times are candidates. Off (Table 5): candidates are an
             augmented copy of the anchor (with two views, the other view) and the windows of other participants.
@@ -57,14 +57,14 @@ class RelCon(EmbeddingMethod):
             sees each rank's own (``trainer.sync_batchnorm`` changes that).
         pairs: How many of the others in the batch are candidates of an anchor, drawn at random; None: all of them. Time
             and memory for distances grow with it.
-        augmentation: Makes that copy.
+        augmentation: Augmentation that creates this copy.
         view: Augmentation of the windows that are embedded, while distances are those of the windows as recorded. None,
             as in the paper: windows are embedded as recorded.
         views: Augmented views per anchor, 1 or 2. With two, every view is an anchor, all other views of the batch are
             its candidates, and the other view of the same window is the nearest, at distance 0. Not in the paper.
         projection: Widths of the linear layers of a projection head between the embedding and the loss, discarded
             after training. None, as in the paper: no head.
-        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
     def __init__(

@@ -22,9 +22,9 @@ class SimCLR(EmbeddingMethod):
         encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
         temperature: tau; 1 in the paper.
         projection: Widths of the three linear layers on the embedding, discarded afterwards (Tang et al. 2020).
-        augmentation: Makes a view; two of the eight by default.
+        augmentation: Augmentation that creates a view; by default two random ones of the eight.
         gather: Views on the other ranks are negatives too.
-        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
     def __init__(

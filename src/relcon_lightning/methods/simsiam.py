@@ -30,8 +30,8 @@ class SimSiam(EmbeddingMethod):
         encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
         projection: Widths of the three linear layers, BatchNorm after each of them, the last one's without affine.
         bottleneck: Hidden width of the predictor; a quarter of the projection in the paper.
-        augmentation: Makes a view; two of the eight by default.
-        **kwargs: Of :class:`~relcon_lightning.methods.base.Method`.
+        augmentation: Augmentation that creates a view; by default two random ones of the eight.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
     def __init__(

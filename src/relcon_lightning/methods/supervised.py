@@ -20,8 +20,8 @@ class Supervised(L.LightningModule):
     Args:
         net: Windows ``(B, 3, T)`` to ``(B, net.dim)``; learns as well.
         classes: How many.
-        learning_rate: Of Adam.
-        weight_decay: Of Adam.
+        learning_rate: Learning rate of Adam.
+        weight_decay: Weight decay of Adam.
     """
 
     def __init__(self, net: nn.Module, classes: int, learning_rate: float = 1e-3, weight_decay: float = 1e-4) -> None:

@@ -16,11 +16,11 @@ class ConvNet(nn.Module):
 
     Args:
         widths: Channels of each block.
-        kernel_size: In samples.
+        kernel_size: Kernel size in samples.
         dropout: After each block.
 
     Attributes:
-        dim: Of the feature.
+        dim: Size of the feature.
     """
 
     def __init__(self, widths: Sequence[int] = (32, 64, 128), kernel_size: int = 3, dropout: float = 0.2) -> None:

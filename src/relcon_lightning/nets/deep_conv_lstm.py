@@ -14,13 +14,13 @@ class DeepConvLSTM(nn.Module):
     ``4 (kernel_size - 1)`` samples.
 
     Args:
-        filters: Of each convolution.
-        kernel_size: In samples.
-        width: Of each LSTM, and of the feature.
-        dropout: On the input of the second LSTM and on the feature.
+        filters: Output channels of each convolution.
+        kernel_size: Kernel size in samples.
+        width: Hidden size of each LSTM, and size of the feature.
+        dropout: Dropout rate on the input of the second LSTM and on the feature.
 
     Attributes:
-        dim: Of the feature.
+        dim: Size of the feature.
     """
 
     def __init__(self, filters: int = 64, kernel_size: int = 5, width: int = 128, dropout: float = 0.5) -> None:

@@ -31,10 +31,10 @@ class Decoder(nn.Module):
     stage lengthens the signal by the same factor, up to the window. A last convolution gives the three axes.
 
     Args:
-        channels: Of the features.
+        channels: Number of channels of the features.
         width: Channels inside.
         stages: How many steps lead from the features' length to the window's.
-        kernel_size: Of the convolutions, in samples of the stage.
+        kernel_size: Kernel size of the convolutions, in samples of the stage.
     """
 
     def __init__(self, channels: int, width: int = 32, stages: int = 2, kernel_size: int = 7) -> None:

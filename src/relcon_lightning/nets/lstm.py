@@ -11,11 +11,11 @@ class LSTMNet(nn.Module):
     The paper names no layout; this one is the recurrent half of DeepConvLSTM (Ordóñez & Roggen 2016).
 
     Args:
-        width: Of each layer, and of the feature.
-        dropout: On the input of the second layer and on the feature.
+        width: Hidden size of each layer, and size of the feature.
+        dropout: Dropout rate on the input of the second layer and on the feature.
 
     Attributes:
-        dim: Of the feature.
+        dim: Size of the feature.
     """
 
     def __init__(self, width: int = 128, dropout: float = 0.2) -> None:

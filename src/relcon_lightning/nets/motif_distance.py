@@ -40,9 +40,9 @@ class MotifDistance(nn.Module):
 
     Args:
         channels: Width of queries, keys and values.
-        kernel_size: Of the dilated convolutions, in samples.
+        kernel_size: Kernel size of the dilated convolutions, in samples.
         blocks: Residual blocks of each net.
-        dropout: On the attention weights, in training only.
+        dropout: Dropout rate of the attention weights, in training only.
         attention: ``sparsemax``, or ``softmax`` for the ablation of Table 5.
         statistics: ``candidate``, or ``own`` for the ablation "w/o RevIN" of Table 5: each window is then normalised
             with its own statistics and the anchor's are put back.

@@ -65,7 +65,7 @@ class ResNet1d(nn.Module):
     Args:
         widths: Channels of each stage.
         depths: Blocks of each stage.
-        kernel_sizes: Of each stage, in samples of its signal.
+        kernel_sizes: Kernel size of each stage, in samples of its input.
         pools: Average pooling before each stage, in samples; 1 is none.
         expansion: Channels of a last convolution with BN and ReLU; none if None.
         recompute: In training keep no intermediate values but those between blocks, and compute the others again in the
@@ -77,7 +77,7 @@ class ResNet1d(nn.Module):
             format 2 and before have it.
 
     Attributes:
-        dim: Of the embedding.
+        dim: Size of the embedding.
         shortest: Samples of the shortest window that it takes.
     """
 

@@ -55,13 +55,13 @@ def recordings_of(
     """Recordings at ``rate`` without gaps, with a segment for each run of a label.
 
     Args:
-        samples: Of one recording.
-        recording_id: Of the recording; its parts are numbered.
-        participant_id: Of the person.
+        samples: Samples of one recording.
+        recording_id: Id of the recording; its parts are numbered.
+        participant_id: Id of the person.
         rate: Hz, that of the samples.
         max_gap_s: The recording is parted where samples are further apart, in seconds.
         start_time: Unix seconds of time 0.
-        attributes: Of each part.
+        attributes: Attributes of each part.
 
     Raises:
         DataError: No sample has three axes, or the stamps do not fit the rate; see

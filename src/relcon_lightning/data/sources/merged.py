@@ -24,7 +24,7 @@ class MergedStores:
 
     Args:
         stores: Folders or addresses.
-        name: Of the new cohort.
+        name: Name of the new cohort.
         verify: See :meth:`~relcon_lightning.data.store.CohortStore.open`.
 
     Raises:

@@ -91,7 +91,7 @@ def find_files(raw_dir: str | Path | None, pattern: str, layout: str) -> dict[tu
     Args:
         raw_dir: A folder or an archive.
         pattern: Regular expression for the end of the path, from the start of a folder's or the file's name.
-        layout: Which files are expected and where to get them, for the error.
+        layout: Text for errors: the expected files, and where to get them.
 
     Returns:
         A file for each set of values of the pattern's groups, sorted by these.

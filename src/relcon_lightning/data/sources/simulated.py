@@ -36,9 +36,9 @@ class SimulatedCohort(InUnits):
 
     Args:
         participants: How many.
-        minutes: Of each workout.
-        laps: Of each participant.
-        seed: Of the cohort.
+        minutes: Duration of each workout.
+        laps: Number of laps per participant.
+        seed: Seed of the cohort.
 
     Raises:
         ConfigError: A number out of range.

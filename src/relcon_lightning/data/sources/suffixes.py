@@ -83,7 +83,7 @@ def name_passed_over(root: Path, files: Iterable[Path], known: str) -> None:
     Args:
         root: The folder.
         files: Those that are not read; hidden files are not named.
-        known: What is read, for the message.
+        known: Suffixes that are read, for the message.
     """
     left = [path.relative_to(root) for path in files]
     left = [path for path in left if not any(part.startswith(".") for part in path.parts)]

@@ -44,8 +44,8 @@ def move(rng: np.random.Generator, motif: Motif, rhythm: Rhythm, arm_m: float, s
 
     Args:
         rng: Draws bouts, poses and vibration.
-        motif: Of a person.
-        rhythm: Its cycles; as many as the time needs.
+        motif: Motif of a person.
+        rhythm: Cycles of the motif, as many as fit into the time.
         arm_m: Shoulder to wrist, stretched.
         samples: n.
         rate: Hz.

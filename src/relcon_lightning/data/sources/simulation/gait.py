@@ -16,7 +16,7 @@ class Gait:
     """Mean strides at a speed.
 
     Attributes:
-        stride_time_s: From a heel strike to the next of the same foot.
+        stride_time_s: Time between two heel strikes of the same foot, in seconds.
         stride_length_m: The way in that time.
         double_support: Share of the stride in which both feet are on the ground: both phases together.
     """

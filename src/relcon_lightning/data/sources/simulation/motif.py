@@ -38,8 +38,8 @@ class Motif:
     Attributes:
         cycles_hz: Range of cycles a second; a cycle is a stride, a pedal turn, a stroke, a repetition.
         pose: Degrees of :data:`ANGLES` about which the arm moves, and ``bend`` of the elbow (0 = straight).
-        harmonics: Of the motion.
-        impacts: Of each cycle.
+        harmonics: Harmonics of the motion.
+        impacts: Impacts in each cycle.
         irregularity: Standard deviation of the duration of cycles, as a share of it.
         texture_g: Vibration that is there all the time: a road, a machine, water.
         bout_s: Mean seconds of moving ...

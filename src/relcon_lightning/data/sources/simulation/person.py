@@ -19,17 +19,17 @@ class Person:
         walk_ratio: Step length over cadence, m / (steps / min); nearly constant over a person's speeds (Sekiya and
             Nagasaki 1998, Gait & Posture 7).
         speed: Preferred walking speed, m/s.
-        double_support: What the double support share is above or below the usual one at a speed.
+        double_support: Difference between the person's double support share and the usual one at the same speed.
         asymmetry: How much later than half a stride the other foot lands, in strides.
         swing: Vigour of the arm swing in walking, 1 = usual.
         bounce: Rise of the body in walking, 1 = usual.
         strike: Hardness of the heel strike, 1 = usual.
-        fatigue: By which share the tempo and the size of movements fall over a workout.
+        fatigue: Fraction by which tempo and size of movements decrease over a workout.
         wrist: ``left`` or ``right``.
-        mount: From the watch's axes to those of the forearm (x towards the hand).
+        mount: Rotation from the axes of the watch to those of the forearm (x points to the hand).
         bias_g: ``(3,)`` of the accelerometer.
         noise_g: Standard deviation of its noise.
-        range_g: What it measures at most.
+        range_g: Largest acceleration that it measures, in g.
     """
 
     height_m: float
