@@ -165,3 +165,15 @@ def test_a_cluster_gets_a_process_for_each_device_of_a_job():
 def test_a_small_machine_validates_ten_times_a_run(steps, interval):
     config = composed("trainer=cpu", "model=simclr", f"trainer.max_steps={steps}")
     assert config.trainer.val_check_interval == config.callbacks.checkpoint.every_n_train_steps == interval
+
+
+@pytest.mark.parametrize("name", EVAL_GROUPS["task"])
+def test_the_stride_follows_the_window_of_the_task(name):
+    """Else a window that is changed leaves gaps between windows, or lets them overlap."""
+    task = composed(f"task={name}", "task.window_s=1.5", "data.window_s=7", "checkpoint=x", name="eval").task
+    assert (task.window_s, task.stride_s) == (1.5, 1.5)
+
+
+@pytest.mark.parametrize("name", ["hhar", "motionsense", "pamap2_ankle"])
+def test_the_windows_of_table_4_last_for_two_seconds(name):
+    assert composed(f"task={name}", "data.window_s=2.56", "checkpoint=x", name="eval").task.window_s == 2

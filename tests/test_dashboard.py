@@ -21,24 +21,32 @@ def log(folder: Path, *keys: str) -> None:
 def planned(tmp_path) -> Dashboard:
     log(tmp_path / "runs" / "watch" / "relcon" / "seed0", "train/loss", "val/loss", "val/average_precision", "lr-Adam")
     log(tmp_path / "runs" / "watch" / "simclr" / "seed0", "train/loss", "val/loss")
-    scores = [f"eval/exercise/window/f1/{system}" for system in ("relcon", "random encoder")]
-    log(tmp_path / "reports" / "watch" / "exercise", *scores, "eval/exercise/recording/f1/relcon")
+    for data in ("watch", "hhar"):
+        for probe in ("linear", "mlp"):
+            part = f"eval/{data}/activity/{probe}"
+            scores = [f"{part}/window/f1/{system}" for system in ("relcon", "random encoder")]
+            log(tmp_path / "reports" / data / probe, *scores, f"{part}/recording/f1/relcon")
     return plan([str(tmp_path / "runs"), str(tmp_path / "reports")], "relcon", "Compared")
 
 
 def test_training_has_a_panel_a_metric_and_an_evaluation_a_bar_a_system(planned):
-    training, evaluation = planned.sections
+    training, hhar, watch = planned.sections
     assert {panel.title: panel.metrics for panel in training.panels} == {
         "loss": ("train/loss", "val/loss"),
         "average_precision": ("val/average_precision",),
         "lr-Adam": ("lr-Adam",),
     }
     assert {panel.kind for panel in training.panels} == {"line"}
-    assert evaluation.name == "Evaluation: exercise"
-    assert {panel.title: panel.metrics for panel in evaluation.panels} == {
-        "recording/f1": ("eval/exercise/recording/f1/relcon",),
-        "window/f1": ("eval/exercise/window/f1/random encoder", "eval/exercise/window/f1/relcon"),
-    }
+    for section, data in ((hhar, "hhar"), (watch, "watch")):
+        assert section.name == f"Evaluation on {data}"
+        assert {panel.title: panel.metrics for panel in section.panels} == {
+            f"activity: f1 by {level}, {probe}": tuple(
+                f"eval/{data}/activity/{probe}/{level}/f1/{system}" for system in systems
+            )
+            for probe in ("linear", "mlp")
+            for level, systems in (("recording", ["relcon"]), ("window", ["random encoder", "relcon"]))
+        }
+        assert {panel.kind for panel in section.panels} == {"bar"}
     assert planned.group_by == "model.name"
 
 
@@ -55,7 +63,7 @@ def test_wandb_s_library_gets_every_panel(planned):
     panels = pytest.importorskip("wandb_workspaces.reports.v2", reason="the extra dashboard is not installed")
     workspace = build(planned, "team")
     assert (workspace.entity, workspace.project, workspace.name) == ("team", "relcon", "Compared")
-    training, evaluation = workspace.sections
+    training, evaluation, _ = workspace.sections
     lines = {panel.title: panel for panel in training.panels}
     assert all(isinstance(panel, panels.LinePlot) for panel in lines.values())
     assert [str(getattr(y, "name", y)) for y in lines["loss"].y] == ["train/loss", "val/loss"]

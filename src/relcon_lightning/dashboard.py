@@ -14,6 +14,7 @@ from relcon_lightning.errors import ConfigError
 
 _PROGRESS = {"epoch", "step"}
 _GROUP = "model.name"
+_DEPTH = 6  # eval/<data>/<task>/<probe>/<level>/<metric>/<system>, as relcon-eval logs
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Dashboard:
 def plan(logs: Sequence[str], project: str, name: str) -> Dashboard:
     """The dashboard of what the runs and evaluations below some folders logged.
 
-    Training metrics get a panel each with training and validation together; an evaluation gets a panel for each level
-    and metric with a bar a system.
+    Training metrics get a panel each with training and validation together. Each data set gets a section with its
+    evaluations: a panel for each task, probe, level and metric, with a bar per system.
 
     Args:
         logs: Folders in which ``**/csv/metrics.csv`` are looked for.
@@ -91,8 +92,10 @@ def plan(logs: Sequence[str], project: str, name: str) -> Dashboard:
     bars: dict[str, dict[str, list[str]]] = {}
     for key in sorted(keys):
         parts = key.split("/")
-        if parts[0] == "eval" and len(parts) > 3:
-            bars.setdefault(parts[1], {}).setdefault("/".join(parts[2:4]), []).append(key)
+        if parts[0] == "eval" and len(parts) > _DEPTH:
+            task, probe, level, metric = parts[2:_DEPTH]
+            panel = f"{task}: {metric} by {level}, {probe}"
+            bars.setdefault(parts[1], {}).setdefault(panel, []).append(key)
         elif parts[0] in ("train", "val"):
             curves.setdefault("/".join(parts[1:]), []).append(key)
         else:
@@ -101,8 +104,8 @@ def plan(logs: Sequence[str], project: str, name: str) -> Dashboard:
     if curves:
         lines = [Panel("line", title, tuple(own)) for title, own in curves.items()]
         sections.append(Section("Training", tuple(lines)))
-    for task, panels in bars.items():
-        sections.append(Section(f"Evaluation: {task}", tuple(Panel("bar", t, tuple(k)) for t, k in panels.items())))
+    for data, panels in bars.items():
+        sections.append(Section(f"Evaluation on {data}", tuple(Panel("bar", t, tuple(k)) for t, k in panels.items())))
     return Dashboard(project, name, _GROUP, tuple(sections))
 
 

@@ -19,9 +19,9 @@ def test_wandb_gets_scores_tables_and_pictures_of_an_evaluation(folder):
     records = wandb_records(file)
     assert next(record.run for record in records if record.HasField("run")).job_type == "eval"
     logged = {item.key or "/".join(item.nested_key) for record in records for item in record.history.item}
-    assert "eval/exercise/window/f1/relcon" in logged
-    assert any(key.startswith("eval/exercise/Window level") for key in logged)
-    assert any(key.startswith("eval/exercise/confusion_recording") for key in logged)
+    assert "eval/watch/exercise/linear/window/f1/relcon" in logged
+    assert any(key.startswith("eval/watch/exercise/linear/Window level") for key in logged)
+    assert any(key.startswith("eval/watch/exercise/linear/confusion_recording") for key in logged)
     media = file.parent / "files" / "media"
     assert list(media.rglob("*.table.json"))
     assert list(media.rglob("*.png"))
@@ -38,7 +38,7 @@ def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
     scores = pd.read_parquet(report / "scores.parquet")
     assert len(scores) == 4 * 2 * 4 * 3
     metrics = pd.read_csv(report / "csv" / "metrics.csv")
-    assert "eval/exercise/recording/f1/relcon" in metrics
+    assert "eval/watch/exercise/linear/recording/f1/relcon" in metrics
 
 
 def test_the_report_shows_how_what_it_judges_was_trained(folder):
@@ -132,7 +132,7 @@ def test_offline_the_dashboard_says_what_it_would_build(folder):
     output = fork(folder, "relcon-dashboard")
     assert "W&B is offline" in output
     assert "loss (line): train/loss, val/loss" in output
-    assert "window/f1 (bar): eval/exercise/window/f1/" in output
+    assert "exercise: f1 by window, linear (bar): eval/watch/exercise/linear/window/f1/" in output
     assert json.loads((folder / "reports" / "dashboard.json").read_text())["project"] == "relcon"
 
 

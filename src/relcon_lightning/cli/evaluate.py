@@ -153,8 +153,20 @@ def _regression(
 
 
 def _lengths(config: DictConfig, store: CohortStore) -> tuple[int, int]:
-    """Samples of a window, and from one to the next."""
-    window, stride = (round(seconds * store.sampling_rate) for seconds in (config.task.window_s, config.task.stride_s))
+    """Samples of a window, and from one to the next, which ``task.overlap`` shortens.
+
+    Raises:
+        ConfigError: A window or what is left of the stride has no sample.
+    """
+    overlap = config.task.get("overlap", 0.0)
+    if not 0 <= overlap < 1:
+        raise ConfigError(f"task.overlap={overlap}: expected a share of a window, 0 or more and less than 1.")
+    seconds = {"task.window_s": config.task.window_s, "task.stride_s": config.task.stride_s * (1 - overlap)}
+    samples = {name: round(value * store.sampling_rate) for name, value in seconds.items()}
+    for name, count in samples.items():
+        if count < 1:
+            raise ConfigError(f"{name} makes {count} samples at {store.sampling_rate:g} Hz; expected one or more.")
+    window, stride = samples.values()
     return window, stride
 
 
@@ -276,20 +288,29 @@ def _unseen(asked: list[str] | None, store: CohortStore, trained_on: Sequence[di
     return unseen
 
 
+def _place(config: DictConfig) -> tuple[str, str, str]:
+    """What tells an evaluation from others of a project."""
+    return config.data.name, config.task.name, config.probe.get("name") or config.probe.title
+
+
 def _log(config: DictConfig, result: Evaluation, folder: Path) -> None:
-    """Send mean scores to the loggers as ``eval/<task>/<level>/<metric>/<system>``; to W&B tables and pictures too."""
-    scores, task = result.scores, config.task.name
-    names = scores["level"] + "/" + scores["metric"] + "/" + scores["system"]
+    """Send mean scores to the loggers, to W&B tables and pictures too, as ``eval/<data>/<task>/<probe>/...``.
+
+    What follows there for a score is ``<level>/<metric>/<system>``.
+    """
+    scores = result.scores
+    part = "/".join(["eval", *(str(name).replace("/", "_") for name in _place(config))])
+    names = scores["level"] + "/" + scores["metric"] + "/" + scores["system"].str.replace("/", "_")
     means = scores["value"].groupby(names).mean()
     try:
         for logger in instantiate(config.logger).values():
             logger.log_hyperparams(plain(config))
-            logger.log_metrics({f"eval/{task}/{name}": value for name, value in means.items()}, step=0)
+            logger.log_metrics({f"{part}/{name}": value for name, value in means.items()}, step=0)
             if isinstance(logger, WandbLogger):
                 for heading, table in result_tables(result).items():
-                    logger.log_table(f"eval/{task}/{heading}", dataframe=table.reset_index(names="system"))
+                    logger.log_table(f"{part}/{heading}", dataframe=table.reset_index(names="system"))
                 for picture in sorted(folder.glob("*.png")):
-                    logger.log_image(f"eval/{task}/{picture.stem}", [str(picture)])
+                    logger.log_image(f"{part}/{picture.stem}", [str(picture)])
             logger.save()
     finally:
         wandb.finish()
