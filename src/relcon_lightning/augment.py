@@ -1,8 +1,8 @@
-"""The eight accelerometer augmentations (Um et al. 2017; Tang et al. 2020), batched, and their random composition.
+"""Eight accelerometer augmentations (Um et al. 2017; Tang et al. 2020) for batches, and their random composition.
 
-All the randomness of a window is one row of uniform numbers, and ``apply`` is a pure function of the windows and
-their rows. So windows are independent of each other, a generator's seed fixes the result, and splitting a batch changes
-nothing.
+The random numbers of a window are one row of uniform numbers, and ``apply`` is a pure function of windows and rows.
+Windows are therefore independent of each other, the seed of a generator determines the result, and dividing a batch
+does not change it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from relcon_lightning.errors import ConfigError
 
 
 class Augmentation(ABC):
-    """A random change of windows ``(B, 3, T)`` in g, with parameters of its own for every window."""
+    """A random change of windows ``(B, 3, T)`` in g, with separate random parameters for each window."""
 
     @abstractmethod
     def draws(self, time: int) -> int:
-        """How many uniform numbers a window of ``time`` samples takes."""
+        """Number of uniform numbers that a window of ``time`` samples needs."""
 
     @abstractmethod
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
-        """Change ``x`` ``(B, 3, T)`` as ``uniform`` ``(B, draws(T))`` in [0, 1) says; ``x`` stays as it is."""
+        """Return changed copies of windows ``x`` ``(B, 3, T)``, given uniform numbers ``(B, draws(T))`` in [0, 1)."""
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment ``x`` ``(B, 3, T)`` with numbers from ``generator``, which lives on the device of ``x``.
+        """Augment ``x`` ``(B, 3, T)`` with random numbers from ``generator``, which must be on the device of ``x``.
 
-        In the precision of ``x``, in autocast too: eight bits are fewer than a sensor has.
+        The precision is that of ``x`` even with autocast, because bfloat16 has fewer bits than a sensor.
         """
         uniform = torch.rand(len(x), self.draws(x.shape[-1]), generator=generator, device=x.device)
         with torch.autocast(x.device.type, enabled=False):
@@ -48,7 +48,7 @@ class Noise(Augmentation):
         self.sigma = sigma
 
     def draws(self, time: int) -> int:
-        """One number a sample and axis."""
+        """One number per sample and axis."""
         return 3 * time
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Scale(Augmentation):
         self.sigma = sigma
 
     def draws(self, time: int) -> int:
-        """One number an axis."""
+        """One number per axis."""
         return 3
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
@@ -72,10 +72,10 @@ class Scale(Augmentation):
 
 
 class Rotation(Augmentation):
-    """Rotate the sensor about a direction uniform on the sphere, by an angle uniform in (-pi, pi)."""
+    """Rotate the sensor about a random direction, uniform on the sphere, by an angle uniform in (-pi, pi)."""
 
     def draws(self, time: int) -> int:
-        """Three numbers for the direction, one for the angle."""
+        """Three numbers for the direction and one for the angle."""
         return 4
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class Negate(Augmentation):
     """Change the sign of every axis."""
 
     def draws(self, time: int) -> int:
-        """Nothing is random."""
+        """No random numbers."""
         return 0
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class TimeFlip(Augmentation):
     """Reverse time."""
 
     def draws(self, time: int) -> int:
-        """Nothing is random."""
+        """No random numbers."""
         return 0
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
@@ -113,12 +113,12 @@ class TimeFlip(Augmentation):
 
 
 class AxisShuffle(Augmentation):
-    """Permute the axes by one of the five permutations other than the identity."""
+    """Permute the axes by a random permutation other than the identity."""
 
     _PERMUTATIONS = torch.tensor([(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
 
     def draws(self, time: int) -> int:
-        """One number picks the permutation."""
+        """One number, which selects the permutation."""
         return 1
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
@@ -128,13 +128,13 @@ class AxisShuffle(Augmentation):
 
 
 class SegmentPermutation(Augmentation):
-    """Cut the window at ``cuts`` random points and shuffle the ``cuts + 1`` pieces of ``shortest`` samples or more."""
+    """Cut the window at ``cuts`` random points into pieces of ``shortest`` samples or more, and shuffle the pieces."""
 
     def __init__(self, cuts: int = 5, shortest: int = 1) -> None:
         self.cuts, self.shortest = cuts, shortest
 
     def draws(self, time: int) -> int:
-        """The points, then the new place of each piece."""
+        """One number per cut, then one for the new position of each piece."""
         return 2 * self.cuts + 1
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
@@ -150,10 +150,10 @@ class SegmentPermutation(Augmentation):
 
 
 class TimeWarp(Augmentation):
-    """Play the window at a smooth random speed, by linear interpolation; first and last samples stay.
+    """Resample the window at a smooth random speed, by linear interpolation; first and last samples stay in place.
 
-    The speed is a cubic spline through ``knots`` evenly spaced values N(1, sigma^2), kept above a twentieth so that
-    time never runs backwards; its running sum, rescaled to the window, says where each sample is read.
+    The speed is a cubic spline through ``knots`` evenly spaced values N(1, sigma^2). It is at least 0.05, so that
+    time never runs backwards. Its cumulative sum, rescaled to the window, gives the position of each sample.
     """
 
     def __init__(self, knots: int = 6, sigma: float = 0.2) -> None:
@@ -161,7 +161,7 @@ class TimeWarp(Augmentation):
         self.sigma = sigma
 
     def draws(self, time: int) -> int:
-        """One number a knot."""
+        """One number per knot."""
         return self.knots
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
@@ -178,10 +178,10 @@ class TimeWarp(Augmentation):
 
 
 class ContiguousMask(Augmentation):
-    """Hide one contiguous stretch of the window: every axis is set to its mean there.
+    """Mask one contiguous part of the window: each axis is set to its mean there.
 
-    Not one of the eight. As the candidate of distance learning it gives the masked reconstruction of REBAR (Xu et al.
-    2024), which is the ablation "w/o augmentations" of the paper's Table 5.
+    This is not one of the eight augmentations. In distance learning it gives the masked reconstruction of REBAR (Xu et
+    al. 2024), which is the ablation "w/o augmentations" in Table 5 of the paper.
 
     Args:
         share: Fraction of the window that is masked, between 0 and 1.
@@ -193,7 +193,7 @@ class ContiguousMask(Augmentation):
         self.share = share
 
     def draws(self, time: int) -> int:
-        """One number places the stretch."""
+        """One number, which places the masked part."""
         return 1
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
@@ -207,7 +207,7 @@ class ContiguousMask(Augmentation):
 
 
 class RandomAugmentations(Augmentation):
-    """Apply to each window ``n`` different augmentations out of ``augmentations``, in random order."""
+    """Apply ``n`` different augmentations, chosen from ``augmentations``, to each window in random order."""
 
     def __init__(self, augmentations: Sequence[Augmentation] | None = None, n: int = 2) -> None:
         self.augmentations = default_augmentations() if augmentations is None else list(augmentations)
@@ -218,7 +218,7 @@ class RandomAugmentations(Augmentation):
         self.n = n
 
     def draws(self, time: int) -> int:
-        """One number an augmentation to rank them, then those of each of the ``n`` chosen ones."""
+        """One number per augmentation for the choice, then the numbers of each of the ``n`` chosen augmentations."""
         return len(self.augmentations) + self.n * max(a.draws(time) for a in self.augmentations)
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
@@ -241,12 +241,12 @@ def default_augmentations() -> list[Augmentation]:
 
 
 def _normal(uniform: Tensor) -> Tensor:
-    """Standard normal numbers by the inverse distribution function."""
+    """Convert uniform to standard normal numbers with the inverse distribution function."""
     return torch.erfinv((uniform * 2 - 1).clamp(-1 + 1e-7, 1 - 1e-7)) * sqrt(2)
 
 
 @lru_cache(maxsize=8)
 def _spline_basis(knots: int, time: int) -> np.ndarray:
-    """``(time, knots)``: a cubic spline is linear in its knots' values, so one matrix evaluates them all."""
+    """Matrix ``(time, knots)`` that evaluates cubic splines, which are linear in the values at their knots."""
     places = np.linspace(0, time - 1, knots)
     return np.asarray(CubicSpline(places, np.eye(knots))(np.arange(time)))

@@ -1,4 +1,4 @@
-"""What ranks exchange beside gradients."""
+"""Communication between ranks, other than that of gradients."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch.autograd.function import FunctionCtx
 
 
 def rank() -> int:
-    """Of this process; 0 when there is one."""
+    """Rank of this process; 0 if there is only one process."""
     return distributed.get_rank() if _several() else 0
 
 
 def gather(x: Tensor) -> Tensor:
-    """``(R * B, ...)`` from ``(B, ...)`` of each of R ranks, in their order; x itself when there is one.
+    """Concatenate ``(B, ...)`` of all R ranks to ``(R * B, ...)``, in rank order; x itself if there is only one rank.
 
-    Gradients flow back to the rank that a row came from, summed over the ranks that used it.
+    Gradients flow back to the rank that a row came from, summed over all ranks.
     """
     if not _several():
         return x
@@ -24,7 +24,7 @@ def gather(x: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """One collective each way."""
+    """One collective operation forward and one backward."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """The contrastive losses: pure functions of tensors.
 
-Losses over ranked candidates take cosine similarities and distances, both ``(B, C)``: row = anchor, column = one of its
-candidates. A boolean mask of the same shape leaves candidates out (an anchor is not its own candidate). An anchor
-without candidates has a loss of 0 and counts in the mean. All are computed in float32 or wider, whatever the input.
+Losses over ranked candidates take cosine similarities and distances, both ``(B, C)``: one row per anchor, one column
+per candidate. A boolean mask of the same shape excludes candidates (an anchor is not its own candidate). An anchor
+without candidates has a loss of 0 and counts in the mean. All losses are computed in float32 or wider.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_FAR_BELOW = -1e30  # stands for -inf in a log-sum-exp: finite, so that its gradient is 0 and not NaN
+_FAR_BELOW = -1e30  # used instead of -inf in a log-sum-exp: it is finite, so that its gradient is 0 and not NaN
 
 
 def cosine_similarities(anchor: Tensor, candidates: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def cosine_similarities(anchor: Tensor, candidates: Tensor) -> Tensor:
 
 
 def cross_similarities(z1: Tensor, z2: Tensor) -> Tensor:
-    """``(A, B)`` cosines of every embedding of ``(A, E)`` with every one of ``(B, E)``."""
+    """``(A, B)`` cosines of each embedding in ``(A, E)`` with each embedding in ``(B, E)``."""
     with _full_precision(z1):
         return _unit(z1) @ _unit(z2).T
 
@@ -51,24 +51,24 @@ def log_ratio_loss(anchor: Tensor, candidates: Tensor, distances: Tensor, mask: 
 def relative_contrastive(
     similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
 ) -> Tensor:
-    """Every candidate is a positive, against the candidates that are farther from the anchor than it (Eq. 6-7).
+    """Each candidate is a positive; the candidates farther from the anchor are its negatives (Eq. 6-7).
 
     ``l_i = -s_i/tau + log(exp(s_i/tau) + sum_{j: d_j > d_i} exp(s_j/tau))``, summed over candidates, mean over anchors.
-    A tie is not a negative. Sorted by distance, the sums over farther candidates are one reverse cumulative
-    log-sum-exp, read where the run of equal distances ends.
+    Candidates at the same distance are not negatives of each other. After sorting by distance, the sums over farther
+    candidates are one reverse cumulative log-sum-exp, which is read after the run of equal distances.
 
     Args:
         similarities: ``(B, C)`` cosines.
         distances: ``(B, C)``; only their order counts and no gradient flows to them.
-        temperature: tau.
-        mask: ``(B, C)``, True for the candidates that count.
+        temperature: Temperature tau.
+        mask: ``(B, C)``, True for candidates that count.
 
     Returns:
         A scalar.
     """
     logits = _logits(similarities, temperature)
     distances = distances.detach()
-    if mask is not None:  # farthest of all and against nothing: a loss of 0, a gradient of 0
+    if mask is not None:  # farthest of all and without negatives: loss and gradient are 0
         logits = logits.masked_fill(~mask, _FAR_BELOW)
         distances = distances.masked_fill(~mask, torch.inf)
     ordered, order = distances.sort(dim=-1)
@@ -81,12 +81,12 @@ def relative_contrastive(
 def nearest_positive(
     similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
 ) -> Tensor:
-    """The nearest candidate is the only positive, all others are negatives (REBAR, Xu et al. 2024).
+    """The nearest candidate is the only positive; all others are negatives (REBAR, Xu et al. 2024).
 
-    Shapes as in :func:`relative_contrastive`; of equally near candidates the first one is the positive.
+    Shapes are those of :func:`relative_contrastive`. Of several nearest candidates, the first is the positive.
     """
     logits = _logits(similarities, temperature)
-    if mask is not None:  # without any candidate: equal logits far below, whose cross-entropy is taken out
+    if mask is not None:  # without candidates: equal logits far below, whose cross-entropy is excluded
         logits = logits.masked_fill(~mask, _FAR_BELOW)
         distances = distances.masked_fill(~mask, torch.inf)
     terms = F.cross_entropy(logits, distances.argmin(-1), reduction="none")
@@ -96,15 +96,16 @@ def nearest_positive(
 def log_ratio(similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None) -> Tensor:
     """Log-ratio loss (Kim et al. 2019): ratios of embedding distances follow ratios of the given distances.
 
-    Mean over anchors and ordered pairs of candidates of ``(log(D_i / D_j) - log(d_i / d_j))^2`` with D the squared
-    Euclidean distance of unit embeddings, ``2 - 2 s``. With ``u = log D - log d`` a term is ``(u_i - u_j)^2``, so
-    that the mean over pairs is twice the unbiased variance of u. Shapes as in :func:`relative_contrastive`.
+    The loss is the mean of ``(log(D_i / D_j) - log(d_i / d_j))^2`` over anchors and ordered pairs of candidates. D is
+    the squared Euclidean distance of unit embeddings, ``2 - 2 s``. With ``u = log D - log d`` a term is
+    ``(u_i - u_j)^2``, so the mean over pairs is twice the unbiased variance of u. Shapes are those of
+    :func:`relative_contrastive`.
 
     Args:
         similarities: ``(B, C)`` cosines.
         distances: ``(B, C)``, positive.
-        temperature: Has no meaning here; the losses over ranked candidates share one signature.
-        mask: ``(B, C)``, True for the candidates that count.
+        temperature: Not used. All losses over ranked candidates have the same signature.
+        mask: ``(B, C)``, True for candidates that count.
     """
     wide = _widen(similarities)
     eps = 1e-6
@@ -119,7 +120,7 @@ def log_ratio(similarities: Tensor, distances: Tensor, temperature: float = 1.0,
 def nt_xent_loss(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     """SimCLR's loss (Chen et al. 2020, Eq. 1) of two views ``(B, E)``, ``(B, E)``: mean over the 2B views.
 
-    The positive of a view is the other view of the same window, the negatives are the other 2B - 2 views.
+    The positive of a view is the other view of the same window; its negatives are the other 2B - 2 views.
     """
     views = torch.cat([z1, z2])
     logits = (cross_similarities(views, views) / temperature).fill_diagonal_(-torch.inf)
@@ -131,7 +132,7 @@ def _widen(x: Tensor) -> Tensor:
 
 
 def _full_precision(x: Tensor) -> torch.autocast:
-    """Cosines in bfloat16 have two digits: at a temperature of 0.01 that is noise. So autocast is off for them."""
+    """Turn autocast off: cosines in bfloat16 have only two digits, which is too few at a temperature of 0.01."""
     return torch.autocast(x.device.type, enabled=False)
 
 

@@ -1,4 +1,4 @@
-"""How embeddings lie on the unit sphere: measures of collapse that need no labels."""
+"""Distribution of embeddings on the unit sphere: measures of collapse that need no labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def diversity(z: Tensor) -> Tensor:
-    """How far ``(N, E)`` is from collapse: 0 if all rows are one direction, about 1 if they are spread evenly.
+    """Distance of embeddings ``(N, E)`` from collapse: 0 if all have the same direction, about 1 if evenly spread.
 
     The standard deviation of unit vectors over the batch, times ``sqrt(E)`` (Chen & He 2021, section 4.1).
     """
@@ -17,7 +17,7 @@ def diversity(z: Tensor) -> Tensor:
 
 
 def alignment(z: Tensor, positive: Tensor) -> Tensor:
-    """Mean squared distance between unit vectors ``(N, E)`` and those of their positives; 0 is best.
+    """Mean squared distance between unit vectors ``(N, E)`` and the unit vectors of their positives; 0 is best.
 
     Wang & Isola (2020), Eq. 5 with alpha = 2; between 0 and 4.
     """
@@ -27,7 +27,7 @@ def alignment(z: Tensor, positive: Tensor) -> Tensor:
 def uniformity(z: Tensor) -> Tensor:
     """Logarithm of the mean Gaussian potential ``exp(-2 d^2)`` over pairs of ``(N, E)``, N >= 2; lower is better.
 
-    Wang & Isola (2020), Eq. 6 with t = 2. 0 is collapse; an even spread over many dimensions comes near -4.
+    Wang & Isola (2020), Eq. 6 with t = 2. A collapse gives 0; an even spread over many dimensions approaches -4.
     """
     squared = torch.pdist(_unit(z)).square()
     return squared.mul(-2).exp().mean().log()

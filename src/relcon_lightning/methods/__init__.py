@@ -1,4 +1,4 @@
-"""The self-supervised methods, one LightningModule a file."""
+"""Self-supervised methods, one LightningModule per file."""
 
 from relcon_lightning.methods.augpred import AugPred
 from relcon_lightning.methods.autoencoder import Autoencoder

@@ -22,7 +22,7 @@ from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
 
 
 def yuan_tasks() -> dict[str, Augmentation]:
-    """The three tasks of Yuan et al. (2024): reversal, permutation of four segments of ten samples or more, warp."""
+    """Three tasks of Yuan et al. (2024): reversal, permutation of four segments of at least ten samples, time warp."""
     return {"flip": TimeFlip(), "permute": SegmentPermutation(cuts=3, shortest=10), "warp": TimeWarp()}
 
 
@@ -32,14 +32,14 @@ def saeed_tasks() -> dict[str, Augmentation]:
 
 
 class AugPred(EmbeddingMethod):
-    """Each task's transformation is applied with probability one half; a linear head a task predicts whether it was.
+    """Apply each task's transformation with probability one half; one linear head per task predicts whether it was.
 
     Args:
-        encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
-        tasks: Name to transformation; those of Yuan et al. by default.
-        weighted: Draw the windows of a step, out of anchors and candidates, in proportion to their standard
-            deviation, so that still periods do not dominate (Yuan et al. 2024).
-        turned: Permute the axes and rotate before, which is not predicted (Yuan et al. 2024).
+        encoder: Network to train, from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
+        tasks: Name to transformation; by default those of Yuan et al.
+        weighted: Draw the windows of a step from anchors and candidates in proportion to their standard deviation, so
+            that windows at rest do not dominate (Yuan et al. 2024).
+        turned: Permute the axes and rotate the window first; this is not predicted (Yuan et al. 2024).
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
@@ -57,7 +57,7 @@ class AugPred(EmbeddingMethod):
         self.weighted, self.turned = weighted, turned
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
-        """Mean over windows and tasks of the binary cross-entropy; logs each task's accuracy."""
+        """Binary cross-entropy, mean over windows and tasks. Logs the accuracy of each task."""
         x = self._windows(batch, generator)
         if self.turned:
             x = Rotation()(AxisShuffle()(x, generator), generator)
@@ -70,10 +70,10 @@ class AugPred(EmbeddingMethod):
         return F.binary_cross_entropy_with_logits(logits.float(), applied.float())
 
     def _windows(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """``(B, 3, T)`` out of anchors and candidates, in proportion to their standard deviation."""
+        """Windows ``(B, 3, T)`` drawn from anchors and candidates in proportion to their standard deviation."""
         if not self.weighted:
             return batch["anchor"]
         pool = torch.cat([batch["anchor"], batch["candidates"].flatten(0, 1)])
-        movement = pool.std(-1).norm(dim=1) + 1e-6  # windows that are all still are drawn evenly
+        movement = pool.std(-1).norm(dim=1) + 1e-6  # if all windows are at rest, draw them uniformly
         rows = torch.multinomial(movement, len(batch["anchor"]), replacement=True, generator=generator)
         return pool[rows]

@@ -1,4 +1,4 @@
-"""Convolutional autoencoder: rebuild the whole window from its embedding."""
+"""Convolutional autoencoder: reconstruct a window from its embedding."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
 from relcon_lightning.nets.heads import Decoder
 
-_FIRST = 8  # time steps that the decoder starts from
+_FIRST = 8  # time steps at the input of the decoder
 
 
 class Autoencoder(EmbeddingMethod):
-    """The embedding is the bottleneck: a linear layer unfolds it over time and convolutions rebuild the window.
+    """The embedding is the bottleneck. A linear layer expands it over time, and convolutions reconstruct the window.
 
     Args:
-        encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
-        width: Channels of the decoder.
+        encoder: Network to train, from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
+        width: Number of channels of the decoder.
         stages: Number of stages of the decoder. Each doubles the signal: five go from 8 to 256 samples.
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
@@ -30,11 +30,11 @@ class Autoencoder(EmbeddingMethod):
         self.decoder = Decoder(width, width, stages)
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
-        """Mean squared error of the rebuilt anchors, in g^2; candidates are not used."""
+        """Mean squared error of the reconstructed anchors, in g^2. Candidates are not used."""
         windows = batch["anchor"]
         return F.mse_loss(self.decode(self.encoder(windows), windows.shape[-1]).float(), windows)
 
     def decode(self, embedding: Tensor, time: int) -> Tensor:
-        """Windows ``(B, 3, time)`` in g from embeddings ``(B, dim)``."""
+        """Reconstruct windows ``(B, 3, time)`` in g from embeddings ``(B, dim)``."""
         window: Tensor = self.decoder(self.unfold(embedding).unflatten(1, (-1, _FIRST)), time)
         return window

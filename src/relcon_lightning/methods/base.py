@@ -1,4 +1,4 @@
-"""What every method shares: an optimizer from the config, randomness fixed by the step, logged losses."""
+"""Base classes of all methods: optimizer, random numbers that depend on the step, logged losses."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Batch = dict[str, Tensor]
 
 
 class Method(L.LightningModule, ABC):
-    """A method turns a batch into a loss; Lightning does the rest.
+    """Base class of methods. A subclass computes the loss of a batch; Lightning trains it.
 
-    Random numbers of a step (augmentations, dropout) are seeded from the run's seed, the step and the rank, so that a
-    resumed run goes on exactly as an uninterrupted one.
+    The random numbers of a step (augmentations, dropout) are seeded with the seed of the run, the step and the rank.
+    A resumed run therefore continues exactly like an uninterrupted one.
 
     Args:
         optimizer: Function from the trainable parameters to the optimizer.
@@ -42,22 +42,22 @@ class Method(L.LightningModule, ABC):
 
     @abstractmethod
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
-        """The scalar loss of a batch of the datamodule; further metrics of the batch may be logged under ``stage``."""
+        """Compute the scalar loss of a batch of the datamodule. May log further metrics under ``stage``."""
 
     @abstractmethod
     def ranking(self, windows: Tensor) -> Tensor:
-        """``(N, N)`` distances between windows ``(N, 3, T)`` by which the method judges likeness; row = anchor."""
+        """Distances ``(N, N)`` between windows ``(N, 3, T)`` as the method measures them; one row per anchor."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step; logs ``train/loss``."""
+        """Compute the loss of one step; logs ``train/loss``."""
         return self._step(batch, self.global_step, "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss on people not trained on, with the same random numbers each time; logs ``val/loss``."""
+        """Compute the loss on validation people, with the same random numbers each time; logs ``val/loss``."""
         return self._step(batch, batch_idx, "val")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer over the parameters that learn and, if set, its schedule."""
+        """Create the optimizer of the trainable parameters and, if set, its schedule."""
         try:
             optimizer = self._optimizer(p for p in self.parameters() if p.requires_grad)
         except ValueError as error:  # such as a learning rate below 0
@@ -76,17 +76,17 @@ class Method(L.LightningModule, ABC):
         return loss
 
     def log_values(self, stage: Stage, **values: Any) -> None:
-        """Log ``stage/name`` for each value of the batch."""
+        """Log each value of the batch as ``stage/name``."""
         self.log_dict(
             {f"{stage}/{name}": value for name, value in values.items()}, sync_dist=stage == "val", batch_size=1
         )
 
 
 def positive(name: str, value: float) -> float:
-    """The value, if it is a finite number above 0.
+    """Return the value if it is a finite number above 0.
 
     Raises:
-        ConfigError: It is not; names the key.
+        ConfigError: The value is not a finite number above 0. The message names the key.
     """
     if not 0 < value < float("inf"):
         raise ConfigError(f"{name}={value}: expected a finite number above 0.")
@@ -94,7 +94,7 @@ def positive(name: str, value: float) -> float:
 
 
 class EmbeddingMethod(Method):
-    """A method that trains an encoder; what it learns is judged by cosine distances of embeddings."""
+    """Base class of methods that train an encoder. Embeddings are compared by their cosine."""
 
     def __init__(self, encoder: nn.Module, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -102,6 +102,6 @@ class EmbeddingMethod(Method):
         self.dim = cast(int, encoder.dim)  # of the embedding
 
     def ranking(self, windows: Tensor) -> Tensor:
-        """``(N, N)`` cosine distances of the embeddings of windows ``(N, 3, T)``."""
+        """Cosine distances ``(N, N)`` between the embeddings of windows ``(N, 3, T)``."""
         z = torch.nn.functional.normalize(self.encoder(windows).float(), dim=-1)
         return 1 - z @ z.T

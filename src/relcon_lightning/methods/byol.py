@@ -1,4 +1,4 @@
-"""BYOL: predict a slow copy of oneself (Grill et al. 2020)."""
+"""BYOL: predict the output of a slowly updated copy of the network (Grill et al. 2020)."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from relcon_lightning.sphere import diversity
 
 
 class BYOL(EmbeddingMethod):
-    """The online net's prediction from one view is drawn to the target net's projection of the other view.
+    """Train the online network to predict, from one view, the target network's projection of the other view.
 
-    The target is an exponential moving average of the online encoder and projector. It gets no gradient, is part of
-    the checkpoint and is updated after each step of the optimizer; what is kept is the online encoder. As in the
-    paper the average is one of weights: the target's BatchNorm keeps statistics of its own.
+    The target network is an exponential moving average of the online encoder and projector. It gets no gradient, is
+    part of the checkpoint, and is updated after each optimizer step. The result of training is the online encoder. As
+    in the paper, only weights are averaged: the target's BatchNorm has its own statistics.
 
     Args:
-        encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
+        encoder: Network to train, from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
         projection: Hidden and output width of projector and predictor, with BatchNorm after the first layer.
-        momentum: tau at the first step; it rises to 1 along a cosine.
+        momentum: Momentum tau at the first step; it rises to 1 along a cosine.
         augmentation: Augmentation that creates a view; by default two random ones of the eight.
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
@@ -50,7 +50,7 @@ class BYOL(EmbeddingMethod):
         self.augmentation = augmentation or RandomAugmentations()
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
-        """``2 - 2 cos``, summed over both directions (Eq. 2), between 0 and 8; candidates are not used."""
+        """``2 - 2 cos``, summed over both directions (Eq. 2), between 0 and 8. Candidates are not used."""
         views = [self.augmentation(batch["anchor"], generator) for _ in range(2)]
         online = [self.projector(self.encoder(view)) for view in views]
         with torch.no_grad():
@@ -65,12 +65,12 @@ class BYOL(EmbeddingMethod):
         optimizer: Optimizer | LightningOptimizer,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        """As usual, and then the target follows; with accumulated gradients once a step, not once a batch."""
+        """Update the target network as well; with accumulated gradients once per step, not once per batch."""
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.follow(self.momentum_at(self.global_step / self.trainer.estimated_stepping_batches))
 
     def momentum_at(self, progress: float) -> float:
-        """tau when ``progress`` (0 to 1) of the training is done: ``1 - (1 - tau_0) (cos(pi progress) + 1) / 2``."""
+        """Momentum at ``progress`` (0 to 1) of the training: ``1 - (1 - tau_0) (cos(pi progress) + 1) / 2``."""
         return 1 - (1 - self.momentum) * (cos(pi * progress) + 1) / 2
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Contrastive predictive coding: tell the coming patches of a window from others (van den Oord et al. 2018)."""
+"""Contrastive predictive coding: identify the next patches of a window (van den Oord et al. 2018)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
 
 
 class CPC(EmbeddingMethod):
-    """A GRU over the embeddings of a window's patches predicts those of the next patches.
+    """A GRU over the embeddings of a window's patches predicts the embeddings of the next patches.
 
-    A time step is a patch that is encoded by itself, as the paper does with images (section 3.3), and patches do not
-    overlap. The features of a whole window would not do: those of ResNet-34 see 288 samples or more, so the
-    "future" would be in the present. (BatchNorm in training still mixes all patches of a batch in its statistics.)
+    Each time step is a patch that is encoded separately, as the paper does with images (section 3.3). Patches do not
+    overlap. Features of a whole window cannot be used: those of ResNet-34 see 288 samples or more, so the present
+    would contain the future. (In training, the statistics of BatchNorm still mix all patches of a batch.)
 
     Args:
-        encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
+        encoder: Network to train, from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
         patches: Number of patches per window, each with T // patches samples.
-        steps: How many patches ahead are predicted, each by a linear map of its own.
-        context: Width of the GRU.
+        steps: Number of patches to predict, each with its own linear map.
+        context: Hidden size of the GRU.
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
 
     Raises:
-        ConfigError: No patch is left to predict the last step from.
+        ConfigError: ``steps`` is not below the number of patches.
     """
 
     def __init__(self, encoder: nn.Module, patches: int = 8, steps: int = 3, context: int = 256, **kwargs: Any) -> None:
@@ -39,7 +39,7 @@ class CPC(EmbeddingMethod):
         self.predictors = nn.ModuleList(nn.Linear(context, self.dim, bias=False) for _ in range(steps))
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
-        """InfoNCE (Eq. 4), mean over steps; candidates are not used. Logs the share of patches told right."""
+        """InfoNCE (Eq. 4), mean over steps. Candidates are not used. Logs the accuracy over patches."""
         z = self.embed(batch["anchor"])
         context = self.context(z)
         rows = torch.arange(z.shape[0] * z.shape[1], device=z.device).view(z.shape[:2])
@@ -53,7 +53,7 @@ class CPC(EmbeddingMethod):
         return torch.stack(losses).mean()
 
     def embed(self, windows: Tensor) -> Tensor:
-        """``(B, patches, dim)`` from windows ``(B, 3, T)``; samples that fill no patch are left out at the end.
+        """Embed patches of windows ``(B, 3, T)`` to ``(B, patches, dim)``; an incomplete last patch is dropped.
 
         Raises:
             ConfigError: A patch has fewer samples than the encoder needs.
@@ -70,16 +70,16 @@ class CPC(EmbeddingMethod):
         return z
 
     def context(self, z: Tensor) -> Tensor:
-        """``(B, patches, context)`` summaries of each patch ``(B, patches, dim)`` and those before it."""
+        """Summaries ``(B, patches, context)`` of each patch in ``(B, patches, dim)`` and the patches before it."""
         summary: Tensor = self.gru(z)[0]
         return summary
 
 
 def similarities(predicted: Tensor, z: Tensor) -> Tensor:
-    """``(B * m, B * patches)`` products of predictions ``(B, m, E)`` with every patch ``(B, patches, E)`` of the batch.
+    """Products ``(B * m, B * patches)`` of predictions ``(B, m, E)`` with all patches ``(B, patches, E)`` of the batch.
 
-    The log-bilinear model of Eq. 3. The other patches of the same window are negatives as well.
+    This is the log-bilinear model of Eq. 3. The other patches of the same window are also negatives.
     """
-    with torch.autocast(z.device.type, enabled=False):  # bfloat16 has two digits
+    with torch.autocast(z.device.type, enabled=False):  # bfloat16 has only two digits
         wide = torch.promote_types(z.dtype, torch.float32)
         return predicted.to(wide).flatten(0, 1) @ z.to(wide).flatten(0, 1).T

@@ -1,4 +1,4 @@
-"""Distance learning: rebuild a window from an augmented copy of itself (paper section 3.1)."""
+"""Distance learning: reconstruct a window from an augmented copy of itself (paper section 3.1)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from relcon_lightning.nets import MotifDistance
 
 
 class DistanceLearning(Method):
-    """Trains a :class:`MotifDistance` with ``cand := augment(anc)`` to minimise the mean distance of the batch.
+    """Train a :class:`MotifDistance` with ``cand := augment(anc)`` to minimise the mean distance of the batch.
 
     Args:
-        distance: The net that learns.
+        distance: Network to train.
         augmentation: Augmentation that creates the candidate of an anchor; by default two random ones of the eight.
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
@@ -27,10 +27,10 @@ class DistanceLearning(Method):
         self.augmentation = augmentation or RandomAugmentations()
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
-        """Mean over the batch of the reconstruction error (Eq. 1), in g^2."""
+        """Reconstruction error (Eq. 1) in g^2, mean over the batch."""
         anchor = batch["anchor"]
         return self.distance.distance(anchor, self.augmentation(anchor, generator)).mean()
 
     def ranking(self, windows: Tensor) -> Tensor:
-        """``(N, N)`` motif distances between windows ``(N, 3, T)``."""
+        """Motif distances ``(N, N)`` between windows ``(N, 3, T)``; one row per anchor."""
         return self.distance.in_batch(windows)

@@ -1,4 +1,4 @@
-"""Masked autoencoder: rebuild hidden stretches of a window (He et al. 2022), for a convolutional encoder."""
+"""Masked autoencoder: reconstruct masked parts of a window (He et al. 2022), with a convolutional encoder."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from relcon_lightning.nets.heads import Decoder
 
 
 class MAE(EmbeddingMethod):
-    """Patches of time are replaced by a learned sample; a decoder rebuilds them from the features before pooling.
+    """Replace patches of time by a learned sample; a decoder reconstructs them from the features before pooling.
 
-    A convolution cannot leave patches out as a transformer does, so they are overwritten, and the decoder is small, as
-    in SimMIM (Xie et al. 2022). It reads the features over time: the pooled embedding does not say when things happen.
+    A convolution cannot skip patches as a transformer does. They are therefore overwritten, and the decoder is small,
+    as in SimMIM (Xie et al. 2022). It reads the features over time, because the pooled embedding has no time axis.
 
     Args:
-        encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
-        patch: Samples of a patch; the last one of a window may be shorter.
+        encoder: Network to train, from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
+        patch: Number of samples per patch; the last patch of a window may be shorter.
         share: Fraction of patches that are masked. At least one patch is masked, and at least one is not.
-        width: Channels of the decoder.
+        width: Number of channels of the decoder.
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
 
     Raises:
-        ConfigError: ``share`` is no share, or the encoder has no features over time.
+        ConfigError: ``share`` is not between 0 and 1, or the encoder has no features over time.
     """
 
     def __init__(self, encoder: ResNet1d, patch: int = 32, share: float = 0.5, width: int = 32, **kwargs: Any) -> None:
@@ -43,17 +43,17 @@ class MAE(EmbeddingMethod):
         self.decoder = Decoder(encoder.dim // (2 if encoder.spread else 1), width)
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
-        """Mean squared error over the hidden samples, in g^2; candidates are not used."""
+        """Mean squared error of the masked samples, in g^2. Candidates are not used."""
         windows = batch["anchor"]
         hidden = self.hide(len(windows), windows.shape[-1], generator)
         error = (self.rebuild(windows, hidden) - windows).square().mean(1)
         return error.where(hidden, 0).sum() / hidden.sum()
 
     def hide(self, n: int, time: int, generator: torch.Generator) -> Tensor:
-        """``(n, time)``, True for the samples that are hidden: as many random patches in each window.
+        """Random mask ``(n, time)``, True for masked samples. Each window has the same number of masked patches.
 
         Raises:
-            ConfigError: A window is a single patch.
+            ConfigError: A window has only one patch.
         """
         patches = -(-time // self.patch)
         if patches < 2:
@@ -63,7 +63,7 @@ class MAE(EmbeddingMethod):
         return (rank < count).repeat_interleave(self.patch, dim=1)[:, :time]
 
     def rebuild(self, windows: Tensor, hidden: Tensor) -> Tensor:
-        """``(B, 3, T)`` in g from windows ``(B, 3, T)`` of which ``hidden`` ``(B, T)`` is not seen."""
+        """Reconstruct windows ``(B, 3, T)`` in g, without the samples where ``hidden`` ``(B, T)`` is True."""
         encoder = self.encoder
         assert isinstance(encoder, ResNet1d)
         features = encoder.features(torch.where(hidden[:, None], self.token[:, None], windows))

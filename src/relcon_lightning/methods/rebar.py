@@ -18,11 +18,11 @@ class Rebar(RelCon):
     """RelCon's candidates and frozen distance, with one positive: the nearest candidate of the anchor's participant.
 
     Args:
-        encoder: The net that learns.
-        distance: A trained motif distance, or another one that ranks.
-        temporal_weight: None: all other candidates are negatives. A number alpha: the original's weighted sum, alpha
-            times the term against the other within-user candidates plus 1 - alpha times the term against the
-            others' windows.
+        encoder: Network to train.
+        distance: Trained motif distance, or another distance that ranks candidates.
+        temporal_weight: None: all other candidates are negatives. A number alpha: the weighted sum of the original
+            method, alpha times the loss with the other within-user candidates as negatives, plus 1 - alpha times the
+            loss with windows of other people as negatives.
         **kwargs: Arguments of :class:`~relcon_lightning.methods.relcon.RelCon`.
     """
 
@@ -40,7 +40,7 @@ class Rebar(RelCon):
         """NT-Xent of the positive, mean over the anchors that have a candidate of their own participant.
 
         Raises:
-            ConfigError: No anchor has one.
+            ConfigError: No anchor has such a candidate.
         """
         ranked = self.rank(batch, generator)
         known = ranked.within.any(1)
@@ -55,7 +55,7 @@ class Rebar(RelCon):
         return self.temporal_weight * temporal + (1 - self.temporal_weight) * instance
 
     def _nt_xent(self, similarities: Tensor, positive: Tensor, negatives: Tensor) -> Tensor:
-        """The positive ``(B,)`` against itself and the candidates in ``negatives`` ``(B, C)``."""
+        """Loss of the positive ``(B,)`` with the candidates in ``negatives`` ``(B, C)`` as its negatives."""
         counted = negatives.scatter(1, positive[:, None], True)
         logits = (similarities / self.temperature).masked_fill(~counted, -torch.inf)
         return F.cross_entropy(logits, positive)

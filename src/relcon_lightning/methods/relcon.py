@@ -30,8 +30,8 @@ class Ranked(NamedTuple):
     Attributes:
         similarities: Cosines of the embeddings.
         distances: Distances given by the frozen motif distance.
-        mask: True for candidates that count; an anchor is not its own.
-        within: True for candidates of the anchor's own participant that count.
+        mask: True for candidates that count; an anchor is not its own candidate.
+        within: True for candidates that count and are of the anchor's participant.
     """
 
     similarities: Tensor
@@ -43,27 +43,27 @@ class Ranked(NamedTuple):
 class RelCon(EmbeddingMethod):
     """Relative contrastive learning with candidates of the same participant and of the batch.
 
-    The distance is frozen: evaluation mode whatever the mode of this module, no gradient, not in the optimizer.
+    The distance is frozen: it stays in evaluation mode, gets no gradient, and is not passed to the optimizer.
 
     Args:
-        encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
-        distance: A trained motif distance, or another one that ranks.
+        encoder: Network to train, from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
+        distance: Trained motif distance, or another distance that ranks candidates.
         loss: Function of similarities, distances, temperature and mask ``(B, C)``; see :mod:`relcon_lightning.losses`.
-        temperature: tau.
-        within_user: Windows of the anchor's participant at other times are candidates. Off (Table 5): candidates are an
-            augmented copy of the anchor (with two views, the other view) and the windows of other participants.
-        batch_candidates: The other anchors of the batch are candidates too.
-        gather: And those of the other ranks, which makes the loss that of one large batch. Batch normalisation still
-            sees each rank's own (``trainer.sync_batchnorm`` changes that).
-        pairs: How many of the others in the batch are candidates of an anchor, drawn at random; None: all of them. Time
+        temperature: Temperature tau.
+        within_user: True: windows of the anchor's participant at other times are candidates. False (Table 5):
+            candidates are an augmented copy of the anchor (with two views, the other view) and windows of others.
+        batch_candidates: Also use the other anchors of the batch as candidates.
+        gather: Also use windows on other ranks as candidates. The loss is then that of one large batch. Batch
+            normalisation still uses the windows of each rank alone, unless ``trainer.sync_batchnorm`` is set.
+        pairs: Number of other windows in the batch that are candidates of an anchor, drawn at random; None: all. Time
             and memory for distances grow with it.
         augmentation: Augmentation that creates this copy.
-        view: Augmentation of the windows that are embedded, while distances are those of the windows as recorded. None,
-            as in the paper: windows are embedded as recorded.
-        views: Augmented views per anchor, 1 or 2. With two, every view is an anchor, all other views of the batch are
-            its candidates, and the other view of the same window is the nearest, at distance 0. Not in the paper.
-        projection: Widths of the linear layers of a projection head between the embedding and the loss, discarded
-            after training. None, as in the paper: no head.
+        view: Augmentation of the windows before they are embedded. Distances are still those of the original windows.
+            None (as in the paper): windows are embedded as recorded.
+        views: Number of augmented views per anchor, 1 or 2. With two, each view is an anchor, all other views of the
+            batch are its candidates, and the other view of the same window is at distance 0. Not in the paper.
+        projection: Widths of the linear layers of a projection head between the embedding and the loss, which is
+            discarded after training. None (as in the paper): no head.
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
@@ -105,16 +105,16 @@ class RelCon(EmbeddingMethod):
         self.head = mlp([self.dim, *projection]) if projection else nn.Identity()
 
     def train(self, mode: bool = True) -> RelCon:
-        """As usual, but the distance stays in evaluation mode: dropout would change the ranking."""
+        """Set the training mode of all parts but the distance, because dropout would change the ranking."""
         super().train(mode)
         self.distance.eval()
         return self
 
     def on_fit_start(self) -> None:
-        """Refuse a cohort whose batches cannot hold what the settings compare, before the first step.
+        """Refuse a cohort whose batches cannot contain the required candidates, before the first step.
 
         Raises:
-            ConfigError: ``within_user`` is off and training or validation has one participant.
+            ConfigError: ``within_user`` is False, and training or validation has only one participant.
         """
         data = getattr(self.trainer, "datamodule", None)
         samplers = [getattr(data, name, None) for name in ("train_sampler", "val_sampler")]
@@ -124,21 +124,21 @@ class RelCon(EmbeddingMethod):
                 raise ConfigError(_ONE_PERSON)
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
-        """The ranking loss over the candidates of each anchor."""
+        """Ranking loss over the candidates of each anchor."""
         ranked = self.rank(batch, generator)
         loss = self.ranking_loss(ranked.similarities, ranked.distances, self.temperature, ranked.mask)
-        if self.summed:  # over candidates, of which there may be more in training
+        if self.summed:  # over candidates; training may have more of them
             self.log_values(stage, loss_per_candidate=loss.detach() / ranked.mask.sum(1).float().mean())
         return loss
 
     def rank(self, batch: Batch, generator: torch.Generator) -> Ranked:
-        """Similarities and frozen distances of each anchor and its candidates; with two views 2B anchors.
+        """Similarities and frozen distances of each anchor and its candidates; two views give 2B anchors.
 
-        A candidate that overlaps its anchor in time does not count. Batches without ``recording`` and ``start`` do not
-        say where their windows lie; then none is taken to overlap.
+        A candidate that overlaps its anchor in time does not count. In batches without ``recording`` and ``start``, no
+        windows are assumed to overlap.
 
         Raises:
-            ConfigError: There are no candidates, or ``within_user`` is off and the batch has one participant.
+            ConfigError: There are no candidates, or ``within_user`` is False and the batch has only one participant.
         """
         anchor, candidates, apart = batch["anchor"], batch["candidates"], ~_overlaps_of_candidates(batch)
         if not self.within_user:  # with two views the other view is the augmented copy
@@ -160,9 +160,9 @@ class RelCon(EmbeddingMethod):
     def _batch_block(
         self, batch: Batch, z: Tensor, generator: torch.Generator
     ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Each view ``(V, B, E)`` and all other views of the batch, or of all ranks, or of some windows of them.
+        """Compare each view ``(V, B, E)`` with the other views of the batch, of all ranks, or of a random subset.
 
-        Another view of the anchor's own window is at distance 0. Empty if the anchor is alone.
+        Another view of the anchor's own window is at distance 0. The result is empty if there is only one window.
         """
         anchor, person, place = batch["anchor"], batch["participant"], _places(batch)
         windows, z_windows, people, places, first = anchor, z, person, place, 0
@@ -197,9 +197,9 @@ class RelCon(EmbeddingMethod):
         return [tuple(part.flatten(2).flatten(0, 1) for part in (similarities, spread, counts, within))]  # type: ignore[list-item]
 
     def _columns(self, own: Tensor, barred: Tensor, generator: torch.Generator) -> Tensor | None:
-        """``(B, K)`` random windows as candidates, the own one first if it has another view; None for all windows.
+        """Columns ``(B, K)`` of random candidates, the anchor's own first if it has another view; None: all windows.
 
-        Windows that are ``barred`` ``(B, N)`` are drawn where there are too few others.
+        Windows that are ``barred`` ``(B, N)`` are drawn only if there are too few others.
         """
         if self.pairs is None or self.pairs >= barred.shape[1] - 1:
             return None
@@ -208,7 +208,7 @@ class RelCon(EmbeddingMethod):
         return some if self.views == 1 else torch.cat([own, some], dim=1)
 
     def _embed(self, anchor: Tensor, candidates: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """``(V, B, E)`` views of the anchors and ``(B, c, E)`` candidates, in one pass of the encoder."""
+        """Embed views of the anchors ``(V, B, E)`` and candidates ``(B, c, E)`` in one pass of the encoder."""
         viewed = [self._viewed(torch.cat([anchor, candidates.flatten(0, 1)]), generator)]
         viewed += [self._viewed(anchor, generator) for _ in range(1, self.views)]
         z = self.head(self.encoder(torch.cat(viewed)))
@@ -226,7 +226,7 @@ class RelCon(EmbeddingMethod):
 
 
 def _places(batch: Batch) -> Tensor:
-    """``(B, 2)`` recording and first sample of the anchors; of windows whose place is unknown one recording each."""
+    """Recording and first sample ``(B, 2)`` of the anchors; windows of unknown place are separate recordings."""
     if "start" in batch and "recording" in batch:
         return torch.stack([batch["recording"][:, 0], batch["start"][:, 0]], dim=-1)
     numbers = torch.arange(len(batch["anchor"]), device=batch["anchor"].device) + rank() * len(batch["anchor"])
@@ -234,7 +234,7 @@ def _places(batch: Batch) -> Tensor:
 
 
 def _overlaps_of_candidates(batch: Batch) -> Tensor:
-    """``(B, c)``: whether a candidate overlaps its own anchor."""
+    """Mask ``(B, c)``, True where a candidate overlaps its anchor."""
     if "start" not in batch or "recording" not in batch:
         return torch.zeros(batch["candidates"].shape[:2], dtype=torch.bool, device=batch["anchor"].device)
     places = torch.stack([batch["recording"], batch["start"]], dim=-1)
@@ -242,6 +242,6 @@ def _overlaps_of_candidates(batch: Batch) -> Tensor:
 
 
 def _overlap(places: Tensor, others: Tensor, window: int) -> Tensor:
-    """Whether windows of ``window`` samples share a sample; places ``(..., 2)`` are recording and first sample."""
+    """True where windows of ``window`` samples overlap; places ``(..., 2)`` are recording and first sample."""
     gap = (places - others).abs()
     return (gap[..., 0] == 0) & (gap[..., 1] < window)

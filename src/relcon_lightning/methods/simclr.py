@@ -16,14 +16,14 @@ from relcon_lightning.nets.heads import mlp
 
 
 class SimCLR(EmbeddingMethod):
-    """Two augmented views of each anchor attract, all other views of the batch repel.
+    """Two augmented views of each anchor are positives of each other; all other views of the batch are negatives.
 
     Args:
-        encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
-        temperature: tau; 1 in the paper.
-        projection: Widths of the three linear layers on the embedding, discarded afterwards (Tang et al. 2020).
+        encoder: Network to train, from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
+        temperature: Temperature tau; 1 in the paper.
+        projection: Widths of the three linear layers of the projection head, which is discarded after training.
         augmentation: Augmentation that creates a view; by default two random ones of the eight.
-        gather: Views on the other ranks are negatives too.
+        gather: Also use views on other ranks as negatives.
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
@@ -42,7 +42,7 @@ class SimCLR(EmbeddingMethod):
         self.augmentation = augmentation or RandomAugmentations()
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
-        """NT-Xent over the two views of the anchors; candidates are not used."""
+        """NT-Xent over the two views of the anchors. Candidates are not used."""
         anchor = batch["anchor"]
         views = torch.cat([self.augmentation(anchor, generator) for _ in range(2)])
         pairs = torch.stack(self.head(self.encoder(views)).chunk(2), dim=1)

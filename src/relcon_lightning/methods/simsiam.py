@@ -1,4 +1,4 @@
-"""SimSiam: two views predict each other, with neither negatives nor a second net (Chen & He 2021)."""
+"""SimSiam: two views predict each other, without negatives and without a second network (Chen & He 2021)."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ from relcon_lightning.sphere import diversity
 
 
 def agreement(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean cosine of predictions ``(B, E)`` and targets ``(B, E)``, without gradient to the targets."""
+    """Mean cosine of predictions ``(B, E)`` and targets ``(B, E)``, without a gradient to the targets."""
     return cosine_similarities(prediction, target.detach()[:, None]).mean()
 
 
 class SimSiam(EmbeddingMethod):
-    """The prediction from one view is drawn to the projection of the other, which is held still (stop-gradient).
+    """Predict, from one view, the projection of the other view, which gets no gradient (stop-gradient).
 
-    Without the stop-gradient, or without the predictor, all embeddings fall into one point; ``train/diversity`` shows
-    it.
+    Without the stop-gradient or the predictor, all embeddings collapse to one point; ``train/diversity`` shows this.
 
     Args:
-        encoder: The net that learns, windows ``(B, 3, T)`` to ``(B, dim)``.
-        projection: Widths of the three linear layers, BatchNorm after each of them, the last one's without affine.
-        bottleneck: Hidden width of the predictor; a quarter of the projection in the paper.
+        encoder: Network to train, from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
+        projection: Widths of the three linear layers. BatchNorm follows each; the last has no affine parameters.
+        bottleneck: Hidden size of the predictor; a quarter of the projection in the paper.
         augmentation: Augmentation that creates a view; by default two random ones of the eight.
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
@@ -50,7 +49,7 @@ class SimSiam(EmbeddingMethod):
         self.augmentation = augmentation or RandomAugmentations()
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
-        """Negative cosine, mean over both directions (Eq. 4), between -1 and 1; candidates are not used."""
+        """Negative cosine, mean over both directions (Eq. 4), between -1 and 1. Candidates are not used."""
         first, second = (self.projector(self.encoder(self.augmentation(batch["anchor"], generator))) for _ in range(2))
         self.log_values(stage, diversity=diversity(first))
         return -(agreement(self.predictor(first), second) + agreement(self.predictor(second), first)) / 2

@@ -1,4 +1,4 @@
-"""Supervised training of a net on a task's labels: baselines, fine-tuning, training from scratch."""
+"""Supervised training of a network on the labels of a task: baselines, fine-tuning, training from scratch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torchmetrics.classification import MulticlassF1Score
 
 
 class Supervised(L.LightningModule):
-    """A net and a linear layer, trained by cross-entropy; logs ``train/loss``, ``val/loss`` and ``val/f1`` (macro).
+    """A network and a linear layer, trained with cross-entropy. Logs ``train/loss``, ``val/loss``, ``val/f1`` (macro).
 
     Batches are pairs of windows ``(B, 3, T)`` in g and classes ``(B,)``.
 
     Args:
-        net: Windows ``(B, 3, T)`` to ``(B, net.dim)``; learns as well.
-        classes: How many.
+        net: Network from windows ``(B, 3, T)`` to features ``(B, net.dim)``; it is trained as well.
+        classes: Number of classes.
         learning_rate: Learning rate of Adam.
         weight_decay: Weight decay of Adam.
     """
@@ -31,7 +31,7 @@ class Supervised(L.LightningModule):
         self.f1 = MulticlassF1Score(classes, average="macro")
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, classes)`` logits."""
+        """Logits ``(B, classes)``."""
         logits: Tensor = self.head(self.net(x))
         return logits
 
