@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from relcon_lightning.downstream.evaluate import Evaluation
-from relcon_lightning.downstream.report import write_report
+from relcon_lightning.downstream.report import print_table, write_report
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.evaluations import find_evaluations, tables, write_tables
 
@@ -136,3 +137,14 @@ def test_the_page_opens_in_a_browser(reports, tmp_path):
     dom = subprocess.run(command, text=True, capture_output=True, timeout=120, check=True).stdout
     assert dom.count("<tr>") > 8
     assert Path(page).exists()
+
+
+def test_tables_fit_an_ordinary_terminal(reports):
+    console = Console(record=True, width=80)
+    for heading, table in tables(find_evaluations(str(reports / "toy" / "*"))).items():
+        print_table(table, heading, console)
+    text = console.export_text()
+    assert "Sports, toy: Window level" in text
+    assert "random encoder (floor)" in text
+    assert "1,234" in text
+    assert "…" not in text

@@ -41,6 +41,20 @@ def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
     assert "eval/watch/exercise/linear/recording/f1/relcon" in metrics
 
 
+def test_another_evaluation_does_not_take_the_folder_of_this_one(folder):
+    words = ["relcon-eval", "checkpoint=runs/watch/relcon/seed0", "seeds=[0]", "logger=csv"]
+    fork(folder, *words, "name=protected")
+    report = folder / "reports" / "watch" / "protected" / "report.md"
+    first = report.read_text()
+    assert "PEN" not in first  # codes that this cohort does not have
+    output = fork(folder, *words, "name=protected", "task.stride_s=1.28", code=2)
+    assert "holds another evaluation (task.stride_s=2.56 there, 1.28 now)" in output
+    assert report.read_text() == first
+    fork(folder, *words, "name=protected")  # the same one
+    fork(folder, *words, "name=protected", "task.stride_s=1.28", "overwrite=true")
+    assert report.read_text() != first
+
+
 def test_the_report_shows_how_what_it_judges_was_trained(folder):
     fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "folder=reports/shown", "seeds=[0]")
     made = folder / "runs" / "watch" / "relcon" / "seed0"

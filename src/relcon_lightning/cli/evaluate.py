@@ -36,6 +36,7 @@ from relcon_lightning.downstream import (
 )
 from relcon_lightning.downstream.end_to_end import Nets
 from relcon_lightning.downstream.evaluate import Divisions
+from relcon_lightning.downstream.replace import make_room, refuse_to_replace
 from relcon_lightning.downstream.report import result_tables
 from relcon_lightning.downstream.systems import (
     NORMALISED,
@@ -60,6 +61,7 @@ log = logging.getLogger(__name__)
 
 def main(config: DictConfig) -> None:
     """Evaluate, print the tables and write the report."""
+    refuse_to_replace(Path(relpath(config.run_dir)), plain(config), config.overwrite)
     trained = group(find_checkpoints(config.checkpoint))
     _check_rates(config, [origin for one in trained for origin in one.origins])
     with _cohort(config) as store:
@@ -113,6 +115,7 @@ def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) 
         + ("; each seed divides them anew" if config.task.get("redivide") else ""),
         **_spelled_out(config, result.classes),
     }
+    make_room(folder, plain(config))
     page = write_report(result, title, facts, folder, _pictures(trained))
     _log(config, result, folder)
     log.info("Report: %s and %s", page, page.with_suffix(".md"))

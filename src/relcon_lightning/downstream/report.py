@@ -52,18 +52,29 @@ def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
 
 def print_report(evaluation: Evaluation, title: str, console: Console | None = None) -> None:
     """Draw the tables on the terminal."""
-    console = console or Console()
     for heading, scores in result_tables(evaluation).items():
-        scores = scores.drop(columns=[REGRESSION[name] for name in _PAGE_ONLY], errors="ignore")
-        for i, columns in enumerate(_fitting(scores, console.width)):
-            table = Table(title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
-            table.title = f"{title}: {heading}" if not i else None
-            table.add_column("system", no_wrap=True)
-            for name in columns:
-                table.add_column(name, justify="right", no_wrap=True)
-            for system, row in scores[columns].iterrows():
-                table.add_row(escape(str(system)), *(escape(str(cell)) for cell in row))
-            console.print(table)
+        print_table(scores, f"{title}: {heading}", console)
+
+
+def print_table(scores: pd.DataFrame, title: str, console: Console | None = None) -> None:
+    """Draw one table on the terminal, parted into several where it is too wide.
+
+    Args:
+        scores: Rows systems.
+        title: Above it.
+        console: To draw on; None: the terminal.
+    """
+    console = console or Console()
+    scores = scores.drop(columns=[REGRESSION[name] for name in _PAGE_ONLY], errors="ignore")
+    for i, columns in enumerate(_fitting(scores, console.width)):
+        table = Table(title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
+        table.title = escape(title) if not i else None
+        table.add_column("system", no_wrap=True)
+        for name in columns:
+            table.add_column(name, justify="right", no_wrap=True)
+        for system, row in scores[columns].iterrows():
+            table.add_row(escape(str(system)), *(escape(str(cell)) for cell in row))
+        console.print(table)
 
 
 def _fitting(scores: pd.DataFrame, width: int) -> list[list[str]]:
