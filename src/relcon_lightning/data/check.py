@@ -1,4 +1,4 @@
-"""Whether the tables of a store can be what it wrote: types, ids, and places inside of the signal files."""
+"""Check the tables of a store: types, ids, and positions within the signal files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from relcon_lightning.data.recording import RECORDING_COLUMNS, SEGMENT_COLUMNS
 
 
 def check_participants(participants: pd.DataFrame, recordings: pd.DataFrame) -> None:
-    """Each participant once, and those of the recordings.
+    """Check that each participant occurs once, and that all participants of the recordings occur.
 
     Raises:
-        ValueError: Says which column of the participants' table is wrong, and how.
+        ValueError: A column of the table of participants is invalid. The message says which, and why.
     """
     _need(participants, {"participant_id"})
     _ids(participants, "participant_id")
@@ -25,14 +25,14 @@ def check_participants(participants: pd.DataFrame, recordings: pd.DataFrame) -> 
 
 
 def check_recordings(recordings: pd.DataFrame, shard_samples: Sequence[int]) -> None:
-    """Recordings beside each other in the signal files.
+    """Check that recordings do not overlap in the signal files.
 
     Args:
-        recordings: The table.
-        shard_samples: Samples in each signal file.
+        recordings: Table of recordings.
+        shard_samples: Number of samples in each signal file.
 
     Raises:
-        ValueError: Says which column is wrong, and how.
+        ValueError: A column is invalid. The message says which, and why.
     """
     _need(recordings, RECORDING_COLUMNS)
     if not len(recordings):
@@ -56,10 +56,10 @@ def check_recordings(recordings: pd.DataFrame, shard_samples: Sequence[int]) -> 
 
 
 def check_segments(segments: pd.DataFrame, recordings: pd.DataFrame, sampling_rate: float) -> None:
-    """Segments inside of recordings.
+    """Check that segments are within their recordings.
 
     Raises:
-        ValueError: Says which column is wrong, and how.
+        ValueError: A column is invalid. The message says which, and why.
     """
     _need(segments, SEGMENT_COLUMNS)
     if not len(segments):

@@ -1,4 +1,4 @@
-"""The one LightningDataModule of all methods: anchors and same-participant candidates, straight from a cohort store."""
+"""The LightningDataModule of all methods: anchors and candidates of the same participant, from a cohort store."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ from relcon_lightning.errors import DataError
 log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
-_VALIDATION_SEED = 1_000_003  # keeps validation draws apart from the training draws of the same seed
+_VALIDATION_SEED = 1_000_003  # separates validation draws from the training draws of the same seed
 
 
 class CandidateBatches(Dataset[Batch]):
-    """Item k is the whole batch of step k on this rank: one read a shard, no collation."""
+    """Item k is the whole batch of step k on this rank: one read per shard, no collation."""
 
     def __init__(self, store: CohortStore, sampler: CandidateSampler, rank: int, world_size: int) -> None:
         self.store, self.sampler, self.rank, self.world_size = store, sampler, rank, world_size
 
     def __getitem__(self, step: int) -> Batch:
-        """``anchor (B, 3, T)``, ``candidates (B, c, 3, T)`` in g, ``participant (B,)``, ``recording`` and ``start``
-        ``(B, 1 + c)``: rows of the store's recordings and first samples.
+        """Read ``anchor (B, 3, T)`` and ``candidates (B, c, 3, T)`` in g, and ``participant (B,)``.
+
+        ``recording`` and ``start`` ``(B, 1 + c)`` are the row in the store's recordings and the first sample of each
+        window.
         """
         draw = self.sampler.draw(step, self.rank, self.world_size)
         windows = self.store.gather(draw.recordings.ravel(), draw.starts.ravel(), self.sampler.window)
@@ -47,17 +49,17 @@ class CandidateBatches(Dataset[Batch]):
 
 
 class Steps(Sampler[int]):
-    """The steps of a run, from the one it resumes at; its length is that of the whole run, as Lightning counts."""
+    """Steps of a run, from the one at which it resumes. Its length is that of the whole run, as Lightning counts."""
 
     def __init__(self, first: int, total: int) -> None:
         self.first, self.total = first, total
 
     def __iter__(self) -> Iterator[int]:
-        """The steps still to do."""
+        """The remaining steps."""
         return iter(range(self.first, self.total))
 
     def __len__(self) -> int:
-        """All steps of the run."""
+        """Number of steps of the whole run."""
         return self.total
 
 
@@ -68,14 +70,14 @@ class CandidateDataModule(L.LightningDataModule):
         store: Folder or address of the cohort store.
         window_s: Length of a window in seconds.
         sampling_rate: Hz that the model expects; a store of another rate is refused.
-        n_candidates: c, windows of the same participant drawn for each anchor.
-        batch_size: Anchors a batch and device.
+        n_candidates: Number c of windows of the same participant that are drawn per anchor.
+        batch_size: Number of anchors per batch and device.
         participants_per_batch: See :class:`~relcon_lightning.data.sampling.CandidateSampler`.
         ratios: Participants for training, validation and test (the paper: 10, 3, 3).
-        split: Ready-made split, or the ``split.json`` that holds it; overrides ``ratios``.
+        split: Split, or a ``split.json`` file that contains it; overrides ``ratios``.
         split_seed: Seed of the split of participants; separate from ``seed``, so that runs with other seeds share a
             test set.
-        stratify: Column of ``participants.parquet`` whose groups each part gets its share of.
+        stratify: Column of ``participants.parquet``; each part gets the same proportion of its groups.
         weights: Column of ``participants.parquet`` with numbers that the participants of training batches are drawn in
             proportion to, e.g. ``active_h``; None: uniformly.
         seed: Seed of all draws.

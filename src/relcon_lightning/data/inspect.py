@@ -1,4 +1,4 @@
-"""What is in a cohort, to be looked at before training: who, how long, which labels, gaps, and the norm at rest."""
+"""Summary of a cohort: participants, hours, labels, gaps, and the norm at rest."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import pandas as pd
 
 from relcon_lightning.data.store import CohortStore
 
-STILL_G = 0.02  # standard deviation of the norm below which a window counts as still
+STILL_G = 0.02  # standard deviation of the norm in g below which a window is at rest
 _WINDOW_S = 2.56
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """Numbers of a cohort.
+    """Statistics of a cohort.
 
     Attributes:
         hours: Hours per participant.
-        labels: Rows labels; columns ``hours`` and ``participants``.
-        gaps_s: ``(G,)`` pauses between recordings of a participant whose start is known, seconds.
-        still_norm: ``(K,)`` mean norm in g of the windows drawn that are still.
-        still_share: Share of the windows drawn that are still.
-        clipped_share: Share of the windows drawn in which an axis stays at its extreme for three samples in a row, as a
-            sensor does beyond its range.
-        examples: Recording id to ``(3, T)``, ten seconds of some recordings.
+        labels: One row per label, with columns ``hours`` and ``participants``.
+        gaps_s: Pauses ``(G,)`` in seconds between recordings of a participant, if their start times are known.
+        still_norm: Mean norm ``(K,)`` in g of the drawn windows that are at rest.
+        still_share: Fraction of the drawn windows that are at rest.
+        clipped_share: Fraction of the drawn windows in which an axis has its extreme value for three samples in a row,
+            as when a sensor exceeds its range.
+        examples: Recording id to signal ``(3, T)``: ten seconds of some recordings.
     """
 
     hours: pd.Series[float]
@@ -38,12 +38,12 @@ class Inspection:
 
 
 def inspect(store: CohortStore, windows: int = 2000, examples: int = 4, seed: int = 0) -> Inspection:
-    """Summarise a cohort from its tables and some random windows; the signals are never read as a whole.
+    """Summarise a cohort from its tables and some random windows, without reading all signals.
 
     Args:
         store: Cohort store.
-        windows: To draw, each 2.56 s, in proportion to the length of the recordings.
-        examples: Recordings to show.
+        windows: Number of windows of 2.56 s to draw, in proportion to the length of the recordings.
+        examples: Number of recordings to draw.
         seed: Seed of the draws.
     """
     rng = np.random.default_rng(seed)
@@ -74,7 +74,7 @@ def _draw(store: CohortStore, length: int, count: int, rng: np.random.Generator)
 
 
 def _clipped(windows: np.ndarray) -> np.ndarray:
-    """``(N,)``: whether an axis stays at its extreme of the window, above 1.5 g, for three samples in a row."""
+    """Mask ``(N,)``: True where an axis has its extreme value, above 1.5 g, for three samples in a row."""
     extreme = np.abs(windows).max(2, keepdims=True)
     at = (np.abs(windows) == extreme) & (extreme > 1.5)
     run = at[..., 2:] & at[..., 1:-1] & at[..., :-2]

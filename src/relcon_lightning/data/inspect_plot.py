@@ -1,4 +1,4 @@
-"""The picture of a cohort: hours by participant and label, the norm at rest, and some seconds of recordings."""
+"""Figure of a cohort: hours per participant and label, the norm at rest, and some seconds of recordings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_LABELS = 20
 
 
 def overview(found: Inspection, rate: float) -> bytes:
-    """PNG of an :class:`~relcon_lightning.data.inspect.Inspection` of a cohort at ``rate`` Hz."""
+    """Draw an :class:`~relcon_lightning.data.inspect.Inspection` of a cohort at ``rate`` Hz as PNG."""
     labels = found.labels.head(_MOST_LABELS)
     figure = Figure(figsize=(10, 3.2 + max(2.4, 0.2 * len(labels)) + 1.1 * len(found.examples)), layout="constrained")
     heights = [max(3.2, 0.28 * len(labels)), 1.3 * len(found.examples)]

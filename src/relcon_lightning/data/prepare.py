@@ -1,4 +1,4 @@
-"""From a source of recordings to a cohort store at the model's rate."""
+"""Write a cohort store at the model's sampling rate from a source of recordings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Source(Protocol):
         """The recordings at their own rate, one at a time, in g.
 
         Raises:
-            DataError: A file is missing or not what it should be.
+            DataError: A file is missing or not as expected.
         """
         ...
 

@@ -1,8 +1,8 @@
-"""What a checkpoint holds in place of participants' ids: enough to recognise a person whose id is known.
+"""Hashes that a checkpoint stores instead of participants' ids. They identify a person whose id is known.
 
-These are pseudonyms and no anonymisation. Ids such as 01 to 99 can be tried one after the other, since the salt lies
-beside the hashes; the slow hash makes a try cost tens of milliseconds and 16 MiB, which protects ids that are hard to
-guess and delays those that are not.
+These are pseudonyms, not an anonymisation. The salt is stored with the hashes, so ids such as 01 to 99 can be tried one
+after the other. Because the hash is slow, a try takes tens of milliseconds and 16 MiB. This protects ids that are hard
+to guess, and delays guessing the others.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from functools import lru_cache
 
 from relcon_lightning.errors import ConfigError
 
-_COST = {"n": 2**14, "r": 8, "p": 1}  # of scrypt, RFC 7914: 16 MiB a hash
-_MEMORY = 2**25  # bytes that a hash may take
-_SCRYPT = "scrypt:"  # begins a hash; one of checkpoint format 1 is a bare SHA-256
+_COST = {"n": 2**14, "r": 8, "p": 1}  # parameters of scrypt, RFC 7914: 16 MiB per hash
+_MEMORY = 2**25  # maximum number of bytes that a hash may use
+_SCRYPT = "scrypt:"  # prefix of a hash; hashes of checkpoint format 1 are plain SHA-256
 _SHA256_DIGITS = 64
 
 
 def hash_participants(participants: Collection[str], salt: str) -> list[str]:
-    """The salted slow hash of each id, sorted."""
-    with ThreadPoolExecutor() as pool:  # scrypt lets other threads run
+    """Salted slow hash of each id, sorted."""
+    with ThreadPoolExecutor() as pool:  # scrypt releases the interpreter lock
         return sorted(pool.map(lambda name: _slow(name, salt), participants))
 
 
 def unseen_participants(participants: Collection[str], hashes: Collection[str], salt: str) -> list[str]:
-    """Those, sorted, who are not among the hashed ones that a model was trained on.
+    """Participants, sorted, whose hashes are not among those that a model was trained on.
 
     Args:
         participants: Ids.
@@ -35,7 +35,7 @@ def unseen_participants(participants: Collection[str], hashes: Collection[str], 
         salt: Salt of the hashes.
 
     Raises:
-        ConfigError: The hashes are of a kind that this version does not know.
+        ConfigError: This version does not know the kind of the hashes.
     """
     seen = set(hashes)
     found = _of_known_kind(seen)
@@ -64,12 +64,12 @@ def _in_order(names: list[str], salt: str) -> list[str]:
         return list(pool.map(lambda name: _slow(name, salt), names))
 
 
-@lru_cache(maxsize=2**16)  # the runs of several seeds share their salt
+@lru_cache(maxsize=2**16)  # runs of several seeds have the same salt
 def _slow(name: str, salt: str) -> str:
     digest = hashlib.scrypt(name.encode(), salt=salt.encode(), maxmem=_MEMORY, dklen=32, **_COST)
     return _SCRYPT + digest.hex()
 
 
 def _fast(name: str, salt: str) -> str:
-    """As checkpoint format 1 has it."""
+    """Hash of an id in checkpoint format 1."""
     return hashlib.sha256(f"{salt}\0{name}".encode()).hexdigest()

@@ -9,14 +9,14 @@ import numpy as np
 
 from relcon_lightning.errors import DataError
 
-# Columns of the store's tables; attributes and targets become columns beside them.
+# Columns of the store's tables; attributes and targets become further columns.
 RECORDING_COLUMNS = {"recording_id", "participant_id", "n_samples", "start_time", "shard", "offset"}
 SEGMENT_COLUMNS = {"recording_id", "start_s", "end_s", "label"}
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a recording with a label, numeric targets or both.
+    """A part of a recording with a label, numeric targets, or both.
 
     Attributes:
         start_s: Start in seconds from the start of the recording.
@@ -73,7 +73,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class CohortInfo:
-    """Where a cohort comes from and how it was recorded.
+    """Origin of a cohort, and how it was recorded.
 
     Attributes:
         name: Short name, as in ``data=name``.

@@ -1,4 +1,4 @@
-"""Bringing signals to the model's rate and checking their unit, once, before they are stored."""
+"""Resample signals to the model's rate and check their unit, before they are stored."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from scipy.signal import resample_poly
 from relcon_lightning.errors import DataError
 
 _RATIO_LIMITS = (10**3, 10**4, 10**5)  # of the larger term; the filter has 20 taps for each
-_GAP_STEPS = 10  # usual steps from which on a step says nothing of the rate
-_WHOLE = 1e-3  # of the rate; clocks of sensors are off by less
-_REST_NORM_G = (0.5, 3.0)  # median norms seen: 1 at rest, up to 2.5 in vigorous exercise; 9.8 when the unit is m/s^2
+_GAP_STEPS = 10  # multiples of the usual step; longer steps are not used to estimate the rate
+_WHOLE = 1e-3  # fraction of the rate; the clocks of sensors are more accurate
+_REST_NORM_G = (0.5, 3.0)  # observed median norms: 1 at rest, up to 2.5 in vigorous exercise, 9.8 if the unit is m/s^2
 
 
 def resample(signal: np.ndarray, source_rate: float, target_rate: float) -> np.ndarray:
-    """Band-limited change of rate (polyphase), ``(n, 3)`` to ``(m, 3)`` float32.
+    """Band-limited resampling (polyphase) of ``(n, 3)`` to ``(m, 3)`` float32.
 
-    The signal is continued by its edge values, so that gravity does not ring at both ends.
+    The signal is padded with its edge values, so that gravity does not cause ringing at the ends.
 
     Args:
-        signal: ``(n, 3)``.
-        source_rate: Hz.
-        target_rate: Hz.
+        signal: Signal ``(n, 3)``.
+        source_rate: Sampling rate of the signal in Hz.
+        target_rate: New sampling rate in Hz.
 
     Raises:
         DataError: A rate is not a positive number, or no ratio of small integers is close enough.
@@ -36,9 +36,9 @@ def resample(signal: np.ndarray, source_rate: float, target_rate: float) -> np.n
 
 
 def _ratio(source_rate: float, target_rate: float, n_samples: int) -> Fraction:
-    """The simplest ratio of the rates by which the end of the recording is off by half a sample at most.
+    """Simplest ratio of the rates that moves the end of the recording by at most half a sample.
 
-    A fixed limit would take 100.03 Hz for 100 Hz and move the labels of a day by 26 s.
+    A fixed limit would treat 100.03 Hz as 100 Hz, and shift the labels of a day by 26 s.
     """
     if not all(np.isfinite(rate) and rate > 0 for rate in (source_rate, target_rate)):
         raise DataError(f"Cannot resample from {source_rate} to {target_rate} Hz: rates must be above 0.")
@@ -55,20 +55,20 @@ def _ratio(source_rate: float, target_rate: float, n_samples: int) -> Fraction:
 
 
 def regularise(times: np.ndarray, signal: np.ndarray, rate: float, max_gap_s: float) -> list[tuple[float, np.ndarray]]:
-    """Put irregularly stamped samples on a regular grid, in stretches without gaps.
+    """Interpolate irregular samples on a regular grid, in stretches without gaps.
 
-    Samples are sorted by time; of samples with one stamp the first is kept. Stretches are parted where two samples
-    are more than ``max_gap_s`` apart, so that no gap is bridged, and each is interpolated linearly at ``rate``, which
-    should be about its own. A sample with a value or stamp that is not finite counts as missing.
+    Samples are sorted by time. Of several samples with one time stamp, the first is used. The signal is split where two
+    samples are more than ``max_gap_s`` apart, so that no gap is bridged. Each stretch is interpolated linearly at
+    ``rate``, which should be about the rate of the samples. Samples with a non-finite value or time stamp are missing.
 
     Args:
-        times: ``(n,)`` seconds, in any order.
-        signal: ``(n, 3)``.
-        rate: Hz of the grid.
-        max_gap_s: Seconds.
+        times: Time stamps ``(n,)`` in seconds, in any order.
+        signal: Signal ``(n, 3)``.
+        rate: Sampling rate of the grid in Hz.
+        max_gap_s: Longest time between two samples of one stretch, in seconds.
 
     Returns:
-        Start time and ``(m, 3)`` signal of each stretch of two samples or more.
+        Start time and signal ``(m, 3)`` of each stretch of at least two samples.
     """
     present = np.isfinite(times) & np.isfinite(signal).all(axis=1)
     times, first = np.unique(times[present], return_index=True)
@@ -83,14 +83,14 @@ def regularise(times: np.ndarray, signal: np.ndarray, rate: float, max_gap_s: fl
 
 
 def stamp_rate(times: np.ndarray) -> float:
-    """Hz, from the mean step of the distinct stamps ``(n,)`` in seconds, gaps left out.
+    """Sampling rate in Hz, from the mean step between distinct time stamps ``(n,)`` in seconds, without gaps.
 
-    The median step tells a usual step from a gap and a lost sample; the mean is the rate. Stamps in whole milliseconds
-    of a sensor at 30 Hz are 33, 33 and 34 ms apart: by the median that were 30.3 Hz. A rate within 0.1 % of a whole
-    number is that number.
+    The median step distinguishes usual steps from gaps and lost samples; the mean of the usual steps gives the rate.
+    (In whole milliseconds, the time stamps of a sensor at 30 Hz are 33, 33 and 34 ms apart; the median would give
+    30.3 Hz.) A rate within 0.1 % of a whole number is rounded to it.
 
     Raises:
-        DataError: Fewer than two distinct stamps.
+        DataError: There are fewer than two distinct time stamps.
     """
     steps = np.diff(np.unique(times[np.isfinite(times)]))
     if not len(steps):
@@ -103,12 +103,13 @@ def stamp_rate(times: np.ndarray) -> float:
 
 
 def check_unit(signal: np.ndarray, where: str) -> None:
-    """Refuse a signal ``(n, 3)`` that cannot be in g: its norm is about 1 at rest, and NaN is not looked at.
+    """Refuse a signal ``(n, 3)`` that cannot be in g, whose norm is about 1 at rest. NaN is ignored.
 
-    Who jumps is in free fall for half of the time, so a signal may be small in the median as long as its mean is not.
+    While jumping, the sensor is in free fall about half the time. A signal may therefore have a small median norm if
+    its mean is not small.
 
     Raises:
-        DataError: With the measured norm and the likely unit.
+        DataError: The norm is too small or too large. The message gives it, with the likely unit.
     """
     norms = np.linalg.norm(signal[np.isfinite(signal).all(axis=1)], axis=1)
     if not len(norms):

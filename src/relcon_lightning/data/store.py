@@ -1,8 +1,8 @@
-"""The cohort store: tables and signals, in a folder or a bucket, that random windows are read from.
+"""The cohort store: tables and signals in a folder or a bucket, from which random windows are read.
 
-``cohort.json`` (description, sizes and checksums of all other files), ``participants.parquet``, ``recordings.parquet``,
-``segments.parquet`` and ``signals/00000.npy`` ...: each a ``(N, 3)`` array that holds recordings one after the other,
-float32 in g, or int16 in the steps that the manifest gives.
+A store contains ``cohort.json`` (description, sizes and checksums of all other files), ``participants.parquet``,
+``recordings.parquet``, ``segments.parquet`` and ``signals/00000.npy``, ... Each of the latter is an array ``(N, 3)`` of
+recordings one after the other, as float32 in g or as int16 in the steps that the manifest gives.
 """
 
 from __future__ import annotations
@@ -38,15 +38,14 @@ _LAST = f"{TABLES[-1]}.parquet"
 
 
 class CohortStore:
-    """Reads a cohort. Opening reads the tables and compares their checksums, those of the signals once.
+    """Reads a cohort. Opening it reads the tables and compares their checksums; those of signals are compared once.
 
     Signals are opened lazily, so that a store can be sent to the workers of a loader.
 
     Attributes:
         path: Folder, or the address of a bucket.
-        start_method: How processes that read the store must be started (as ``multiprocessing`` calls it), None if
-            any way will do.
-        coding: How the samples are coded on disk.
+        start_method: ``multiprocessing`` start method that processes which read the store need; None: any method.
+        coding: Coding of the samples on disk.
     """
 
     def __init__(self, place: Folder | Bucket, manifest: dict[str, Any], verify: Verify = "once") -> None:
@@ -76,12 +75,12 @@ class CohortStore:
 
         Args:
             path: Folder or address.
-            verify: When the checksums of the signals are compared: ``once`` and again where a file has changed,
-                ``always``, or ``never``. In a bucket, where comparing is fetching, ``once`` compares none.
+            verify: When to compare the checksums of signals: ``once`` (and again if a file has changed), ``always``, or
+                ``never``. In a bucket, a comparison downloads the files, so ``once`` compares none.
 
         Raises:
-            DataError: No store there, one of another version, no access to it, or a file of it is missing, truncated,
-                changed or damaged; names the file.
+            DataError: There is no store, it has another version, it cannot be accessed, or a file is missing,
+                truncated, changed or damaged. The message names the file.
         """
         place = _place(path)
         try:
@@ -120,7 +119,7 @@ class CohortStore:
             raise DataError(f"{self.path}/{name} is damaged ({error}); {self._place.remedy}.") from error
 
     def _check_tables(self, segments: pd.DataFrame) -> None:
-        """Refuse what no store was written as, before any of it is used as a place in a file."""
+        """Refuse invalid tables before any of their values is used as a position in a file."""
         table = ""
         try:
             samples = []
@@ -159,19 +158,19 @@ class CohortStore:
 
     @property
     def sampling_rate(self) -> float:
-        """Hz."""
+        """Sampling rate in Hz."""
         return self.info.sampling_rate
 
     @property
     def folders(self) -> list[Path]:
-        """The folders of the parts of a cohort on disk; its own if it is a whole store."""
+        """Folders of the parts of a cohort on disk; the folder itself if it is a whole store."""
         return [Path(self.path) / folder for folder in self._folders]
 
     def check_rate(self, expected: float) -> None:
-        """Refuse a store whose rate is not the model's.
+        """Refuse a store whose sampling rate is not that of the model.
 
         Raises:
-            DataError: With both rates and the way out.
+            DataError: The rates differ. The message names both and says what to do.
         """
         if abs(self.sampling_rate - expected) > 1e-6 * expected:
             raise DataError(
@@ -181,10 +180,10 @@ class CohortStore:
             )
 
     def numbers(self, attribute: str | None) -> dict[str, float] | None:
-        """Each participant's value of a numeric attribute; None for None.
+        """Value of a numeric attribute for each participant; None if ``column`` is None.
 
         Raises:
-            DataError: No such column of ``participants.parquet``, or one without numbers.
+            DataError: ``participants.parquet`` has no such column, or it does not contain numbers.
         """
         if attribute is None:
             return None
@@ -198,10 +197,10 @@ class CohortStore:
         return dict(zip(self.participants["participant_id"], found.astype(float), strict=True))
 
     def strata(self, attribute: str | None) -> dict[str, str] | None:
-        """Each participant's value of an attribute, to divide participants evenly by; None for None.
+        """Value of an attribute for each participant, to stratify a split; None if ``column`` is None.
 
         Raises:
-            DataError: No such column of ``participants.parquet``.
+            DataError: ``participants.parquet`` has no such column.
         """
         if attribute is None:
             return None
@@ -213,12 +212,12 @@ class CohortStore:
         return dict(zip(self.participants["participant_id"], self.participants[attribute].astype(str), strict=True))
 
     def fingerprint(self) -> str:
-        """SHA-256 of the manifest, which holds the checksums of all other files; of a cohort in parts, of theirs."""
+        """SHA-256 of the manifest, which contains the checksums of all other files; for parts, of their manifests."""
         found = [self._place.checksum(f"{folder}{MANIFEST}") for folder in self._folders]
         return found[0] if len(found) == 1 else hashlib.sha256("\n".join(found).encode()).hexdigest()
 
     def checksum(self) -> str | None:
-        """SHA-256 of the checksums of all data files, None if the manifest of an old store lacks one."""
+        """SHA-256 of the checksums of all data files; None if the manifest of an old store lacks one."""
         known = [f"{name} {facts.get('sha256')}" for name, facts in sorted(self._files.items())]
         whole = all("sha256" in facts for facts in self._files.values())
         return hashlib.sha256("\n".join(known).encode()).hexdigest() if whole else None
@@ -227,17 +226,17 @@ class CohortStore:
         """Compare the checksum of every file with the manifest.
 
         Raises:
-            DataError: Names the file that was changed.
+            DataError: A file was changed. The message names it.
         """
         for name, expected in self._files.items():
             if "sha256" in expected and self._place.checksum(name) != expected["sha256"]:
                 raise DataError(f"{self.path}/{name} was changed: its SHA-256 is not the one in {MANIFEST}.")
 
     def read(self, recording_id: str, start: int, stop: int) -> np.ndarray:
-        """Samples ``start`` to ``stop`` of a recording, ``(stop - start, 3)`` float32 in g.
+        """Read samples ``start`` to ``stop`` of a recording: ``(stop - start, 3)`` float32 in g.
 
         Raises:
-            DataError: No such recording, or samples outside of it.
+            DataError: There is no such recording, or the samples are outside it.
         """
         if recording_id not in self._rows.index:
             raise DataError(f"{self.path} has no recording {recording_id!r}.")
@@ -250,15 +249,15 @@ class CohortStore:
         return np.ascontiguousarray(window[0].T)
 
     def gather(self, recording_rows: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-        """Many windows at once: ``(k, 3, length)`` float32 in g.
+        """Read many windows at once: ``(k, 3, length)`` float32 in g.
 
         Args:
             recording_rows: ``(k,)`` row numbers of :attr:`recordings`.
             starts: ``(k,)`` first samples.
-            length: Samples of each window.
+            length: Number of samples of each window.
 
         Raises:
-            DataError: No such row, or a window reaches outside of its recording.
+            DataError: There is no such row, or a window extends beyond its recording.
         """
         unknown = (recording_rows < 0) | (recording_rows >= len(self._samples))
         if unknown.any():
@@ -294,7 +293,7 @@ def _place(path: str | Path) -> Folder | Bucket:
 
 
 def is_store(path: str | Path) -> bool:
-    """Whether a folder holds a store, or the parts of one."""
+    """True if the folder contains a store, or parts of one."""
     return (Path(path) / MANIFEST).is_file() or bool(Folder(Path(path)).parts())
 
 
@@ -322,7 +321,7 @@ def _read_manifest(place: Folder | Bucket) -> dict[str, Any]:
 
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Row below row; a column that some tables lack is empty there."""
+    """Concatenate tables; columns that some tables lack are empty in their rows."""
     records = [row for table in tables for row in table.to_dict("records")]
     columns = dict.fromkeys(column for table in tables for column in table.columns)
     return pd.DataFrame(records, columns=list(columns))

@@ -1,7 +1,7 @@
-"""Whether the signals of a store are those that were written: compared once, and again where a file has changed.
+"""Compare the checksums of a store's signals, once and again if a file has changed.
 
-What was compared is remembered for each store in the user's cache folder (or in ``$RELCON_CACHE``), so that a store
-that can only be read is remembered too, and the memory does not travel with a copy of the store.
+Results are cached in the user's cache folder (or in ``$RELCON_CACHE``), so that read-only stores are cached too, and
+the cache is not copied with a store.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from relcon_lightning.errors import ConfigError, DataError
 log = logging.getLogger(__name__)
 
 Verify = Literal["once", "always", "never"]
-_LARGE = 2**30  # bytes that are worth a line before they are read
-_CLOCK_NS = 50_000_000  # a file that changes twice within this may keep its time stamp
+_LARGE = 2**30  # bytes; before more is read, a message says so
+_CLOCK_NS = 50_000_000  # seconds; a file that changes twice within this time may keep its time stamp
 
 
 class Place(Protocol):
@@ -42,7 +42,7 @@ class Place(Protocol):
         ...
 
     def state(self, name: str) -> list[int] | None:
-        """What changes when the file does, None where that cannot be told."""
+        """A value that changes when the file changes; None if there is none."""
         ...
 
 
@@ -50,13 +50,13 @@ def verify_signals(place: Place, expected: Mapping[str, str], verify: Verify) ->
     """Compare the checksums of signal files.
 
     Args:
-        place: Of the store. In a bucket, where comparing is fetching, files are compared with ``always`` alone.
-        expected: SHA-256 by file.
+        place: Place of the store. In a bucket, a comparison downloads the files, so only ``always`` compares them.
+        expected: File to SHA-256.
         verify: ``once`` for files that have changed since they were compared, ``always`` for all, ``never`` for none.
 
     Raises:
-        ConfigError: Another word for ``verify``.
-        DataError: Names the file that is not what was written.
+        ConfigError: ``verify`` has another value.
+        DataError: A file is not the one that was written. The message names it.
     """
     if verify not in ("once", "always", "never"):
         raise ConfigError(f"data.verify={verify}: expected once, always or never.")
@@ -79,7 +79,7 @@ def verify_signals(place: Place, expected: Mapping[str, str], verify: Verify) ->
 
 
 def remember(place: Place, compared: Mapping[str, str]) -> None:
-    """Keep in mind that files have these checksums; without a folder to write to they are compared again next time."""
+    """Cache the checksums of files. If the cache cannot be written, they are compared again next time."""
     states = {name: place.state(name) for name in compared}
     settled = time.time_ns() - _CLOCK_NS
     known = {

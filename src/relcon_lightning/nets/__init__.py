@@ -1,4 +1,4 @@
-"""The networks: the motif distance and the encoders."""
+"""Networks: distances, encoders and supervised baselines."""
 
 from relcon_lightning.nets.conv_net import ConvNet
 from relcon_lightning.nets.deep_conv_lstm import DeepConvLSTM

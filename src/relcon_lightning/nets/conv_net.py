@@ -1,4 +1,4 @@
-"""A plain convolutional net, the "conv classifier" of the paper's Table 3."""
+"""A plain convolutional network, the "conv classifier" in Table 3 of the paper."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 class ConvNet(nn.Module):
     """Blocks of convolution, ReLU, pooling by 2 and dropout, then the mean over time.
 
-    The paper names no layout; this one follows the convolutional encoder of Haresamudram et al. (2022): widths 32, 64,
-    128 and kernel 3. Pooling makes up for our five times higher rate.
+    The paper does not specify a layout. This one follows the convolutional encoder of Haresamudram et al. (2022):
+    widths 32, 64, 128 and kernel size 3. Pooling compensates for the sampling rate, which is five times as high here.
 
     Args:
-        widths: Channels of each block.
+        widths: Number of channels of each block.
         kernel_size: Kernel size in samples.
-        dropout: After each block.
+        dropout: Dropout rate after each block.
 
     Attributes:
         dim: Size of the feature.
@@ -39,6 +39,6 @@ class ConvNet(nn.Module):
         self.dim = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Windows ``(B, 3, T)`` in g to ``(B, dim)``."""
+        """Map windows ``(B, 3, T)`` in g to features ``(B, dim)``."""
         features: Tensor = self.blocks(x).mean(-1)
         return features

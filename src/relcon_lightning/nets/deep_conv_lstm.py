@@ -8,10 +8,10 @@ from relcon_lightning.errors import DataError
 
 
 class DeepConvLSTM(nn.Module):
-    """Four convolutions over the time of each axis by itself, then two LSTM layers over all of them.
+    """Four convolutions over time, applied to each axis separately, then two LSTM layers over all axes.
 
-    The last state of the second LSTM is the feature. As in the paper nothing is padded: a window loses
-    ``4 (kernel_size - 1)`` samples.
+    The last state of the second LSTM is the feature. As in the paper, the convolutions have no padding, so a window
+    loses ``4 (kernel_size - 1)`` samples.
 
     Args:
         filters: Output channels of each convolution.
@@ -35,7 +35,7 @@ class DeepConvLSTM(nn.Module):
         self.dim = width
 
     def forward(self, x: Tensor) -> Tensor:
-        """Windows ``(B, 3, T)`` in g to ``(B, dim)``.
+        """Map windows ``(B, 3, T)`` in g to features ``(B, dim)``.
 
         Raises:
             DataError: The window is too short.

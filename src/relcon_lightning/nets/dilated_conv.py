@@ -1,4 +1,4 @@
-"""The dilated convolution net that turns a window into queries, keys or values (Xu et al. 2024)."""
+"""Dilated convolutional network that computes queries, keys or values of a window (Xu et al. 2024)."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class ResidualBlock(nn.Module):
         self.dilated = nn.Conv1d(bottleneck, channels, kernel_size, padding="same", dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, channels, T)`` to the same shape."""
+        """Map ``(B, channels, T)`` to the same shape."""
         return F.instance_norm(F.gelu(x + self.dilated(self.squeeze(x))))
 
 
 class PartialConvolution(nn.Conv1d):
-    """A convolution that keeps the length and leaves out what lies beyond the edges (Liu et al. 2018).
+    """A convolution that keeps the length and ignores positions beyond the edges (Liu et al. 2018).
 
-    Where the kernel hangs over an edge, the sum without the bias is multiplied by ``kernel_size / taps inside``.
+    Where the kernel extends beyond an edge, the sum without the bias is multiplied by ``kernel_size / taps inside``.
     """
 
     def __init__(self, channels_in: int, channels: int, kernel_size: int) -> None:
         super().__init__(channels_in, channels, kernel_size, padding="same")
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, channels_in, T)`` to ``(B, channels, T)``."""
+        """Map ``(B, channels_in, T)`` to ``(B, channels, T)``."""
         size = self.kernel_size[0]
         inside = F.conv1d(x.new_ones(1, 1, x.shape[-1]), x.new_ones(1, 1, size), padding="same")
         whole = F.conv1d(x, self.weight, padding="same")
@@ -42,14 +42,15 @@ class PartialConvolution(nn.Conv1d):
 
 
 class DilatedConvNet(nn.Module):
-    """``(B, axes, T)`` to ``(B, channels, T)``; the dilation doubles from block to block.
+    """Residual blocks from ``(B, axes, T)`` to ``(B, channels, T)``. The dilation doubles with each block.
 
     Args:
-        axes: Input channels (3 for an accelerometer).
-        channels: Width of the residual stream.
-        bottleneck: Width inside a block.
-        kernel_size: Odd, in samples.
-        blocks: Number of residual blocks, dilated 1, 2, 4, ...; ``receptive_field`` says how many samples they see.
+        axes: Number of input channels (3 for an accelerometer).
+        channels: Number of channels between the blocks.
+        bottleneck: Number of channels inside a block.
+        kernel_size: Kernel size in samples; odd.
+        blocks: Number of residual blocks with dilations 1, 2, 4, ...; ``receptive_field`` is the number of samples
+            that they see.
         stem: First layer. ``partial``: partial convolution, GELU and InstanceNorm, as in the paper's reference code.
             ``padded``: a convolution of the signal padded with zeros, and nothing after it.
     """
@@ -74,9 +75,10 @@ class DilatedConvNet(nn.Module):
         self.receptive_field = 1 + (kernel_size - 1) * 2**blocks
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, axes, T)`` to ``(B, channels, T)``.
+        """Map ``(B, axes, T)`` to ``(B, channels, T)``.
 
-        The first layer keeps the precision of ``x``, in autocast too: signals in eight bits are ranked otherwise.
+        The first layer keeps the precision of ``x`` even with autocast, because rounding the signal to bfloat16 changes
+        the ranking.
         """
         with torch.autocast(x.device.type, enabled=False):
             stem = self.stem(x)

@@ -1,4 +1,4 @@
-"""Heads on top of an encoder, trained with it and discarded afterwards: projections, predictions and decoders."""
+"""Heads of an encoder that are discarded after training: projections, predictors and decoders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def mlp(dims: Sequence[int], batch_norm: bool = False) -> nn.Sequential:
-    """Linear layers ``dims[0] -> dims[1] -> ...`` with ReLU between them, and BatchNorm before it if asked.
+    """Linear layers ``dims[0] -> dims[1] -> ...`` with ReLU between them and, optionally, BatchNorm before each ReLU.
 
     Args:
         dims: Widths from input to output.
@@ -25,15 +25,15 @@ def mlp(dims: Sequence[int], batch_norm: bool = False) -> nn.Sequential:
 
 
 class Decoder(nn.Module):
-    """Features over time back to a window of any length, by resize-convolutions (Odena et al. 2016).
+    """Decode features over time to a window of any length, with resize-convolutions (Odena et al. 2016).
 
-    A 1x1 convolution to ``width`` channels, then ``stages`` of nearest-neighbour resizing, convolution and ReLU; each
-    stage lengthens the signal by the same factor, up to the window. A last convolution gives the three axes.
+    A 1x1 convolution to ``width`` channels is followed by ``stages`` of nearest-neighbour resizing, convolution and
+    ReLU. Each stage lengthens the signal by the same factor. A last convolution gives the three axes.
 
     Args:
         channels: Number of channels of the features.
-        width: Channels inside.
-        stages: How many steps lead from the features' length to the window's.
+        width: Number of channels of the decoder.
+        stages: Number of stages from the length of the features to that of the window.
         kernel_size: Kernel size of the convolutions, in samples of the stage.
     """
 
@@ -44,7 +44,7 @@ class Decoder(nn.Module):
         self.output = nn.Conv1d(width, 3, kernel_size, padding="same")
 
     def forward(self, features: Tensor, time: int) -> Tensor:
-        """``(B, channels, L)`` to a window ``(B, 3, time)`` in g."""
+        """Map features ``(B, channels, L)`` to windows ``(B, 3, time)`` in g."""
         x = self.squeeze(features)
         first = x.shape[-1]
         for i, convolution in enumerate(self.stages, 1):

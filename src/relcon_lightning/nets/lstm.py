@@ -1,4 +1,4 @@
-"""A recurrent net, the "LSTM classifier" of the paper's Table 3."""
+"""A recurrent network, the "LSTM classifier" in Table 3 of the paper."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 class LSTMNet(nn.Module):
     """Two LSTM layers over the samples; the last state of the second is the feature.
 
-    The paper names no layout; this one is the recurrent half of DeepConvLSTM (Ordóñez & Roggen 2016).
+    The paper does not specify a layout. This one is the recurrent half of DeepConvLSTM (Ordóñez & Roggen 2016).
 
     Args:
         width: Hidden size of each layer, and size of the feature.
@@ -25,6 +25,6 @@ class LSTMNet(nn.Module):
         self.dim = width
 
     def forward(self, x: Tensor) -> Tensor:
-        """Windows ``(B, 3, T)`` in g to ``(B, dim)``."""
+        """Map windows ``(B, 3, T)`` in g to features ``(B, dim)``."""
         last: Tensor = self.dropout(self.lstm(x.mT)[0][:, -1])
         return last

@@ -1,4 +1,4 @@
-"""The learned motif distance: how badly a window is rebuilt from another one (paper section 3.1, Eq. 1-4)."""
+"""Learned motif distance: the error of reconstructing one window from another (paper section 3.1, Eq. 1-4)."""
 
 from __future__ import annotations
 
@@ -25,32 +25,31 @@ _EPS = 1e-5
 
 
 def window_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased standard deviation over time, ``(..., 3, T)`` to two tensors ``(..., 3, 1)``."""
+    """Mean and biased standard deviation of ``(..., 3, T)`` over time, as two tensors ``(..., 3, 1)``."""
     variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
     return mean, (variance + _EPS).sqrt()
 
 
 class MotifDistance(nn.Module):
-    """Rebuild an anchor from the motifs of a candidate by sparse cross-attention; the error is the distance.
+    """Reconstruct an anchor from motifs of a candidate with sparse cross-attention; the error is the distance.
 
-    ``d(anc, cand) = || rec(anc | cand) - anc ||^2`` (Eq. 1), not symmetric. Anchor and candidate are both normalised
-    with the *candidate's* statistics, so that a difference in magnitude stays a difference (Eq. 4). The
-    reconstruction is brought back with ``y * sigma + mu``, the inverse of the normalisation; Eq. 2 prints ``(y + mu)
-    * sigma``.
+    ``d(anc, cand) = || rec(anc | cand) - anc ||^2`` (Eq. 1) is not symmetric. Anchor and candidate are both normalised
+    with the *candidate's* statistics, which preserves differences in magnitude (Eq. 4). The reconstruction is
+    denormalised with ``y * sigma + mu``, the inverse of the normalisation; Eq. 2 is printed as ``(y + mu) * sigma``.
 
     Args:
-        channels: Width of queries, keys and values.
+        channels: Number of channels of queries, keys and values.
         kernel_size: Kernel size of the dilated convolutions, in samples.
-        blocks: Residual blocks of each net.
+        blocks: Number of residual blocks of each network.
         dropout: Dropout rate of the attention weights, in training only.
         attention: ``sparsemax``, or ``softmax`` for the ablation of Table 5.
         statistics: ``candidate``, or ``own`` for the ablation "w/o RevIN" of Table 5: each window is then normalised
-            with its own statistics and the anchor's are put back.
-        stem: First layer of the three nets. ``partial``: as in the paper's reference code. ``padded``: plain zero
-            padding, without GELU and InstanceNorm; checkpoints of format 2 and before have it.
-        chunk: Pairs that :meth:`pairwise` and :meth:`in_batch` hold at once; bounds their memory.
-        fused: In evaluation mode and without gradients, compute each chunk of pairs by code that ``torch.compile``
-            makes at the first call (some seconds, kept on disk). Several times faster on a CPU.
+            with its own statistics, and the reconstruction is denormalised with those of the anchor.
+        stem: First layer of the three networks. ``partial``: as in the paper's reference code. ``padded``: plain zero
+            padding, without GELU and InstanceNorm, as in checkpoints of format 2 and before.
+        chunk: Number of pairs that :meth:`pairwise` and :meth:`in_batch` compute at once; limits their memory.
+        fused: In evaluation mode and without gradients, compute chunks of pairs with code from ``torch.compile``. The
+            first call compiles for some seconds; the result is cached on disk. Several times faster on a CPU.
     """
 
     unit = "g²"  # of the distances
@@ -87,21 +86,21 @@ class MotifDistance(nn.Module):
         self.sparse = attention == "sparsemax"
 
     def forward(self, anchor: Tensor, candidate: Tensor) -> Tensor:
-        """The anchor as rebuilt from the candidate, ``(B, 3, T)`` from two ``(B, 3, T)`` (Eq. 2)."""
+        """Reconstruction ``(B, 3, T)`` of anchors ``(B, 3, T)`` from candidates ``(B, 3, T)`` (Eq. 2)."""
         return self._reconstruct(anchor, window_statistics(candidate), *self._keys_values(candidate))
 
     def distance(self, anchor: Tensor, candidate: Tensor) -> Tensor:
-        """``(B,)`` squared reconstruction errors summed over axes and time, in g^2 (Eq. 1)."""
+        """Squared reconstruction errors ``(B,)``, summed over axes and time, in g^2 (Eq. 1)."""
         return _squared_error(self(anchor, candidate), anchor)
 
     def attention(self, anchor: Tensor, candidate: Tensor) -> Tensor:
-        """Weights ``(B, T, T)`` over candidate time (last axis) of each anchor time step (Eq. 3), no dropout."""
+        """Attention weights ``(B, T, T)`` of anchor time steps over candidate time (last axis, Eq. 3), no dropout."""
         key, _ = self._keys_values(candidate)
         queries = self._queries(anchor, self._anchor_statistics(anchor, window_statistics(candidate)))
         return self.weighting(self._logits(queries, key))
 
     def pairwise(self, anchors: Tensor, candidates: Tensor) -> Tensor:
-        """``(B, C)`` distances of anchors ``(B, 3, T)`` to their own candidates ``(B, C, 3, T)``."""
+        """Distances ``(B, C)`` of anchors ``(B, 3, T)`` to their own candidates ``(B, C, 3, T)``."""
         n_candidates = candidates.shape[1]
         rows = torch.arange(len(anchors), device=anchors.device).repeat_interleave(n_candidates)
         chunks = zip(torch.split(rows, self.chunk), torch.split(candidates.flatten(0, 1), self.chunk), strict=True)
@@ -112,19 +111,19 @@ class MotifDistance(nn.Module):
         return torch.cat(distances).view(-1, n_candidates)
 
     def in_batch(self, anchors: Tensor) -> Tensor:
-        """``(B, B)`` distances between the windows ``(B, 3, T)``: row = anchor, column = candidate.
+        """Distances ``(B, B)`` between windows ``(B, 3, T)``: one row per anchor, one column per candidate.
 
-        Keys, values and statistics are computed once a window and shared by all rows.
+        Keys, values and statistics are computed once per window and shared by all rows.
         """
         return self.between(anchors, anchors)
 
     def between(self, anchors: Tensor, candidates: Tensor) -> Tensor:
-        """``(A, N)`` distances of each anchor ``(A, 3, T)`` to each candidate ``(N, 3, T)``, shared by all anchors."""
+        """Distances ``(A, N)`` of each anchor ``(A, 3, T)`` to each candidate ``(N, 3, T)``, shared by all anchors."""
         everyone = torch.arange(len(candidates), device=anchors.device).expand(len(anchors), -1)
         return self.to_some(anchors, candidates, everyone)
 
     def to_some(self, anchors: Tensor, candidates: Tensor, columns: Tensor) -> Tensor:
-        """``(A, K)`` distances of each anchor to its own choice of the candidates, in ``columns`` ``(A, K)``."""
+        """Distances ``(A, K)`` of each anchor to the candidates that its row of ``columns`` ``(A, K)`` selects."""
         mean, std = window_statistics(candidates)
         key, value = self._keys_values(candidates)
         rows = torch.arange(len(anchors), device=anchors.device).repeat_interleave(columns.shape[1])
@@ -163,12 +162,12 @@ class MotifDistance(nn.Module):
         return self._restore(weights @ value.mT, mean, std)
 
     def _restore(self, mixed: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        """From mixed values ``(B, T, channels)`` to windows ``(B, 3, T)`` in g: Eq. 4 undone."""
+        """Map values after attention ``(B, T, channels)`` to windows ``(B, 3, T)`` in g: the inverse of Eq. 4."""
         restored: Tensor = (self.output(mixed).mT - self.shift[:, None]) / self.scale[:, None] * std + mean
         return restored
 
     def _errors(self, anchor: Tensor, mean: Tensor, std: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """``(P,)`` distances of pairs from anchors and the statistics, keys and values of their candidates."""
+        """Distances ``(P,)`` of pairs, from anchors and the statistics, keys and values of their candidates."""
         if self.fused and not (self.training or torch.is_grad_enabled()):
             errors = _fused(self, anchor, mean, std, key, value)
             if errors is not None:
@@ -181,7 +180,7 @@ def _squared_error(rebuilt: Tensor, anchor: Tensor) -> Tensor:
 
 
 def _fused(net: MotifDistance, *pairs: Tensor) -> Tensor | None:
-    """:meth:`MotifDistance._errors` by compiled code, or None where that cannot be had or was not exact."""
+    """:meth:`MotifDistance._errors` with compiled code; None if compilation failed or the result was not exact."""
     n = len(pairs[0])
     row = torch.arange(net.chunk, device=pairs[0].device).clamp(max=n - 1)  # the last pair again: one shape to compile
     padded = pairs if n == net.chunk else [x[row] for x in pairs]
@@ -208,7 +207,7 @@ def _compiled() -> Callable[..., tuple[Tensor, Tensor]]:
 def _pair_errors(
     net: MotifDistance, anchor: Tensor, mean: Tensor, std: Tensor, key: Tensor, value: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Errors ``(P,)``, and whether all attention weights are exact; a function, for all nets share its code."""
+    """Errors ``(P,)``, and True if all attention weights are exact. A function, so that all networks share its code."""
     own = net._anchor_statistics(anchor, (mean, std))
     logits = net._logits(net._queries(anchor, own), key)
     weights, settled = newton_sparsemax(logits) if net.sparse else (torch.softmax(logits, dim=-1), logits.new_ones(()))

@@ -1,4 +1,4 @@
-"""1D residual encoders with average pooling over time, so that any window length works."""
+"""1D residual encoders. Average pooling over time lets them accept windows of any length."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _KERNEL, _POOL, _STRIDE = 7, 3, 2  # of the stem
 
 
 class Convolution(nn.Conv1d):
-    """A convolution in 1D, and its weights, on images one pixel high: those can be laid out with channels last.
+    """A 1D convolution on images one pixel high, which can use a channels-last layout.
 
-    The signal goes on with zeros, so that it keeps its length but for the stride; an even kernel sees one more after it
-    than before it, as with ``padding="same"``, which warns of that. Without padding the kernel stays inside the signal.
+    The signal is padded with zeros, so that only the stride changes its length. With an even kernel, one more zero is
+    added after the signal than before it, as with ``padding="same"``. Without padding, the kernel stays inside.
     """
 
     def __init__(self, width_in: int, width: int, kernel_size: int, stride: int = 1, padded: bool = True) -> None:
@@ -30,7 +30,7 @@ class Convolution(nn.Conv1d):
         self.padded = padded
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, in_channels, 1, L)`` to ``(B, out_channels, 1, L)``, less what stride and missing padding leave out."""
+        """Map ``(B, in_channels, 1, L)`` to ``(B, out_channels, 1, L')``; stride and missing padding shorten L."""
         if not self.padded:
             return F.conv2d(x, self.weight[:, :, None], self.bias, (1, *self.stride))
         before, even = divmod(self.kernel_size[0] - 1, 2)
@@ -39,7 +39,7 @@ class Convolution(nn.Conv1d):
 
 
 class PreActivationBlock(nn.Module):
-    """BN, ReLU, conv, BN, ReLU, conv, plus the input (He et al. 2016b); a 1x1 shortcut where the width changes."""
+    """BN, ReLU, conv, BN, ReLU, conv, plus the input (He et al. 2016b); a 1x1 shortcut if the width changes."""
 
     def __init__(self, width_in: int, width: int, kernel_size: int) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class PreActivationBlock(nn.Module):
         self.shortcut = nn.Identity() if width_in == width else Convolution(width_in, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, width_in, 1, L)`` to ``(B, width, 1, L)``."""
+        """Map ``(B, width_in, 1, L)`` to ``(B, width, 1, L)``."""
         y = self.conv1(F.relu(self.norm1(x)))
         y = self.conv2(F.relu(self.norm2(y)))
         out: Tensor = y + self.shortcut(x)
@@ -60,25 +60,25 @@ class PreActivationBlock(nn.Module):
 class ResNet1d(nn.Module):
     """Stem (convolution kernel 7 stride 2, BN, ReLU, max-pool 3 stride 2), stages of blocks, mean over time.
 
-    Computed on images one pixel high with channels last, the layout that processors like best and 1D does not have.
+    The signal is an image one pixel high in channels-last layout, which is the fastest and does not exist for 1D.
 
     Args:
-        widths: Channels of each stage.
-        depths: Blocks of each stage.
+        widths: Number of channels of each stage.
+        depths: Number of blocks of each stage.
         kernel_sizes: Kernel size of each stage, in samples of its input.
-        pools: Average pooling before each stage, in samples; 1 is none.
-        expansion: Channels of a last convolution with BN and ReLU; none if None.
-        recompute: In training keep no intermediate values but those between blocks, and compute the others again in the
-            backward pass: a third more time, a fraction of the memory, the same gradients.
-        spread: Pool the standard deviation over time beside the mean (statistics pooling, Snyder et al. 2018), which
-            doubles the embedding.
+        pools: Average pooling before each stage, in samples; 1: no pooling.
+        expansion: Number of channels of a last convolution with BN and ReLU; None: no such convolution.
+        recompute: Gradient checkpointing: in training, store only the values between blocks and recompute the others in
+            the backward pass. Takes a third more time and a fraction of the memory; gradients are the same.
+        spread: Pool the standard deviation over time as well as the mean (statistics pooling, Snyder et al. 2018),
+            which doubles the size of the embedding.
         stem: ``unpadded``: convolution and max-pool of the stem stay inside the window (256 samples to 125 to 62), as
-            in the paper's reference code. ``padded``: both are padded with zeros (256 to 128 to 64); checkpoints of
-            format 2 and before have it.
+            in the paper's reference code. ``padded``: both are padded with zeros (256 to 128 to 64), as in checkpoints
+            of format 2 and before.
 
     Attributes:
         dim: Size of the embedding.
-        shortest: Samples of the shortest window that it takes.
+        shortest: Number of samples of the shortest window that the encoder accepts.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class ResNet1d(nn.Module):
         self.dim = 2 * width_in if spread else width_in
 
     def forward(self, x: Tensor) -> Tensor:
-        """Windows ``(B, 3, T)`` in g to embeddings ``(B, dim)``."""
+        """Map windows ``(B, 3, T)`` in g to embeddings ``(B, dim)``."""
         features = self.features(x)
         mean = features.mean(-1)
         if not self.spread:
@@ -131,7 +131,7 @@ class ResNet1d(nn.Module):
         return torch.cat([mean, std], dim=1)
 
     def features(self, x: Tensor) -> Tensor:
-        """``(B, C, L)``, before pooling over time, of windows ``(B, 3, T)``.
+        """Features ``(B, C, L)`` of windows ``(B, 3, T)`` before pooling over time.
 
         Raises:
             ConfigError: The windows are too short.
@@ -148,7 +148,7 @@ class ResNet1d(nn.Module):
 
 
 def _once(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Contexts of the first computation and of its repetition, in which running statistics are not moved again."""
+    """Contexts of the forward pass and of its recomputation, in which running statistics are not updated again."""
     return nullcontext(), _running_statistics_at_rest(block)
 
 
@@ -185,9 +185,9 @@ def resnet18_1d(recompute: bool = False, stem: Stem = "unpadded") -> ResNet1d:
 
 
 def small_resnet_1d(recompute: bool = False, stem: Stem = "unpadded") -> ResNet1d:
-    """The layout of :func:`resnet34_1d` thinner and shallower, for laptops: 256-d embedding, 0.14 M parameters.
+    """A narrower and shallower :func:`resnet34_1d` for laptops: 256-d embedding, 0.14 M parameters.
 
-    It pools mean and standard deviation of 128 channels; so few layers see too little for the mean alone.
+    It pools the mean and the standard deviation of 128 channels, because the mean alone is too little with few layers.
     """
     return ResNet1d(
         widths=(32, 64, 128), depths=(1, 1, 1), kernel_sizes=(3, 4, 4), spread=True, recompute=recompute, stem=stem

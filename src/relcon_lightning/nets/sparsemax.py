@@ -1,4 +1,4 @@
-"""Sparsemax: the Euclidean projection of a vector on the probability simplex (Martins & Astudillo 2016)."""
+"""Sparsemax: Euclidean projection onto the probability simplex (Martins & Astudillo 2016)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_NEWTON_STEPS = 8  # each a pass over memory; the few rows that need more are sorted
-_COMPILED_STEPS = 11  # in one kernel they cost next to nothing, and one row that is late costs everything again
+_NEWTON_STEPS = 8  # each step is a pass over memory; the few rows that need more steps are sorted
+_COMPILED_STEPS = 11  # in one kernel more steps cost little; if one row has not converged, all are computed again
 
 
 def sparsemax(logits: Tensor, dim: int = -1) -> Tensor:
-    """Project ``logits`` on the probability simplex along ``dim``.
+    """Project ``logits`` onto the probability simplex along ``dim``.
 
-    ``p = max(z - tau, 0)`` with the one ``tau`` that makes ``p`` sum to 1 (Martins & Astudillo 2016, Eq. 2-4).
-    Unlike softmax it gives exact zeros.
+    ``p = max(z - tau, 0)``, where ``tau`` is chosen such that ``p`` sums to 1 (Martins & Astudillo 2016, Eq. 2-4).
+    Unlike softmax, the result contains exact zeros.
 
     Args:
         logits: Tensor of any shape and floating type.
-        dim: The axis to project along.
+        dim: Dimension to project along.
 
     Returns:
         A tensor of the shape and type of ``logits``: non-negative, summing to 1 along ``dim``.
@@ -29,14 +29,14 @@ def sparsemax(logits: Tensor, dim: int = -1) -> Tensor:
 
 
 def newton_sparsemax(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """:func:`sparsemax` along the last axis by the fixed point alone: no branch on data, so that it can be compiled.
+    """:func:`sparsemax` along the last dimension with Newton steps only; it has no branch on data and can be compiled.
 
     Args:
         logits: ``(..., n)``.
 
     Returns:
-        The projection in the type of ``logits``, and a boolean: whether the fixed point was reached in all rows. If
-        not, call :func:`sparsemax`.
+        The projection in the type of ``logits``, and a boolean that is True if all rows have converged. If it is False,
+        call :func:`sparsemax`.
     """
     z = logits.to(torch.promote_types(logits.dtype, torch.float32))
     z = z - z.amax(-1, keepdim=True)
@@ -45,11 +45,11 @@ def newton_sparsemax(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _newton(z: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """The tau of each row (last axis) of ``z``, whose largest entry is 0, and whether it is exact; both ``(..., 1)``.
+    """Threshold tau of each row of ``z``, whose largest entry is 0, and True where it is exact; both ``(..., 1)``.
 
-    ``f(tau) = sum(max(z - tau, 0)) - 1`` is convex, decreasing and piecewise linear, and ``f(-1) >= 0``: Newton
-    steps from -1 climb monotonically and end on the exact root once the support no longer changes. It takes a
-    handful of steps.
+    ``f(tau) = sum(max(z - tau, 0)) - 1`` is convex, decreasing and piecewise linear, and ``f(-1) >= 0``. Newton steps
+    from -1 therefore increase monotonically, and reach the exact root when the support no longer changes. A few steps
+    are enough.
     """
     tau = torch.full_like(z[..., :1], -1.0)
     support = torch.ones_like(tau)
@@ -61,7 +61,7 @@ def _newton(z: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
 
 def _threshold(z: Tensor) -> Tensor:
-    """The exact tau of each row; rows that need more than a few Newton steps are solved by sorting."""
+    """Exact threshold tau of each row; rows that need more than a few Newton steps are solved by sorting."""
     tau, settled = _newton(z, _NEWTON_STEPS)
     if not settled.all():
         late = ~settled.squeeze(-1)
@@ -70,7 +70,7 @@ def _threshold(z: Tensor) -> Tensor:
 
 
 def _threshold_by_sorting(z: Tensor) -> Tensor:
-    """The tau of each row of ``z`` by the sorted cumulative sum (Martins & Astudillo 2016, Algorithm 1)."""
+    """Threshold tau of each row of ``z`` from the sorted cumulative sum (Martins & Astudillo 2016, Algorithm 1)."""
     ordered = z.sort(dim=-1, descending=True).values
     rank = torch.arange(1, z.shape[-1] + 1, device=z.device, dtype=z.dtype)
     excess = ordered.cumsum(-1) - 1
@@ -79,7 +79,7 @@ def _threshold_by_sorting(z: Tensor) -> Tensor:
 
 
 class _Sparsemax(torch.autograd.Function):
-    """Forward by :func:`_threshold`; backward by the Jacobian-vector product on the support."""
+    """Forward pass with :func:`_threshold`; backward pass with the Jacobian-vector product on the support."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, dim: int) -> Tensor:
