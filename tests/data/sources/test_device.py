@@ -23,6 +23,7 @@ from relcon_lightning.data.prepare import prepare
 from relcon_lightning.data.sources import device
 from relcon_lightning.data.sources.device import DeviceFolder
 from relcon_lightning.data.sources.device_files import opened
+from relcon_lightning.data.sources.folder import RecordingFolder
 from relcon_lightning.data.sources.inputs import find_inputs
 from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.errors import ConfigError, DataError
@@ -171,7 +172,7 @@ def test_what_can_be_unpacked_is_read_when_asked(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         _, signal, _ = streamed(tmp_path, lenient=True)
     assert 15_000 < len(signal) < 25_000
-    assert "all that comes after the first place that cannot be unpacked" in caplog.text
+    assert "everything after the first byte that cannot be unpacked" in caplog.text
 
 
 def test_an_archive_that_is_too_large_unpacked_is_refused(tmp_path, monkeypatch):
@@ -371,3 +372,60 @@ def test_the_memory_does_not_depend_on_the_length(tmp_path, read, suffix, monkey
         assert rows == pytest.approx(hours * 3600 * 50, abs=hours * 6)
         peaks.append(peak)
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_a_pattern_chooses_the_files_and_hidden_ones_are_left_out(tmp_path):
+    put(tmp_path, "p1/wrist.cwa", "p1/hip.cwa", "p2/wrist.cwa", content=sample())
+    put(tmp_path, "p1/._wrist.cwa", ".trash/wrist.cwa", content=b"no recording")  # macOS writes such files
+    for pattern, expected in (
+        (None, ["p1/hip.cwa", "p1/wrist.cwa", "p2/wrist.cwa"]),
+        ("wrist.cwa", ["p1/wrist.cwa", "p2/wrist.cwa"]),
+        ("p1/*.cwa", ["p1/hip.cwa", "p1/wrist.cwa"]),
+    ):
+        found = DeviceFolder(tmp_path, "p[0-9]", files=pattern).recordings()
+        assert [recording.recording_id for recording in found] == expected
+        assert [one.recording_id for one in find_inputs(tmp_path, LAYOUT, pattern=pattern)] == expected
+    with pytest.raises(DataError, match=r"no recordings that match data\.source\.files=x\.cwa"):
+        DeviceFolder(tmp_path, "p[0-9]", files="x.cwa")
+
+
+def test_a_recording_that_is_there_twice_is_refused(tmp_path):
+    put(tmp_path, "P1.cwa", content=sample())
+    put(tmp_path, "P1.cwa.gz", content=gzip.compress(sample()))
+    for find in (lambda: DeviceFolder(tmp_path, NAMES), lambda: find_inputs(tmp_path, LAYOUT)):
+        with pytest.raises(DataError, match=r"P1\.cwa and .*P1\.cwa\.gz are the same recording"):
+            find()
+
+
+def test_pauses_are_named_with_their_share(tmp_path, caplog):
+    put(tmp_path, "a.gt3x", content=gt3x(60, drop=tuple(range(10, 25))))
+    with caplog.at_level(logging.INFO):
+        list(DeviceFolder(tmp_path, NAMES).recordings())
+    assert "a.gt3x: pauses without samples, such as idle sleep: 1, in all 25.1 % of the time" in caplog.text
+
+
+def test_the_rate_is_that_of_the_first_file_that_can_be_read(tmp_path):
+    put(tmp_path, "a.cwa", content=b"no recording")
+    put(tmp_path, "b.cwa", content=sample(5, 200, 200))
+    assert DeviceFolder(tmp_path, NAMES).info.sampling_rate == 200
+
+
+def test_the_expected_duration_is_told_for_a_progress_bar(tmp_path):
+    ends = (START + 5 + 62_135_596_800) * 10**7
+    for name, content, expected in (
+        ("a.cwa", sample(48), 48),
+        ("a.bin", KINDS[".bin"], 12),
+        ("a.gt3x", gt3x(5, Last_Sample_Time=ends), 5),
+        ("b.gt3x", gt3x(5, Last_Sample_Time=0), None),
+        ("a.cwa.gz", gzip.compress(sample()), None),
+    ):
+        put(tmp_path, name, content=content)
+        [found] = find_inputs(tmp_path / name, LAYOUT)
+        assert found.open().duration_s == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(("name", "hint"), [("a.cwa", "data=device"), ("a.csv", "data=folder")])
+def test_the_source_for_the_other_kind_of_files_is_named(tmp_path, name, hint):
+    put(tmp_path, name)
+    with pytest.raises(DataError, match=f"has no recordings: .* are read with {hint}"):
+        RecordingFolder(tmp_path, participant=".") if hint == "data=device" else DeviceFolder(tmp_path, ".")

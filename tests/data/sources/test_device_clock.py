@@ -46,7 +46,7 @@ def test_the_zone_that_a_file_states_is_heeded(tmp_path, name, content, offset, 
     (tmp_path / name).write_bytes(content)
     with caplog.at_level(logging.INFO):
         assert start_of(tmp_path) == datetime.fromtimestamp(START - offset * 3600, UTC)
-    assert "the file says that its clock is at UTC" in caplog.text
+    assert "the device clock is at UTC" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,10 @@ def test_what_is_said_goes_before_what_the_file_states(tmp_path, caplog):
     (tmp_path / "a.bin").write_bytes(geneactiv([PAGE] * 2, zone="GMT -05:00"))
     with caplog.at_level(logging.WARNING):
         assert start_of(tmp_path, "+01:00") == datetime.fromtimestamp(START - 3600, UTC)
-    assert "its clock is at UTC-05:00; data.source.time_zone=+01:00 is taken instead" in caplog.text
+    assert (
+        "the device clock is at UTC-05:00 according to the file; data.source.time_zone=+01:00 (UTC+01:00) is used"
+        in caplog.text
+    )
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         start_of(tmp_path, "America/New_York")
@@ -95,7 +98,7 @@ def test_offsets_agree_with_the_zone_database_at_every_hour_of_a_year():
 @pytest.mark.parametrize(
     ("first", "word", "offset_h"),
     [
-        ("2026-10-25 01:30", "comes twice", 1),  # 01:00 to 02:00, in summer time and again in winter time
+        ("2026-10-25 01:30", "occurs twice", 1),  # 01:00 to 02:00, in summer time and again in winter time
         ("2026-03-29 01:30", "does not exist", 0),  # 01:00 is followed by 02:00
         ("2026-03-29 00:30", "", 0),
         ("2026-10-25 00:30", "", 1),
@@ -116,7 +119,7 @@ def test_a_device_does_not_follow_a_change_of_the_clocks(tmp_path, caplog):
     steps = np.diff([part.start_time for part in parts])
     assert parts[0].start_time == shown("2026-10-24 23:30")
     np.testing.assert_allclose(steps, 100)
-    assert caplog.text.count("the clocks of Europe/London changed from UTC+01:00 to UTC+00:00") == 1
+    assert caplog.text.count("clocks in Europe/London changed from UTC+01:00 to UTC+00:00") == 1
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         list(DeviceFolder(tmp_path, ".", time_zone="+01:00").recordings())

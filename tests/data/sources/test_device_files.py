@@ -182,7 +182,7 @@ def test_a_thousand_damaged_places_are_a_few_lines(tmp_path, caplog):
         found, _ = read(tmp_path, bytes(content), "a.cwa", lenient=True)
     assert len(found.signal) == 40_000
     assert len(caplog.records) == 6
-    assert "left out 495 more places" in caplog.text
+    assert "left out 495 more damaged parts" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""A folder of files as wearable devices write them: Axivity .cwa, GENEActiv .bin and ActiGraph .gt3x."""
+"""A folder of device files: Axivity .cwa, GENEActiv .bin and ActiGraph .gt3x."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,51 +19,66 @@ from relcon_lightning.data.sources.device_files.opened import open_device_file
 from relcon_lightning.data.sources.missing import missing_rows, name_missing
 from relcon_lightning.data.sources.paths import participant_in
 from relcon_lightning.data.sources.stretches import gap_free, part_ids
-from relcon_lightning.data.sources.suffixes import DEVICE_KINDS, is_device_file, name_passed_over, text_of
+from relcon_lightning.data.sources.suffixes import (
+    DEVICE_KINDS,
+    files_below,
+    is_device_file,
+    is_table,
+    name_passed_over,
+    text_of,
+    unpacked,
+)
 from relcon_lightning.data.stream import Block
 from relcon_lightning.data.units import InUnits, Unit
 from relcon_lightning.errors import DataError, nearest_path
 
-PART_S = 6 * 3600  # a week at once would need several times its memory to be put on a grid
-_OVERLAP_S = 1.0  # by which the samples of two blocks may overlap: GENEActiv rounds to half a second
+log = logging.getLogger(__name__)
+
+PART_S = 6 * 3600  # resampling a week at once would need several times its memory
+_OVERLAP_S = 1.0  # allowed overlap of consecutive blocks: GENEActiv rounds time stamps to half a second
+_PAUSE_S = 1.0  # shortest pause that is counted
 
 
 @dataclass(frozen=True)
 class DeviceStream:
-    """A recording that is read piece by piece.
+    """A recording that is read block by block.
 
     Attributes:
-        rate: Nominal, in Hz.
-        start_time: Of the first sample, in unix seconds.
-        blocks: Of about 60,000 samples, without those that stand for missing ones, in the order of time.
+        rate: Nominal sampling rate in Hz.
+        start_time: Unix time of the first sample in seconds.
+        blocks: Blocks of about 60,000 samples in the order of time, without missing samples.
+        duration_s: Expected duration in seconds; None if unknown.
     """
 
     rate: float
     start_time: float
     blocks: Iterator[Block]
+    duration_s: float | None
 
 
 class DeviceFolder(InUnits):
-    """One file a recording, in sub-folders or not; those of more than six hours are parted into several.
+    """A folder of device files, one per recording. Recordings of more than six hours are split.
 
-    A device's clock and its nominal rate disagree by a few percent. The stamps rule: samples are interpolated to the
-    nominal rate. Files are read block by block, compressed ones too. Rows of zeros, as an ActiGraph's idle sleep leaves
-    them, count as missing; see :func:`~relcon_lightning.data.sources.missing.missing_rows`.
+    The clock of a device and its nominal sampling rate disagree by a few percent. The time stamps decide: samples are
+    interpolated to the nominal rate. Files are read block by block, also compressed ones. Rows of zeros, as in the idle
+    sleep mode of an ActiGraph, count as missing; see :func:`~relcon_lightning.data.sources.missing.missing_rows`.
 
     Args:
-        raw_dir: The folder.
-        participant: Regular expression searched in a file's path below ``raw_dir``; its first group, or all of it if
-            it has none, is the participant.
-        name: Of the cohort.
-        position: Of the sensor.
-        max_gap_s: A recording is parted where its samples are further apart, in seconds.
-        lenient: Take what can be read of a damaged file, with a warning, rather than stop.
-        time_zone: Of the clocks of the devices, an IANA name such as ``Europe/London`` or an offset such as ``+01:00``;
-            None for the one that a file states, and else UTC.
+        raw_dir: Folder of the files, with or without sub-folders.
+        participant: Regular expression that is searched in a file's path below ``raw_dir``. The participant is its
+            first group, or the whole match if it has no group.
+        name: Name of the cohort.
+        position: Position of the sensor on the body.
+        max_gap_s: A recording is split where its samples are further apart than this, in seconds.
+        lenient: Read the intact part of a damaged file, with a warning.
+        time_zone: Time zone of the device clocks: an IANA name such as ``Europe/London`` or an offset such as
+            ``+01:00``. None for the zone that a file states, and UTC if it states none.
+        files: Pattern for the paths of the files to read below ``raw_dir``, such as ``**/wrist.cwa``; None for all.
 
     Raises:
-        ConfigError: The regular expression is none, or there is no such time zone.
-        DataError: No such folder, no such files in it, or a file in whose path no participant is found.
+        ConfigError: Invalid regular expression, pattern or time zone.
+        DataError: No such folder, no device files in it, a recording that is there twice, or a file in whose path no
+            participant is found.
     """
 
     def __init__(
@@ -74,14 +90,15 @@ class DeviceFolder(InUnits):
         max_gap_s: float = 1.0,
         lenient: bool = False,
         time_zone: str | None = None,
+        files: str | None = None,
     ) -> None:
         if raw_dir is None:
             raise DataError("data.raw_dir must name the folder of your recordings.")
         self.root, self.name, self.position, self.max_gap_s = Path(raw_dir), name, position, max_gap_s
         self.lenient, self.clock = lenient, DeviceClock(time_zone)
         self.people = {
-            path: participant_in(participant, text_of(path.relative_to(self.root)), self.root)
-            for path in _files_below(self.root)
+            path: participant_in(participant, name, self.root)
+            for name, path in _recordings_in(self.root, files).items()
         }
 
     @cached_property
@@ -104,7 +121,7 @@ class DeviceFolder(InUnits):
         return [Unit(names[path], path, path, repr((person, settings))) for path, person in self.people.items()]
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """A file; a gap parts it."""
+        """The recordings of a file, which is split at gaps."""
         path: Path = unit.key
         with open_stream(path, self.clock, self.lenient) as stream:
             parts = _in_parts(stream.blocks, round(PART_S * stream.rate))
@@ -117,7 +134,12 @@ class DeviceFolder(InUnits):
 
 @contextmanager
 def open_stream(path: Path, clock: DeviceClock, lenient: bool = False) -> Iterator[DeviceStream]:
-    """Open a file of a device.
+    """Open a device file.
+
+    Args:
+        path: Path of the file.
+        clock: Converts its times to UTC.
+        lenient: Read the intact part of a damaged file, with a warning.
 
     Raises:
         DataError: Damaged, of another device, or without samples; also while its blocks are read.
@@ -130,14 +152,19 @@ def open_stream(path: Path, clock: DeviceClock, lenient: bool = False) -> Iterat
         origin = int(first.stamps[0])
         offset_s = clock.offset_s(origin / 1e9, contents.utc_offset_s, text_of(path))
         blocks = _blocks(path, contents, chain([first], samples), origin, clock)
-        yield DeviceStream(contents.rate, origin / 1e9 - offset_s, blocks)
+        yield DeviceStream(contents.rate, origin / 1e9 - offset_s, blocks, contents.duration_s)
 
 
 def _blocks(
     path: Path, contents: Contents, samples: Iterable[Samples], origin: int, clock: DeviceClock
 ) -> Iterator[Block]:
-    """Samples that are there, with times in seconds from the first one; those before the last of them are left out."""
-    rows, missing, last, empty = 0, 0, origin - 1, True
+    """Blocks without missing samples, and without samples that are older than the ones before them.
+
+    Times are in seconds from the first sample, whose stamp is ``origin`` in ns.
+    """
+    where = text_of(path)
+    rows = missing = pauses = 0
+    paused_s, last, empty = 0.0, origin - 1, True
     for some in samples:
         left_out = missing_rows(some.signal)
         rows, missing = rows + len(left_out), missing + int(left_out.sum())
@@ -145,19 +172,26 @@ def _blocks(
         back_s = float((latest[:-1] - some.stamps).max()) / 1e9
         if back_s > _OVERLAP_S:
             contents.damage.found(f"samples that lie {back_s:.0f} s before the ones that come before them")
-        kept = ~left_out & (some.stamps > latest[:-1])
+        steps_s = np.diff(latest) / 1e9
+        pauses, paused_s = pauses + int((steps_s > _PAUSE_S).sum()), paused_s + steps_s[steps_s > _PAUSE_S].sum()
+        kept = ~left_out & (steps_s > 0)
         last = int(latest[-1])
         if kept.any():
             empty = False
             yield Block((some.stamps[kept] - origin) / 1e9, some.signal[kept])
-    name_missing(text_of(path), missing, rows)
+    name_missing(where, missing, rows)
     if empty:
-        raise DataError(f"{text_of(path)} holds no samples of the acceleration but zeros and fill values.")
-    clock.name_change(origin / 1e9, last / 1e9, text_of(path))
+        raise DataError(f"{where} holds no samples of the acceleration but zeros and fill values.")
+    if pauses:
+        share = 100e9 * paused_s / (last - origin)
+        log.info(
+            "%s: pauses without samples, such as idle sleep: %d, in all %.3g %% of the time.", where, pauses, share
+        )
+    clock.name_change(origin / 1e9, last / 1e9, where)
 
 
 def _in_parts(blocks: Iterable[Block], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Times ``(n,)`` and signal ``(n, 3)`` of parts of ``size`` samples; the last one has up to a tenth more."""
+    """Times ``(n,)`` and signal ``(n, 3)`` of parts of ``size`` samples; the last part has at most a tenth more."""
     held: list[Block] = []
     for block in blocks:
         held.append(block)
@@ -176,7 +210,7 @@ def _joined(blocks: list[Block]) -> Block:
 def _numbered(
     file_id: str, parts: Iterator[tuple[np.ndarray, np.ndarray]]
 ) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
-    """Ids as :func:`part_ids` gives them, without knowing beforehand how many parts there are."""
+    """Parts with the ids that :func:`part_ids` gives; the number of parts need not be known."""
     first = next(parts)
     second = next(parts, None)
     if second is None:
@@ -186,12 +220,20 @@ def _numbered(
         yield f"{file_id}#{i}", part
 
 
-def _files_below(root: Path) -> list[Path]:
+def _recordings_in(root: Path, pattern: str | None) -> dict[str, Path]:
+    """Files by their path below the folder."""
     if not root.is_dir():
         raise DataError(f"There is no folder {root}{nearest_path(root)}.")
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    found = [path for path in files if is_device_file(path.name)]
-    name_passed_over(root, (path for path in files if path not in found), DEVICE_KINDS)
+    files = files_below(root, pattern)
+    found = {name: path for name, path in files.items() if is_device_file(name)}
+    name_passed_over(root, (path for name, path in files.items() if name not in found), DEVICE_KINDS)
+    if not found and pattern is not None:
+        raise DataError(f"{root} has no recordings that match data.source.files={pattern}.")
     if not found:
-        raise DataError(f"{root} has no recordings: expected files that end in {DEVICE_KINDS}.")
+        hint = " Tables are read with data=folder." if any(map(is_table, files)) else ""
+        raise DataError(f"{root} has no recordings: expected files that end in {DEVICE_KINDS}.{hint}")
+    once: dict[str, str] = {}
+    for name in found:
+        if (other := once.setdefault(unpacked(name), name)) != name:
+            raise DataError(f"{root / other} and {root / name} are the same recording; remove one of them.")
     return found

@@ -1,4 +1,4 @@
-"""The clocks of devices, that show the local time of the computer that set them, in UTC."""
+"""Conversion of device clocks, which show local time, to UTC."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ log = logging.getLogger(__name__)
 
 
 class DeviceClock:
-    """From the time that a device shows to UTC.
+    """Offset of device clocks from UTC.
 
-    The clock of a device is set when the recording is configured, and goes on evenly: it does not follow a change to
-    or from summer time. So one offset holds for all of a file. It is that of ``time_zone`` at the first sample; without
-    ``time_zone``, the one that the file states, and else none.
+    A device clock is set when the recording is configured. It does not follow changes to or from daylight saving time,
+    so one offset is used for a whole file: the offset of ``time_zone`` at the first sample. Without ``time_zone`` it is
+    the offset that the file states, and zero if it states none.
 
     Args:
-        time_zone: See :func:`~relcon_lightning.data.sources.table_layout.zone`; None for that of each file.
+        time_zone: Name or offset, see :func:`~relcon_lightning.data.sources.table_layout.zone`; None to use the offset
+            that each file states.
 
     Raises:
-        ConfigError: There is no such zone.
+        ConfigError: Unknown time zone.
     """
 
     def __init__(self, time_zone: str | None = None) -> None:
@@ -29,19 +30,19 @@ class DeviceClock:
         self._said: set[object] = set()
 
     def offset_s(self, first_s: float, stated_s: float | None, where: str) -> float:
-        """Seconds by which the clock is ahead of UTC.
+        """Offset of the clock from UTC in seconds, positive east of Greenwich.
 
         Args:
-            first_s: Of the first sample, in seconds since 1970 by the clock.
-            stated_s: Offset that the file states, if any.
-            where: The file, for messages.
+            first_s: Time of the first sample by the device clock, in seconds since 1970.
+            stated_s: Offset that the file states in seconds, if any.
+            where: Name of the file, for messages.
         """
         if self.zone is None:
             if stated_s is None:
                 self._say_once(
                     logging.WARNING,
                     "unknown",
-                    "%s: the clock of the device has no time zone and is taken for UTC. Tell it by "
+                    "%s: the device clock has no time zone and is taken for UTC. Set its zone with "
                     "data.source.time_zone=Europe/London or =+01:00.",
                     where,
                 )
@@ -49,7 +50,7 @@ class DeviceClock:
             self._say_once(
                 logging.INFO,
                 stated_s,
-                "%s: the file says that its clock is at UTC%s; times are converted to UTC.",
+                "%s: the device clock is at UTC%s according to the file; times are converted to UTC.",
                 where,
                 _sign(stated_s),
             )
@@ -59,7 +60,8 @@ class DeviceClock:
             self._say_once(
                 logging.WARNING,
                 (stated_s, offset),
-                "%s: the file says that its clock is at UTC%s; data.source.time_zone=%s is taken instead (UTC%s).",
+                "%s: the device clock is at UTC%s according to the file; data.source.time_zone=%s (UTC%s) is used "
+                "instead.",
                 where,
                 _sign(stated_s),
                 self.name,
@@ -68,14 +70,20 @@ class DeviceClock:
         return offset
 
     def name_change(self, first_s: float, last_s: float, where: str) -> None:
-        """Say if the zone's offset changed between two times of the clock in seconds: the device did not follow."""
+        """Warn if the offset of the zone changed during a recording, because the device clock did not follow.
+
+        Args:
+            first_s: Time of the first sample by the device clock, in seconds since 1970.
+            last_s: Time of the last sample.
+            where: Name of the file, for the message.
+        """
         if self.zone is None:
             return
         before, after = (_utc_offset(_shown(at), self.zone) for at in (first_s, last_s))
         if before != after:
             log.warning(
-                "%s: the clocks of %s changed from UTC%s to UTC%s during the recording. A device does not follow: "
-                "UTC%s is taken for all of it.",
+                "%s: clocks in %s changed from UTC%s to UTC%s during the recording. A device clock does not follow, so "
+                "UTC%s is used for the whole recording.",
                 where,
                 self.name,
                 _sign(before),
@@ -88,10 +96,10 @@ class DeviceClock:
         shown = _shown(first_s)
         early, late = (_utc_offset(shown.replace(fold=fold), self.zone) for fold in (0, 1))
         if early != late:
-            how = "comes twice" if early > late else "does not exist"
+            how = "occurs twice" if early > late else "does not exist"
             log.warning(
-                "%s begins at %s, an hour that %s in %s: the clocks change then. UTC%s, from before the change, is "
-                "taken.",
+                "%s starts at %s, in an hour that %s in %s because clocks change. The offset before the change, UTC%s, "
+                "is used.",
                 where,
                 f"{shown:%Y-%m-%d %H:%M:%S}",
                 how,

@@ -12,7 +12,14 @@ from relcon_lightning.data.sources.folder_tables import RECORDINGS, SEGMENTS, re
 from relcon_lightning.data.sources.labels import within
 from relcon_lightning.data.sources.paths import participant_in
 from relcon_lightning.data.sources.stretches import gap_free, part_ids
-from relcon_lightning.data.sources.suffixes import TABLE_SUFFIXES, files_below, is_table, name_passed_over, stem
+from relcon_lightning.data.sources.suffixes import (
+    TABLE_SUFFIXES,
+    files_below,
+    is_device_file,
+    is_table,
+    name_passed_over,
+    stem,
+)
 from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.data.sources.table_stream import TableStream
 from relcon_lightning.data.units import InUnits, Unit
@@ -133,7 +140,8 @@ def _recordings_in(root: Path, pattern: str | None) -> dict[str, Path]:
     if not found and pattern is not None:
         raise DataError(f"{root} has no recordings that match data.source.files={pattern}.")
     if not found:
-        raise DataError(f"{root} has no recordings: expected files that end in {', '.join(TABLE_SUFFIXES)}.")
+        hint = " Device files are read with data=device." if any(map(is_device_file, files)) else ""
+        raise DataError(f"{root} has no recordings: expected files that end in {', '.join(TABLE_SUFFIXES)}.{hint}")
     stems: dict[str, str] = {}
     for name in found:
         if (other := stems.setdefault(stem(name), name)) != name:

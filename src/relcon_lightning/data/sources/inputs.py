@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from relcon_lightning.data.resample import check_unit
-from relcon_lightning.data.sources.device import open_stream
+from relcon_lightning.data.sources.device import DeviceStream, open_stream
 from relcon_lightning.data.sources.device_clock import DeviceClock
 from relcon_lightning.data.sources.folder_tables import RECORDINGS, SEGMENTS, read_recordings
 from relcon_lightning.data.sources.paths import participant_in
@@ -26,6 +26,7 @@ from relcon_lightning.data.sources.suffixes import (
     name_passed_over,
     stem,
     text_of,
+    unpacked,
 )
 from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.data.sources.table_stream import TableStream
@@ -109,7 +110,10 @@ def find_inputs(
     people = read_recordings(table, list(files))[0] if Path(path).is_dir() and table.is_file() else {}
     clock = DeviceClock(layout.time_zone)
     inputs: dict[str, Input] = {}
+    once: dict[str, str] = {}
     for name, file in files.items():
+        if is_device_file(name) and (other := once.setdefault(unpacked(name), name)) != name:
+            raise DataError(f"{root / other} and {root / name} are the same recording; remove one of them.")
         person = participant_in(participant, name, root) if participant and not people else people.get(name)
         one = _of_file(file, name, person, layout, clock, lenient)
         if one.recording_id in inputs:
@@ -130,11 +134,7 @@ def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
     below = {file.relative_to(path): file for file in every if _known(file)}
     name_passed_over(path, (file for file in every if not _known(file)), _KNOWN)
     tables = (RECORDINGS, SEGMENTS)
-    found = {
-        text_of(name): file
-        for name, file in below.items()
-        if name.as_posix() not in tables and not any(part.startswith(".") for part in name.parts)
-    }
+    found = {text_of(name): file for name, file in below.items() if name.as_posix() not in tables}
     if not found and pattern is not None:
         raise DataError(f"{path} has no recordings that match data.source.files={pattern}.")
     if not found:
@@ -172,25 +172,25 @@ def _open_table(table: TableStream) -> Opened:
 
 
 def _open_device(path: Path, max_gap_s: float, clock: DeviceClock, lenient: bool) -> Opened:
-    """The stamps of the first samples are looked at as those of a table are."""
+    """Open a device file; unit and time stamps of its first samples are checked."""
     blocks = _device_blocks(path, clock, lenient)
-    rate, start_time, first = next(blocks)
+    stream, first = next(blocks)
     held = [first]
     while sum(len(block.times) for block in held) < BLOCK and (following := next(blocks, None)):
-        held.append(following[2])
+        held.append(following[1])
     times, signal = (np.concatenate([getattr(block, name) for block in held]) for name in ("times", "signal"))
     check_unit(signal, text_of(path))
-    gap_free(times, signal, text_of(path), max_gap_s, rate)
-    return Opened(rate, start_time, None, chain(held, (block for _, _, block in blocks)))
+    gap_free(times, signal, text_of(path), max_gap_s, stream.rate)
+    return Opened(stream.rate, stream.start_time, stream.duration_s, chain(held, (block for _, block in blocks)))
 
 
-def _device_blocks(path: Path, clock: DeviceClock, lenient: bool) -> Iterator[tuple[float, float, Block]]:
-    """Rate, unix time of the first sample, and a block."""
+def _device_blocks(path: Path, clock: DeviceClock, lenient: bool) -> Iterator[tuple[DeviceStream, Block]]:
+    """Blocks of a device file, each with the description of its recording."""
     with open_stream(path, clock, lenient) as stream:
         for block in stream.blocks:
             if len(block.signal) >= BLOCK // 2:  # of a few samples the norm says little
                 check_unit(block.signal, text_of(path))
-            yield stream.rate, stream.start_time, block
+            yield stream, block
 
 
 def _of_store(store: CohortStore, shortest_s: float) -> list[Input]:

@@ -13,14 +13,14 @@ SHORTEST_ZEROS = 3  # rows; a sensor in free fall has noise and an offset, and d
 
 
 def missing_rows(signal: np.ndarray) -> np.ndarray:
-    """Which rows are no measurement but stand for missing samples.
+    """Find rows that stand for missing samples.
 
-    These are runs of :data:`SHORTEST_ZEROS` rows or more that are exactly 0,0,0, as the idle sleep of an ActiGraph
-    and other power saving leave them; and single rows that have one of :data:`FILL_VALUES` on all axes. A run of zeros
-    at the first or the last row counts at any length: it may go on in the next block of a stream.
+    These are runs of at least :data:`SHORTEST_ZEROS` rows that are exactly 0,0,0, as devices write them while they save
+    power, and single rows with one of :data:`FILL_VALUES` on all axes. A run of zeros at the first or the last row
+    counts at any length, because it may continue in the neighbouring block of a stream.
 
     Args:
-        signal: ``(n, 3)``, in the unit of the file: fill values are no longer recognised after a conversion.
+        signal: ``(n, 3)`` in the unit of the file, because fill values are not recognised after a conversion.
 
     Returns:
         ``(n,)`` bool.
@@ -38,10 +38,10 @@ def missing_rows(signal: np.ndarray) -> np.ndarray:
 
 
 def name_missing(where: str, missing: int, rows: int) -> None:
-    """Say in a line how many rows of a file stand for missing samples, if there are any.
+    """Log how many rows of a file stand for missing samples, if there are any.
 
     Args:
-        where: The file.
+        where: Name of the file.
         missing: Number of rows that :func:`missing_rows` found.
         rows: Number of all rows.
     """

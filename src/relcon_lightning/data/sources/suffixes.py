@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 COMPRESSIONS = ("", ".gz", ".xz", ".bz2", ".zst")
 TABLE_SUFFIXES = (*(f".csv{compression}" for compression in COMPRESSIONS), ".parquet")
 DEVICE_SUFFIXES = tuple(f"{kind}{compression}" for kind in (".cwa", ".bin", ".gt3x") for compression in COMPRESSIONS)
-DEVICE_KINDS = f".cwa, .bin, .gt3x, also packed ({', '.join(COMPRESSIONS[1:])})"  # for messages
+DEVICE_KINDS = f".cwa, .bin, .gt3x, also compressed ({', '.join(COMPRESSIONS[1:])})"  # for messages
 _NAMED = 5  # files of a kind that are listed
 
 
@@ -46,8 +46,15 @@ def stem(name: str) -> str:
     return name[: len(name) - len(suffix)]
 
 
+def unpacked(name: str) -> str:
+    """The name or path of a file without the suffix of its compression."""
+    return name[: name.rindex(".")] if is_packed(name) else name
+
+
 def files_below(root: Path, pattern: str | None = None) -> dict[str, Path]:
     """Files by their path below a folder, in the order of these; all, or those that match a pattern.
+
+    Hidden files and those in hidden folders are left out.
 
     Args:
         root: The folder.
@@ -58,9 +65,15 @@ def files_below(root: Path, pattern: str | None = None) -> dict[str, Path]:
     """
     try:
         found = root.rglob("*") if pattern is None else root.glob(pattern if "/" in pattern else f"**/{pattern}")
-        return {text_of(path.relative_to(root)): path for path in sorted(found) if path.is_file()}
+        below = {path.relative_to(root): path for path in sorted(found) if path.is_file()}
+        return {text_of(name): path for name, path in below.items() if not is_hidden(name)}
     except (ValueError, NotImplementedError) as error:
         raise ConfigError(f"data.source.files={pattern}: {error}.") from error
+
+
+def is_hidden(path: PurePath) -> bool:
+    """Whether a file, or a folder that it is in, has a name that begins with a dot."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -86,7 +99,7 @@ def name_passed_over(root: Path, files: Iterable[Path], known: str) -> None:
         known: Suffixes that are read, for the message.
     """
     left = [path.relative_to(root) for path in files]
-    left = [path for path in left if not any(part.startswith(".") for part in path.parts)]
+    left = [path for path in left if not is_hidden(path)]
     if not left:
         return
     kinds = Counter("".join(path.suffixes[-2:]).lower() or "no suffix" for path in left)

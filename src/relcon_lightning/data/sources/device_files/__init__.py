@@ -1,1 +1,1 @@
-"""Files as wearable devices write them, read block by block: the memory does not depend on how long a recording is."""
+"""Readers of device files. They read block by block, so the memory does not depend on the length of a recording."""

@@ -1,8 +1,8 @@
-"""ActiGraph (``.gt3x``): a zip archive, after the descriptions that ActiGraph published.
+"""Reader of ActiGraph files (``.gt3x``), from the format descriptions that ActiGraph published.
 
-``info.txt`` has the rate and the scale. Samples are in ``log.bin``, as records of a second each: packed into 12 bits
-(type 0, y before x, and type 27) or as numbers of 16 bits (type 26, the GT9X Link). A GT3X+ with firmware up to 2.5
-has one uninterrupted row of 12-bit samples in ``activity.bin`` instead, y before x.
+A file is a zip archive. ``info.txt`` has the rate and the scale. ``log.bin`` has the samples in records of one second:
+12-bit numbers in type 0 (in the order y, x, z) and type 27 (x, y, z), 16-bit numbers in type 26 (GT9X Link). A GT3X+
+with firmware up to 2.5 writes ``activity.bin`` instead, one uninterrupted sequence of 12-bit samples (y, x, z).
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def read_actigraph(file: IO[bytes], damage: Damage) -> Contents:
     """Read a ``.gt3x`` file.
 
     Args:
-        file: Seekable.
-        damage: What is done about it.
+        file: Open file; it must be seekable.
+        damage: Decides whether damage is refused or skipped.
 
     Raises:
-        DataError: It is no recording of an ActiGraph, or none with raw samples; while samples are read, damage.
+        DataError: The file is no ActiGraph recording with raw samples. Damage is raised while samples are read.
     """
     archive = zipfile.ZipFile(file)
     names = set(archive.namelist())
@@ -59,7 +59,9 @@ def read_actigraph(file: IO[bytes], damage: Damage) -> Contents:
     if rate is None:
         raise damage.error("its info.txt has no sample rate")
     samples = _of_log(archive, info, rate, damage) if "log.bin" in names else _of_activity(archive, info, rate, damage)
-    return Contents(rate, _utc_offset(info.get("TimeZone", "")), samples, damage)
+    first, last = (_number(info, name) for name in ("Start Date", "Last Sample Time"))
+    duration_s = (last - first) / 1e7 if first and last and last > first else None
+    return Contents(rate, _utc_offset(info.get("TimeZone", "")), samples, damage, duration_s)
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> str:
@@ -78,7 +80,7 @@ def _info(text: str) -> dict[str, str]:
 
 
 def _number(info: dict[str, str], name: str) -> float | None:
-    """A number above 0; some are written with a decimal comma."""
+    """A positive number; some files use a decimal comma."""
     try:
         value = float(info.get(name, "").replace(",", "."))
     except ValueError:
@@ -87,7 +89,7 @@ def _number(info: dict[str, str], name: str) -> float | None:
 
 
 def _utc_offset(zone: str) -> float | None:
-    """Seconds, of ``-05:00:00``."""
+    """Offset such as ``-05:00:00`` in seconds."""
     match = re.fullmatch(r"([-+]?)(\d{1,2}):(\d\d)(?::\d\d)?", zone)
     if not match:
         return None
@@ -104,7 +106,7 @@ def _scale(info: dict[str, str], parameter: float | None, where: str) -> float:
 
 
 def _of_activity(archive: zipfile.ZipFile, info: dict[str, str], rate: float, damage: Damage) -> Iterator[Samples]:
-    """The samples of ``activity.bin``: 9 bytes are two."""
+    """Read ``activity.bin``: 9 bytes hold two samples."""
     ticks = _number(info, "Start Date")
     if ticks is None:
         raise damage.error("its info.txt has no start date")
@@ -121,7 +123,7 @@ def _of_activity(archive: zipfile.ZipFile, info: dict[str, str], rate: float, da
 
 
 def _of_log(archive: zipfile.ZipFile, info: dict[str, str], rate: float, damage: Damage) -> Iterator[Samples]:
-    """The samples of ``log.bin``."""
+    """Read ``log.bin``."""
     parameter, scale = None, None
     held: list[_Record] = []
     kinds: Counter[int] = Counter()
@@ -149,7 +151,7 @@ def _of_log(archive: zipfile.ZipFile, info: dict[str, str], rate: float, damage:
 
 
 def _records(file: IO[bytes], damage: Damage) -> Iterator[_Record]:
-    """Records whose check sum is right; zeros between them are no damage."""
+    """Records with a correct checksum; zero bytes between records are allowed."""
     buffer, at, passed, ended = b"", 0, 0, False
     in_damage = False
     while True:
@@ -167,7 +169,7 @@ def _records(file: IO[bytes], damage: Damage) -> Iterator[_Record]:
             at += 1
         else:
             if not in_damage:
-                reason = "fails its check sum" if whole else "is cut short or begins with no mark of a record"
+                reason = "fails its checksum" if whole else "is cut short or has no record separator"
                 damage.found(f"the record at byte {passed + at} of log.bin {reason}")
             in_damage = True
             following = buffer.find(_SEPARATOR, at + 1)
@@ -179,7 +181,7 @@ def _check_sum(buffer: bytes, at: int, end: int) -> int:
 
 
 def _parameter(payload: bytes, wanted: tuple[int, int]) -> float | None:
-    """A number above 0 with a mantissa of 24 bits and an exponent of 8."""
+    """Find a positive parameter; its value has a 24-bit mantissa and an 8-bit exponent."""
     for first in range(0, len(payload) - 7, 8):
         address, name = (int.from_bytes(payload[first + i : first + i + 2], "little") for i in (0, 2))
         if (address, name) == wanted:
@@ -190,7 +192,7 @@ def _parameter(payload: bytes, wanted: tuple[int, int]) -> float | None:
 
 
 def _decoded(records: list[_Record], rate: float, scale: float) -> Samples:
-    """Samples of records, at the nominal rate within the second of each."""
+    """Samples of some records; within a record they are at the nominal rate."""
     stamps, signals = [], []
     groups: dict[tuple[int, int], list[int]] = {}
     for i, (kind, _, payload) in enumerate(records):
@@ -210,7 +212,7 @@ def _decoded(records: list[_Record], rate: float, scale: float) -> Samples:
 
 
 def _packed(content: np.ndarray, y_first: bool) -> np.ndarray:
-    """Numbers of 12 bits, the highest first; ``(r, bytes)`` to ``(r, samples, 3)`` float32."""
+    """Unpack big-endian 12-bit numbers, ``(r, bytes)`` to ``(r, samples, 3)`` float32."""
     samples = content.shape[1] * 2 // 9
     padded = np.pad(content, ((0, 0), (0, -content.shape[1] % 3))).reshape(len(content), -1, 3).astype(np.int16)
     values = np.stack([padded[..., 0] << 4 | padded[..., 1] >> 4, (padded[..., 1] & 15) << 8 | padded[..., 2]], axis=2)
@@ -220,7 +222,7 @@ def _packed(content: np.ndarray, y_first: bool) -> np.ndarray:
 
 
 def _shorts(content: np.ndarray) -> np.ndarray:
-    """Numbers of 16 bits; ``(r, bytes)`` to ``(r, samples, 3)`` float32."""
+    """Unpack 16-bit numbers, ``(r, bytes)`` to ``(r, samples, 3)`` float32."""
     samples = content.shape[1] // 6
     values = np.ascontiguousarray(content[:, : samples * 6]).view("<i2")
     return values.reshape(len(content), samples, 3).astype(np.float32)

@@ -1,12 +1,14 @@
-"""Axivity AX3 and AX6 (``.cwa``), after the description of the Open Movement project.
+"""Reader of Axivity AX3 and AX6 files (``.cwa``), from the format description of the Open Movement project.
 
-A header of 1024 bytes is followed by blocks of 512. A block has one time stamp, a check sum, and 40 to 120 samples: of
-three numbers of 10 bits with a common exponent in a word of 32 bits (AX3), or of 16 bits each, after those of a
-gyroscope (AX6).
+A header of 1024 bytes is followed by blocks of 512 bytes. A block has one time stamp, a checksum and 40 to 120 samples.
+A sample is a 32-bit word with three 10-bit numbers and a common exponent (AX3), or three 16-bit numbers, which follow
+those of the gyroscope (AX6).
 """
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Iterator
 from typing import IO
 
@@ -32,11 +34,15 @@ _TAG = int.from_bytes(b"AX", "little")
 def read_axivity(file: IO[bytes], damage: Damage) -> Contents:
     """Read a ``.cwa`` file.
 
-    The samples of a block are spread evenly up to the next one: the oscillator is off by up to a few percent from the
-    nominal rate. Where the next block begins much later there is a gap, and the nominal rate is taken.
+    The samples of a block are spread evenly up to the next block, because the true rate differs from the nominal one by
+    up to a few percent. If the next block starts much later there is a gap, and the nominal rate is used.
+
+    Args:
+        file: Open file.
+        damage: Decides whether damage is refused or skipped.
 
     Raises:
-        DataError: No header, or no block that can be read; while samples are read, a damaged block.
+        DataError: No header or no readable block. Damaged blocks are raised while samples are read.
     """
     header = file.read(_HEADER)
     if len(header) < _HEADER:
@@ -45,11 +51,19 @@ def read_axivity(file: IO[bytes], damage: Damage) -> Contents:
     first = next(blocks, None)
     if first is None:
         raise damage.error("it has no block of samples")
-    return Contents(float(_rates(first)[0]), None, _samples(first, blocks), damage)
+    rate = float(_rates(first)[0])
+    return Contents(rate, None, _samples(first, blocks), damage, _duration_s(file, int(first["count"].max()) / rate))
+
+
+def _duration_s(file: IO[bytes], block_s: float) -> float | None:
+    """Duration if all blocks are full and there is no pause; None for a compressed file."""
+    if not isinstance(getattr(file, "raw", None), io.FileIO):
+        return None
+    return (os.fstat(file.fileno()).st_size - _HEADER) / _BLOCK * block_s
 
 
 def _blocks(file: IO[bytes], damage: Damage) -> Iterator[np.ndarray]:
-    """Sound blocks, some hundred at once."""
+    """Undamaged blocks, some hundred at a time."""
     number = 0
     while content := file.read(_BLOCK * _AT_ONCE):
         whole = len(content) // _BLOCK
@@ -61,7 +75,9 @@ def _blocks(file: IO[bytes], damage: Damage) -> Iterator[np.ndarray]:
         sums = words.sum(axis=1, dtype=np.uint32) & 0xFFFF
         bad = untagged | (sums != 0) | ~_readable(blocks)
         for i in np.flatnonzero(bad):
-            reason = "has no mark of a block" if untagged[i] else "fails its check sum" if sums[i] else "has no samples"
+            reason = (
+                "has no block header" if untagged[i] else "fails its checksum" if sums[i] else "has no valid samples"
+            )
             damage.found(f"block {number + i} {reason}")
         if not bad.all():
             yield blocks[~bad]
@@ -69,7 +85,7 @@ def _blocks(file: IO[bytes], damage: Damage) -> Iterator[np.ndarray]:
 
 
 def _readable(blocks: np.ndarray) -> np.ndarray:
-    """``(b,)``: whether the layout is known, the samples fit in and the time is one."""
+    """``(b,)`` bool: the layout is known, the samples fit into the block and the time is valid."""
     axes, stamp = blocks["layout"] >> 4, blocks["stamp"]
     known = np.isin(axes, (3, 6, 9)) & np.isin(blocks["layout"] & 15, (0, 2)) & ~((axes > 3) & _packed(blocks))
     fitting = (blocks["count"] > 0) & (blocks["count"].astype(np.int64) * _sample_bytes(blocks) <= _DATA)
@@ -88,15 +104,15 @@ def _sample_bytes(blocks: np.ndarray) -> np.ndarray:
 
 
 def _rates(blocks: np.ndarray) -> np.ndarray:
-    """``(b,)`` Hz; the oldest firmware has it in place of the offset."""
+    """Sampling rates ``(b,)`` in Hz; the oldest firmware stores them in the field of the offset."""
     return np.where(blocks["rate"] == 0, blocks["offset"], 3200 / 2.0 ** (15 - (blocks["rate"] & 15).astype(int)))
 
 
 def _starts(blocks: np.ndarray) -> np.ndarray:
-    """``(b,)`` int64 ns of the first sample of each block.
+    """Times ``(b,)`` of the first sample of each block, int64 in ns.
 
-    The stamp holds for the sample ``offset``. Firmware that knows fractions of a second has moved the offset by them,
-    for readers that do not; this is undone.
+    The time stamp is that of sample number ``offset``. Firmware that stores fractions of a second also adds them to the
+    offset, for older readers; this is undone here.
     """
     stamp, rates = blocks["stamp"].astype(np.int64), _rates(blocks)
     months = ((stamp >> 26) + 30) * 12 + (stamp >> 22 & 15) - 1  # since 1970
@@ -108,7 +124,7 @@ def _starts(blocks: np.ndarray) -> np.ndarray:
 
 
 def _samples(first: np.ndarray, others: Iterator[np.ndarray]) -> Iterator[Samples]:
-    """One block is held back until it is known when the next begins."""
+    """Samples of all blocks. One block is held back until the start of the next one is known."""
     held, before = first, None
     for blocks in others:
         joined = np.concatenate([held, blocks])
@@ -122,12 +138,12 @@ def _decoded(blocks: np.ndarray, starts: np.ndarray, before: float | None) -> tu
     """Samples of blocks.
 
     Args:
-        blocks: ``(b,)``.
-        starts: Of them, and of the next one if there is one.
-        before: Step in ns from sample to sample in the block before, for the last one of the file.
+        blocks: ``(b,)`` blocks.
+        starts: Start times of the blocks, and of the block after them if there is one.
+        before: Step between samples of the preceding block in ns, for the last block of the file.
 
     Returns:
-        The samples, and the step in the last block.
+        The samples, and the step between samples of the last block in ns.
     """
     counts, nominal = blocks["count"].astype(np.int64), 1e9 / _rates(blocks)
     steps = np.diff(starts) / counts[: len(starts) - 1]
@@ -159,14 +175,14 @@ def _signal(blocks: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _words(data: np.ndarray) -> np.ndarray:
-    """Bits from the highest: 2 of an exponent, 10 of z, of y and of x; ``(b, 480)`` to ``(b, 120, 3)`` float32."""
+    """Unpack words of a 2-bit exponent and 10-bit z, y and x, ``(b, 480)`` to ``(b, 120, 3)`` float32."""
     words = data.view("<u4")
     values = np.stack([(words << shift).view("<i4") >> 22 for shift in (22, 12, 2)], axis=2)
     return (values << (words >> 30).astype(np.int32)[..., None]).astype(np.float32)
 
 
 def _shorts(data: np.ndarray, axes: int) -> np.ndarray:
-    """Numbers of 16 bits; ``(b, 480)`` to ``(b, m, 3)`` float32. Those of a gyroscope come first."""
+    """Unpack 16-bit numbers, ``(b, 480)`` to ``(b, m, 3)`` float32. Those of a gyroscope come first."""
     fitting = _DATA // (2 * axes)
     values = data.view("<i2")[:, : fitting * axes].reshape(len(data), fitting, axes)
     return (values[..., 3:6] if axes > 3 else values).astype(np.float32)

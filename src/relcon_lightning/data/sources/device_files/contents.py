@@ -1,4 +1,4 @@
-"""What is in a file of a device, and what is done about damage."""
+"""Contents of a device file, and the handling of damage."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _NAMED = 5  # places of damage in a file that are listed
 
 @dataclass(frozen=True)
 class Samples:
-    """Some samples in the order of the file.
+    """Consecutive samples of a file.
 
     Attributes:
-        stamps: ``(n,)`` int64, nanoseconds since 1970 by the clock of the device.
+        stamps: ``(n,)`` int64, time by the device clock in ns since 1970.
         signal: ``(n, 3)`` float32 in g.
     """
 
@@ -37,21 +37,21 @@ class Samples:
 
 
 class Damage:
-    """Refuses damage, or names it and goes on.
+    """Refuses damage, or logs it and skips it.
 
     Args:
-        where: The file.
-        lenient: Whether to go on.
+        where: Name of the file, for messages.
+        lenient: Skip damage.
     """
 
     def __init__(self, where: str, lenient: bool) -> None:
         self.where, self.lenient, self.count = where, lenient, 0
 
     def found(self, what: object) -> None:
-        """Some part of the file cannot be read, and is left out.
+        """Report a part of the file that cannot be read.
 
         Raises:
-            DataError: Unless lenient.
+            DataError: If ``lenient`` is false.
         """
         if not self.lenient:
             raise DataError(
@@ -63,38 +63,40 @@ class Damage:
             log.warning("%s: left out: %s.", self.where, what)
 
     def error(self, what: object) -> DataError:
-        """For damage without which nothing can be read."""
+        """Error for damage that makes the whole file unreadable."""
         return DataError(f"{self.where} is damaged: {what}. Copy it from the device again.")
 
     def note(self, what: str) -> None:
-        """Something that is worth to know and does no harm."""
+        """Log something that does no harm."""
         log.warning("%s: %s.", self.where, what)
 
     def close(self) -> None:
-        """Say how many places of damage were not named."""
+        """Log the number of damaged parts that were not logged one by one."""
         if self.count > _NAMED:
-            log.warning("%s: left out %d more places that are damaged.", self.where, self.count - _NAMED)
+            log.warning("%s: left out %d more damaged parts.", self.where, self.count - _NAMED)
 
     def reading(self, file: IO[bytes]) -> IO[bytes]:
-        """A compressed file, up to the first place at which it cannot be unpacked."""
+        """A compressed file that ends at the first byte that cannot be unpacked."""
         return io.BufferedReader(_UpToDamage(file, self), 2**18)
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A file that is being read.
+    """A device file that is being read.
 
     Attributes:
-        rate: Nominal, in Hz.
-        utc_offset_s: Seconds by which the clock of the device is ahead of UTC; None if the file does not say it.
-        samples: Some ten thousand at once.
-        damage: What is done about it.
+        rate: Nominal sampling rate in Hz.
+        utc_offset_s: Offset of the device clock from UTC in seconds, positive east of Greenwich; None if not stated.
+        samples: Samples, some ten thousand at a time.
+        damage: Handles damage.
+        duration_s: Expected duration in seconds, for a progress bar; None if unknown.
     """
 
     rate: float
     utc_offset_s: float | None
     samples: Iterator[Samples]
     damage: Damage
+    duration_s: float | None = None
 
 
 class _UpToDamage(io.RawIOBase):
@@ -111,7 +113,7 @@ class _UpToDamage(io.RawIOBase):
             content = self.file.read(min(len(buffer), _UNPACKED))
         except UNREADABLE as error:
             self.ended = True
-            self.damage.found(f"all that comes after the first place that cannot be unpacked ({error})")
+            self.damage.found(f"everything after the first byte that cannot be unpacked ({error})")
             return 0
         buffer[: len(content)] = content
         return len(content)

@@ -1,6 +1,6 @@
-"""GENEActiv (``.bin``): text of a header with the calibration, and of pages with one time and 300 samples each.
+"""Reader of GENEActiv files (``.bin``): a text header with the calibration, and pages of one time and 300 samples.
 
-A sample is 12 hexadecimal digits: 12 bits of x, y and z each, 10 of light, one of the button, one unused.
+A sample is 12 hexadecimal digits: 12 bits each of x, y and z, 10 bits of light, one bit of the button, one unused bit.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ MAGIC = b"Device Identity"
 _PAGE = b"Recorded Data"
 _AT_ONCE = 200  # pages: 60,000 samples
 _SAMPLE = 12  # digits
+_USUAL = 300  # samples of a page
 _LONGEST_LINE = 2**16  # a page has 3600 digits
 _LONGEST_HEADER = 1000  # lines; there are about 60
 _LONGEST_FIELDS = 30  # lines before the samples of a page; there are 8
@@ -33,9 +34,12 @@ class _Page:
 def read_geneactiv(file: IO[bytes], damage: Damage) -> Contents:
     """Read a ``.bin`` file of a GENEActiv.
 
+    Args:
+        file: Open file.
+        damage: Decides whether damage is refused or skipped.
+
     Raises:
-        DataError: The header lacks the rate or the calibration, or there is no page; while samples are read, a damaged
-            page.
+        DataError: The header lacks the rate or the calibration. Damaged pages are raised while samples are read.
     """
     header = _header(file)
     rate = _number(header, "Measurement Frequency", damage)
@@ -44,11 +48,13 @@ def read_geneactiv(file: IO[bytes], damage: Damage) -> Contents:
     if not (0 < rate < np.inf and np.isfinite(offsets).all() and np.isfinite(gains).all() and gains.all()):
         raise damage.error(f"its header has a rate of {rate:g} Hz, gains {gains} and offsets {offsets}")
     samples = _samples(file, header, rate, gains, offsets, damage)
-    return Contents(rate, _utc_offset(header.get("Time Zone", "")), samples, damage)
+    announced = _announced(header)
+    duration_s = announced * _USUAL / rate if announced else None
+    return Contents(rate, _utc_offset(header.get("Time Zone", "")), samples, damage, duration_s)
 
 
 def _header(file: IO[bytes]) -> dict[str, str]:
-    """Values up to the first page; of two with one name the first."""
+    """Header values by name; the first one if a name occurs twice."""
     found: dict[str, str] = {}
     for _ in range(_LONGEST_HEADER):
         line = file.readline(_LONGEST_LINE)
@@ -61,7 +67,7 @@ def _header(file: IO[bytes]) -> dict[str, str]:
 
 
 def _number(header: dict[str, str], name: str, damage: Damage) -> float:
-    """The number that a value begins with; some are written with a decimal comma."""
+    """The number at the start of a header value; some files use a decimal comma."""
     match = re.match(r"[-+]?\d+([.,]\d+)?", header.get(name, ""))
     if not match:
         raise damage.error(f"its header has no number for {name!r}")
@@ -69,12 +75,18 @@ def _number(header: dict[str, str], name: str, damage: Damage) -> float:
 
 
 def _utc_offset(zone: str) -> float | None:
-    """Seconds, of ``GMT -05:00``."""
+    """Offset such as ``GMT -05:00`` in seconds."""
     match = re.fullmatch(r"(?:GMT|UTC)?\s*([-+])\s*(\d{1,2}):?(\d\d)", zone)
     if not match:
         return 0.0 if zone in ("GMT", "UTC") else None
     seconds = int(match[2]) * 3600.0 + int(match[3]) * 60.0
     return -seconds if match[1] == "-" else seconds
+
+
+def _announced(header: dict[str, str]) -> int:
+    """Number of pages; 0 if it is not stated."""
+    match = re.match(r"\d+", header.get("Number of Pages", ""))
+    return int(match[0]) if match else 0
 
 
 def _samples(
@@ -89,15 +101,14 @@ def _samples(
             yield from _decoded(held, rate, gains, offsets, damage)
             held = []
     yield from _decoded(held, rate, gains, offsets, damage)
-    announced = re.match(r"\d+", header.get("Number of Pages", ""))
-    if announced and read < int(announced[0]):
-        damage.note(f"it has {read} of the {announced[0]} pages that its header announces")
+    if read < (announced := _announced(header)):
+        damage.note(f"it has {read} of the {announced} pages that its header announces")
 
 
 def _pages(file: IO[bytes], damage: Damage) -> Iterator[_Page]:
-    """Pages of as many digits as the first has; the last one of a file may be cut short.
+    """Pages with as many digits as the first one; the last page of a file may be incomplete.
 
-    The line that begins the first page was read with the header.
+    The first line of the first page has been read with the header.
     """
     number, usual, more = 0, 0, True
     while more:
@@ -110,7 +121,9 @@ def _pages(file: IO[bytes], damage: Damage) -> Iterator[_Page]:
             if not time or not digits:
                 return
         if not time or not digits or len(digits) % _SAMPLE or (usual and len(digits) != usual and not at_end):
-            damage.found(f"page {number} has no time, or {len(digits)} digits where {usual or 3600} are expected")
+            damage.found(
+                f"page {number} has no time, or {len(digits)} digits where {usual or _USUAL * _SAMPLE} are expected"
+            )
         else:
             usual = usual or len(digits)
             yield _Page(number, time, digits)
@@ -119,7 +132,7 @@ def _pages(file: IO[bytes], damage: Damage) -> Iterator[_Page]:
 
 
 def _page(file: IO[bytes]) -> tuple[str, bytes]:
-    """Its time and the line with its samples, each empty if there is none."""
+    """Time and line of samples of a page, empty if missing."""
     time = ""
     for _ in range(_LONGEST_FIELDS):
         line = file.readline(_LONGEST_LINE)
@@ -132,7 +145,7 @@ def _page(file: IO[bytes]) -> tuple[str, bytes]:
 
 
 def _iso(value: bytes) -> str:
-    """Of ``2013-05-30 10:12:54:500``; empty if it is none."""
+    """ISO time of ``2013-05-30 10:12:54:500``; empty if invalid."""
     text = value.strip().decode("ascii", "replace")
     if not re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[:.]\d{3}", text):
         return ""
@@ -145,7 +158,7 @@ def _iso(value: bytes) -> str:
 
 
 def _next_page(file: IO[bytes], line: bytes) -> bool:
-    """Go on to the next page, whose first line may have been taken for samples."""
+    """Skip to the next page, whose first line may be ``line``; False at the end of the file."""
     while line.strip() != _PAGE:
         line = file.readline(_LONGEST_LINE)
         if not line:
@@ -162,7 +175,7 @@ def _decoded(
         sound = [page for page in pages if _is_hex(page.digits)]
         for page in pages:
             if page not in sound:
-                damage.found(f"page {page.number} has digits that are none")
+                damage.found(f"page {page.number} has characters that are no hexadecimal digits")
         content, pages = bytes.fromhex(b"".join(page.digits for page in sound).decode("ascii")), sound
     if not pages:
         return

@@ -1,4 +1,4 @@
-"""A file of a device, whatever the device and the compression."""
+"""Opening a device file, whatever the device and the compression."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _OTHERS = {  # what files begin with that have the suffix of another device
 
 @contextmanager
 def open_device_file(path: Path, lenient: bool = False) -> Iterator[Contents]:
-    """A file of an Axivity, a GENEActiv or an ActiGraph, told by its content.
+    """Open a file of an Axivity, a GENEActiv or an ActiGraph; its content tells the device.
 
     Args:
-        path: Compressed or not. A compressed ``.gt3x`` is unpacked to a temporary file.
-        lenient: Leave out what is damaged, with a warning.
+        path: Path of the file, compressed or not. A compressed ``.gt3x`` is unpacked to a temporary file.
+        lenient: Read the intact part of a damaged file, with a warning.
 
     Raises:
         DataError: Damaged or of another device; also while its samples are read.
@@ -59,7 +59,7 @@ def open_device_file(path: Path, lenient: bool = False) -> Iterator[Contents]:
 
 @contextmanager
 def _seekable(file: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
-    """A compressed archive, unpacked."""
+    """Unpack a compressed archive to a temporary file."""
     with tempfile.TemporaryFile() as copy:
         left = MAX_BYTES
         while left and (piece := file.read(min(left, 2**20))):
@@ -72,7 +72,7 @@ def _seekable(file: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
 
 
 def _reader_for(head: bytes, path: Path) -> Callable[[IO[bytes], Damage], Contents]:
-    """Raises DataError that names the device, if it is another one."""
+    """Reader for the device; raises DataError with the name of the device if there is none."""
     other = next((kind for mark, kind in _OTHERS.items() if head.lstrip(b"\0").startswith(mark)), None)
     read = next((reader for magic, reader in _READERS.items() if head.startswith(magic)), None)
     if read is not None and other is None:
