@@ -1,4 +1,4 @@
-"""What is watched while a method trains."""
+"""Callbacks that monitor and checkpoint the training of a method."""
 
 from relcon_lightning.callbacks.candidates import CandidateMonitor
 from relcon_lightning.callbacks.compiled import Compiled

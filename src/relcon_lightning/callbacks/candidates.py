@@ -1,4 +1,4 @@
-"""How the motif distance spreads over candidates."""
+"""Monitor of the distribution of distances between anchors and candidates."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ QUANTILES = (0.1, 0.5, 0.9)
 class CandidateMonitor(Callback):
     """Logs the distances of candidates to their anchors in the first validation batch (motif distances: in g^2).
 
-    ``val/distance_<whose>_q<percent>`` are quantiles, and W&B gets the whole histograms; ``whose`` is ``within`` for
-    candidates of the anchor's participant and ``between`` for others. Of no use to methods without a distance, and
-    quiet there.
+    ``val/distance_<whose>_q<percent>`` are quantiles, and W&B gets whole histograms. ``whose`` is ``within`` for
+    candidates of the anchor's participant and ``between`` for others. Logs nothing for methods without a distance.
     """
 
     @torch.no_grad()
@@ -47,7 +46,7 @@ class CandidateMonitor(Callback):
 
 
 def candidate_distances(distance: MotifDistance | SpectralDistance, batch: Batch) -> dict[str, Tensor]:
-    """All distances of a batch in two flat tensors, ``within`` and ``between`` participants."""
+    """Distances of a batch in two flat tensors, ``within`` and ``between`` participants."""
     anchor, candidates, person = batch["anchor"], batch["candidates"], batch["participant"]
     others = ~torch.eye(len(anchor), dtype=torch.bool, device=anchor.device)
     same = person[:, None] == person

@@ -1,4 +1,4 @@
-"""Fast distances while a method trains."""
+"""Compilation of the motif distance."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 
 class Compiled(Callback):
-    """Compiles the motif distance before the first step, so that no progress bar stands still for it.
+    """Compiles the motif distance before the first step, so that compilation does not halt a progress bar.
 
-    Validation of ``model=distance`` needs it as much as every step of the methods that rank by a frozen distance.
+    It is needed for validation with ``model=distance``, and for each step of methods that rank by a frozen distance.
 
     Args:
         enabled: False: do not compile.

@@ -1,4 +1,4 @@
-"""Whether embeddings collapse, and how well views of one window stay together."""
+"""Monitor of the collapse of embeddings, and of the alignment of views of a window."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from relcon_lightning.sphere import alignment, diversity, uniformity
 class EmbeddingMonitor(Callback):
     """Logs ``val/diversity``, ``val/alignment`` and ``val/uniformity`` of the anchors of the first validation batch.
 
-    See :mod:`relcon_lightning.sphere`. The positive of a window is a view of it under two of the eight augmentations,
-    whatever the method trains with, so that methods can be compared. Needs no labels.
+    See :mod:`relcon_lightning.sphere`. The positive of a window is a view of it with two of the eight augmentations,
+    regardless of the method, so that methods can be compared. Labels are not needed.
 
     Args:
         seed: Seed of the views, which are the same at each validation.

@@ -1,4 +1,4 @@
-"""Stopping at the first loss or gradient that is not a number."""
+"""Stop at the first loss or gradient that is not finite."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _ADVICE = (
 class FiniteGuard(Callback):
     """Logs ``train/grad_norm`` and stops the run before a loss or gradient that is not finite reaches the weights.
 
-    The batch is saved for inspection, the checkpoints written before stay as they are. With float16 gradients may
-    overflow (Lightning lowers the scale and goes on), so that only the loss is checked then.
+    The batch is saved for inspection; earlier checkpoints are not changed. With float16, only the loss is checked,
+    because gradients may overflow (Lightning then lowers the scale and continues).
 
     Args:
         folder: Folder to which the batch is saved.
@@ -40,7 +40,7 @@ class FiniteGuard(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Keep the batch in sight."""
+        """Remember the batch."""
         self.batch = batch
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
@@ -76,7 +76,7 @@ def _participants(trainer: L.Trainer, batch: Batch) -> list[str]:
 
 
 def _broken(batch: Batch, people: list[str]) -> list[tuple[str, bool]]:
-    """For each anchor its participant, and whether it or a candidate of it is not finite."""
+    """For each anchor: its participant, and True if the anchor or one of its candidates is not finite."""
     anchors = ~batch["anchor"].isfinite().all((1, 2))
     candidates = ~batch["candidates"].isfinite().flatten(1).all(1)
     return list(zip(people, (anchors | candidates).tolist(), strict=True))

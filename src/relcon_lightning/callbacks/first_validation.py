@@ -1,4 +1,4 @@
-"""The value of every curve before the first step."""
+"""Validation before the first step."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from lightning.pytorch.callbacks import Callback
 
 
 class FirstValidation(Callback):
-    """Validates the untrained method, which is what the later values are compared with.
+    """Validates the untrained method, so that later values can be compared with it.
 
-    The logs have it at step -1: they count steps from 0 and hold what was so after that step. A run that goes on from a
-    checkpoint has it already.
+    The value is logged at step -1, because logs count steps from 0 and contain the values after a step. A run that
+    resumes from a checkpoint has it already.
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

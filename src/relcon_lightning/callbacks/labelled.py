@@ -1,4 +1,4 @@
-"""Labelled windows of validation participants, for the callbacks that judge a method while it trains."""
+"""Labelled windows of validation participants, for callbacks that evaluate a method during training."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class LabelledMonitor(Callback):
-    """Chooses the windows, the same at every validation; without labels and two participants it says so and is quiet.
+    """Chooses windows that are the same at each validation. Without labels of two participants, it is off and says so.
 
     Args:
-        windows: At most this many.
+        windows: Maximum number of windows.
         seed: Seed that selects the windows.
     """
 

@@ -1,4 +1,4 @@
-"""Saving the last step: when a run is done, and when a scheduler or a person ends it before."""
+"""Save the last step, when a run is finished or when a scheduler or a user stops it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _SAVING = b"\nCtrl-C: this step is finished and saved. Ctrl-C again ends at once
 
 
 class LastCheckpoint(Callback):
-    """Writes ``last.ckpt`` after the last step, or after the step in which a scheduler asked to end, and stops then.
+    """Writes ``last.ckpt`` after the last step, or after the step in which a signal arrives, and then stops.
 
-    It asks by SIGTERM when it takes the machine back, or by SIGUSR2 some time before the limit. Who listened to the
-    latter before, as submitit does to queue the job again, has its turn when all is saved. Ctrl-C does the same as
+    A scheduler sends SIGTERM when it takes the machine back, or SIGUSR2 some time before the limit. An earlier handler
+    of SIGUSR2, such as submitit's, which queues the job again, is called after saving. Ctrl-C has the same effect as
     SIGTERM; a second Ctrl-C ends the run at once.
 
-    ModelCheckpoint leaves the steps since its last interval unsaved at the end. Ranks agree on stopping, wherever the
-    signal arrived; Lightning's own handler communicates inside the signal handler, which can meet another rank in the
-    middle of its step.
+    ModelCheckpoint does not save the steps since its last interval. All ranks stop at the same step, whichever of them
+    received the signal. (Lightning's own handler communicates inside the signal handler, while another rank may be in
+    the middle of a step.)
 
     Args:
         folder: Folder of the checkpoints.
@@ -41,10 +41,10 @@ class LastCheckpoint(Callback):
     def __init__(self, folder: str | Path) -> None:
         self.path = Path(folder) / "last.ckpt"
         self.asked, self.ends = 0, False
-        self._before: dict[int, Any] = {}  # who listened to a signal before
+        self._before: dict[int, Any] = {}  # earlier handlers of the signals
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take SIGTERM over from Lightning, which puts the handler before it back at the end, SIGUSR2 and Ctrl-C."""
+        """Handle SIGTERM (instead of Lightning, which restores the earlier handler at the end), SIGUSR2 and Ctrl-C."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._note)
             if _BEFORE_THE_LIMIT is not None:
@@ -53,13 +53,13 @@ class LastCheckpoint(Callback):
                 self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Save if this is the end, for all ranks if any of them was asked to."""
+        """Save if this is the last step, or if any rank received a signal."""
         self.ends = trainer.strategy.reduce_boolean_decision(bool(self.asked), all=False)
         if self.ends or trainer.global_step == trainer.max_steps:
             trainer.save_checkpoint(self.path)
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        """Stop; only now has the step before been logged."""
+        """Stop here, because only now the previous step has been logged."""
         if self.ends:
             listened = self._before.get(self.asked)
             if self.asked == _BEFORE_THE_LIMIT and callable(listened):
@@ -72,14 +72,14 @@ class LastCheckpoint(Callback):
             )
 
     def on_train_end(self, *_: Any) -> None:
-        """Give the signals back."""
+        """Restore the earlier handlers."""
         for number, handler in self._before.items():
             if handler is not None and signal.getsignal(number) in (self._note, self._interrupt):
                 signal.signal(number, handler)
         self._before = {}
 
     def on_exception(self, *_: Any) -> None:
-        """Give the signals back."""
+        """Restore the earlier handlers."""
         self.on_train_end()
 
     def _note(self, signum: int, frame: FrameType | None) -> None:

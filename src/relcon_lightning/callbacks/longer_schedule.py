@@ -1,4 +1,4 @@
-"""Training a run for longer than it was planned."""
+"""Resume a run with more steps than planned."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 
 class LongerSchedule(Callback):
-    """Puts the learning rate where the schedule of the new length has it after the steps that are done.
+    """Sets the learning rate to that of the schedule with the new length, after the steps that are done.
 
-    A cosine over 100 steps has ended after 100. Going on to 200, the rate is that of step 100 of a cosine over 200.
+    For example, a cosine over 100 steps ends after 100. To continue to 200, the rate is that of step 100 of a cosine
+    over 200 steps.
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Step each schedule from its beginning to the step of the run."""
+        """Advance each schedule from its beginning to the step of the run."""
         for config in trainer.lr_scheduler_configs:
             schedule = config.scheduler
-            if isinstance(schedule, ReduceLROnPlateau):  # follows a metric, not the step
+            if isinstance(schedule, ReduceLROnPlateau):  # depends on a metric, not on the step
                 continue
             for group, rate in zip(schedule.optimizer.param_groups, schedule.base_lrs, strict=True):
                 group["lr"] = rate

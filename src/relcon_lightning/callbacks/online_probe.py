@@ -1,4 +1,4 @@
-"""A probe on the frozen embedding while the encoder trains."""
+"""A probe on the frozen embedding during training."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods.base import EmbeddingMethod
 
-_FOLDS = 5  # at most; participants are not divided
+_FOLDS = 5  # maximum number of folds; participants are not divided
 
 
 class OnlineProbe(LabelledMonitor):
     """Logs ``val/<kind>_f1``: macro F1 of a probe that is fitted on some validation participants and tested on others.
 
-    ``val/<kind>_f1_chance`` is what guesses in the proportions of the classes give.
+    ``val/<kind>_f1_chance`` is the score of random guesses in the proportions of the classes.
 
-    It is for watching. Which checkpoint is best is for the test participants of ``relcon-eval`` to say.
+    Use it to watch a run. Evaluate checkpoints on the test participants with ``relcon-eval``.
 
     Args:
-        kind: ``knn`` votes among the nearest windows by cosine, weighted by nearness; ``linear`` is a logistic
+        kind: ``knn`` is a vote among the nearest windows by cosine, weighted by similarity; ``linear`` is a logistic
             regression on standardised embeddings.
-        windows: At most this many.
+        windows: Maximum number of windows.
         neighbours: Number of neighbours of ``knn``.
         seed: Seed that selects the windows.
 
     Raises:
-        ConfigError: Another kind.
+        ConfigError: ``kind`` has another value.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class OnlineProbe(LabelledMonitor):
         pl_module.log_values("val", **{f"{self.kind}_f1": self.score(z), f"{self.kind}_f1_chance": chance})
 
     def score(self, z: np.ndarray) -> float:
-        """Macro F1 from embeddings ``(N, E)`` of the windows, over classes that occur."""
+        """Macro F1 of embeddings ``(N, E)`` of the windows, over classes that occur."""
         assert self.windows is not None
         person, label = self.windows.participant, self.windows.label
         if self.kind == "knn":
@@ -68,7 +68,7 @@ class OnlineProbe(LabelledMonitor):
         else:
             model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=100))
         folds = GroupKFold(min(_FOLDS, len(np.unique(person))))
-        with warnings.catch_warnings(), threadpool_limits(1):  # more threads only wait for each other
+        with warnings.catch_warnings(), threadpool_limits(1):  # more threads would only wait for each other
             warnings.simplefilter("ignore", ConvergenceWarning)
             guess = cross_val_predict(model, z, label, groups=person, cv=folds)
         return float(f1_score(label, guess, average="macro"))

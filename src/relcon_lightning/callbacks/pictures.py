@@ -1,4 +1,4 @@
-"""Pictures of a training in its run folder: the curves, and what the distance calls near and far."""
+"""Figures in the run folder: the curves, and the nearest and farthest candidates of some anchors."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ CURVES: Mapping[str, tuple[str, ...]] = {
 }
 _AGAINST_UNTRAINED = {"average precision", "macro F1 of the online probe"}
 _LEFT_OUT = {"step", "epoch"}
-_CALM = 0.1  # least height of an axis as a share of its values: less is noise
+_CALM = 0.1  # minimum height of an axis as a fraction of its values, so that noise is not magnified
 _ANCHORS, _SHOWN, _WINDOWS = 3, 3, 32
 
 
 class Pictures(Callback):
-    """Draws ``curves.png`` from the CSV log, and ``ranking.png`` where the method has a distance, when a fit ends.
+    """Draws ``curves.png`` from the CSV log, and ``ranking.png`` if the method has a distance, when training ends.
 
     Args:
         folder: Folder of the run.
@@ -85,12 +85,12 @@ class Pictures(Callback):
 
 
 def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:
-    """Small panels of all that was logged over steps, runs on top of each other.
+    """Draw small panels of all logged values over steps, with all runs in each panel.
 
-    Average precision and the probe are beside chance and the untrained net, which is the value at step 0.
+    Panels of average precision and of the probe also show chance and the untrained network (the value at step 0).
 
     Args:
-        runs: By name, what Lightning's CSV logger wrote: a row has some of the columns, the others are empty.
+        runs: Name to the table of Lightning's CSV logger, in which each row has values in some of the columns.
     """
     panels = _panels(runs.values())
     columns = min(4, max(1, len(panels)))
@@ -116,7 +116,7 @@ def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def _panels(tables: Iterable[pd.DataFrame]) -> dict[str, list[str]]:
-    """Title of each panel and the columns in it: those with a panel of their own, then each of the others."""
+    """Title and columns of each panel: first those with a panel of their own, then the others."""
     logged = dict.fromkeys(name for table in tables for name in table if table[name].notna().any())
     kept = {title: [name for name in names if name in logged] for title, names in CURVES.items()}
     placed = {name for names in kept.values() for name in names} | _LEFT_OUT
@@ -128,7 +128,7 @@ def _panels(tables: Iterable[pd.DataFrame]) -> dict[str, list[str]]:
 
 
 def _draw(axes: Axes, table: pd.DataFrame, name: str, run: str, colour: str, *, named: bool, untrained: bool) -> None:
-    """One curve; logs count steps from 0 and hold what was so after that step."""
+    """Draw one curve; logs count steps from 0 and contain the values after a step."""
     drawn = table[["step", name]].dropna() if name in table else table.iloc[:0]
     if not len(drawn):
         return
@@ -144,7 +144,7 @@ def _draw(axes: Axes, table: pd.DataFrame, name: str, run: str, colour: str, *, 
 
 
 def _short(name: str) -> str:
-    """What tells the curves of one panel apart."""
+    """Labels of the curves of one panel."""
     stage, _, rest = name.rpartition("/")
     if rest.endswith("_chance"):
         return "chance"
@@ -154,7 +154,7 @@ def _short(name: str) -> str:
 
 
 def _calm(axes: Axes) -> None:
-    """Let an axis span a tenth of its values at least."""
+    """Make an axis span at least a tenth of its values."""
     low, high = axes.get_ylim()
     least = _CALM * max(abs(low), abs(high))
     if high - low < least:
@@ -168,13 +168,13 @@ def _number(value: float) -> str:
 
 
 def ranking(windows: np.ndarray, distances: np.ndarray, participant: np.ndarray, rate: float, unit: str = "") -> Figure:
-    """Some anchors, each with its nearest and its farthest candidates.
+    """Draw some anchors with their nearest and farthest candidates.
 
     Args:
-        windows: ``(N, 3, T)`` in g; the first of each of some participants is an anchor.
-        distances: ``(N, N)``, row = anchor.
-        participant: ``(N,)`` numbers.
-        rate: Hz.
+        windows: Windows ``(N, 3, T)`` in g; the first window of some participants is an anchor.
+        distances: Distances ``(N, N)``, one row per anchor.
+        participant: Numbers ``(N,)`` of the participants.
+        rate: Sampling rate in Hz.
         unit: Unit of the distances.
     """
     _, firsts = np.unique(participant, return_index=True)

@@ -1,4 +1,4 @@
-"""The progress bar of a training, with the losses alone beside it."""
+"""Progress bar of a training that shows only losses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FORMAT = ".5g"  # digits that move and fit
 
 
 class Progress(RichProgressBar):
-    """Lightning's, on one line of 80 columns: steps, time, speed and the losses of training and validation.
+    """Lightning's progress bar on one line of 80 columns: steps, time, speed, training and validation loss.
 
     Args:
         **kwargs: Arguments of Lightning's progress bar.
@@ -24,7 +24,7 @@ class Progress(RichProgressBar):
         super().__init__(theme=RichProgressBarTheme(metrics_format=_FORMAT), **kwargs)
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """What stands beside the bar: no version of the logger (a run's name is that of its folder), short names."""
+        """Metrics next to the bar, with short names and without the version of the logger."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         return {{"train/loss": "loss", "val/loss": "val"}.get(name, name): value for name, value in metrics.items()}

@@ -1,4 +1,4 @@
-"""What a checkpoint carries beside weights."""
+"""Provenance that is stored in each checkpoint."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from relcon_lightning.data.pseudonyms import hash_participants
 
 
 class Provenance(Callback):
-    """Writes into each checkpoint what is needed to read it back and to keep its participants out of a test.
+    """Adds to each checkpoint the information to load it and to exclude its participants from tests.
 
     Args:
-        config: The resolved configuration of the run, plain Python.
-        built_from: What the run began with: its frozen distance, and the checkpoint that it goes on from. Their
+        config: Resolved configuration of the run, as plain Python.
+        built_from: Provenance of the frozen distance and of the checkpoint that the run resumes from. Their
             participants count as participants of this run.
     """
 
@@ -29,7 +29,7 @@ class Provenance(Callback):
         self._fingerprint = ""
 
     def fingerprint(self, data: CandidateDataModule) -> str:
-        """Of the cohort: its runs share a salt, so that people are hashed once to compare them with several runs."""
+        """Salt of the cohort. All runs of a cohort share it, so that people are hashed once for all of them."""
         self._fingerprint = self._fingerprint or data.store.fingerprint()
         return self._fingerprint
 

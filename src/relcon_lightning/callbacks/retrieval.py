@@ -1,4 +1,4 @@
-"""Whether windows of the same activity of other people come first."""
+"""Monitor of retrieval: are windows of the same activity of other people ranked first?"""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from relcon_lightning.methods.base import EmbeddingMethod, Method
 class RetrievalMonitor(LabelledMonitor):
     """Logs how well a method ranks "same activity, another person" on the validation participants.
 
-    ``val/average_precision`` is the mean over anchors of the average precision by the method's own distance (motif
-    distance, or cosine of embeddings); ``val/average_precision_chance`` is what a random order gives.
+    ``val/average_precision`` is the mean over anchors of the average precision with the method's own distance (motif
+    distance, or cosine of embeddings). ``val/average_precision_chance`` is the value of a random order.
 
     Args:
-        windows: At most this many.
-        by_distance: At most this many where a motif distance ranks, which costs their square.
+        windows: Maximum number of windows.
+        by_distance: Maximum number of windows for a motif distance, whose cost grows with the square.
         seed: Seed that selects the windows.
     """
 

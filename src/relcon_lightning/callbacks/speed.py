@@ -1,4 +1,4 @@
-"""How fast training is, and how much of it is spent waiting for data."""
+"""Speed of training, and the share of time spent waiting for data."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from relcon_lightning.methods.base import Batch
 
 
 class Speed(Callback):
-    """Logs ``time/anchors_per_s`` (of all ranks) and ``time/waiting_share``: the part of a step without a batch.
+    """Logs ``time/anchors_per_s`` (all ranks) and ``time/waiting_share``, the share of a step spent waiting for data.
 
-    Both since the last value was logged, validation left out. What a logger or another callback does between two
-    steps counts as waiting, so that the share is an upper bound.
+    Both cover the time since the last logged value, without validation. The time of loggers and other callbacks between
+    two steps counts as waiting, so the share is an upper bound.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Speed(Callback):
         self.started = 0.0
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, _: int) -> None:
-        """The batch has come."""
+        """Note the time at which the batch arrived."""
         self.started = time.perf_counter()
         if self.begun is not None:
             self.waited += self.started - self.begun
@@ -32,7 +32,7 @@ class Speed(Callback):
             self.anchors += len(batch["anchor"]) * trainer.world_size
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """The step is done."""
+        """Note the time at which the step ended, and log."""
         if self.begun is not None:  # the first step compiles and warms up
             self.total += time.perf_counter() - self.started
         if self.total and trainer._logger_connector.should_update_logs:
@@ -42,5 +42,5 @@ class Speed(Callback):
         self.begun = time.perf_counter()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Not waiting."""
+        """Exclude validation from the waiting time."""
         self.begun = time.perf_counter()

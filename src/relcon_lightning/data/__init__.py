@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 __all__ = ["CandidateDataModule", "CohortInfo", "CohortStore", "Recording", "Segment"]
 
-__getattr__, __dir__ = lazy(__name__, {"CandidateDataModule": "datamodule"})  # with it comes Lightning
+__getattr__, __dir__ = lazy(__name__, {"CandidateDataModule": "datamodule"})  # importing it imports Lightning

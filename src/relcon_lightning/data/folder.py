@@ -1,4 +1,4 @@
-"""The files of a cohort store on disk."""
+"""Files of a cohort store on disk."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Folder:
         self.path = path
 
     def read(self, name: str) -> bytes:
-        """A whole file.
+        """Read a whole file.
 
         Raises:
-            FileNotFoundError: There is none of that name.
+            FileNotFoundError: There is no such file.
         """
         return (self.path / name).read_bytes()
 
@@ -34,24 +34,24 @@ class Folder:
         return sorted(file.parent.name for file in files if PART_FOLDER.fullmatch(file.parent.name))
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of every file by its name, ``signals/00000.npy`` and so on."""
+        """Size of each signal file in bytes, by its name (``signals/00000.npy``, ...)."""
         files = (file for file in self.path.rglob("*") if file.is_file())
         return {file.relative_to(self.path).as_posix(): file.stat().st_size for file in files}
 
     def checksum(self, name: str) -> str:
-        """SHA-256 of a file, hexadecimal."""
+        """SHA-256 of a file, in hexadecimal."""
         return checksum(self.path / name)
 
     def state(self, name: str) -> list[int]:
-        """Size and times of a file, which change when it does."""
+        """Size and times of a file, which change when the file changes."""
         found = (self.path / name).stat()
         return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
     def samples(self, name: str, size: int, coding: Coding) -> int:
-        """How many a signal file of so many bytes holds.
+        """Number of samples in a signal file of the given size.
 
         Raises:
-            ValueError: Its header says something else than triples of the coding's type that fill the file.
+            ValueError: The header does not describe an array ``(N, 3)`` of the coding's type that fills the file.
         """
         with (self.path / name).open("rb") as file:
             np.lib.format.read_magic(file)
@@ -64,7 +64,7 @@ class Folder:
         return int(shape[0])
 
     def signals(self, sizes: dict[str, int], coding: Coding) -> MappedSignals:
-        """The signals in the files named in ``sizes``, in that order."""
+        """Signals in the files that ``sizes`` names, in this order."""
         return MappedSignals([self.path / name for name in sizes], coding)
 
 
@@ -77,7 +77,7 @@ class MappedSignals:
         self._shards = [np.load(path, mmap_mode="r").view(np.ndarray) for path in paths]
 
     def windows(self, shards: np.ndarray, begins: np.ndarray, length: int) -> np.ndarray:
-        """``(k, 3, length)`` float32 in g from the files ``shards (k,)`` at samples ``begins (k,)``."""
+        """Read windows ``(k, 3, length)``, float32 in g, from files ``shards (k,)`` at samples ``begins (k,)``."""
         windows = np.empty((len(shards), 3, length), dtype=np.float32)
         for i, (shard, begin) in enumerate(zip(shards.tolist(), begins.tolist(), strict=True)):
             windows[i] = self._shards[shard][begin : begin + length].T

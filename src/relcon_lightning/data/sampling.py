@@ -1,8 +1,8 @@
-"""Which windows make a batch: anchors of random participants, candidates of the same participant at other times.
+"""Draw the windows of a batch: anchors of random participants, and candidates of the same participants.
 
-A draw depends on the seed, the step and the rank alone, never on workers, epochs or what was drawn before. So a run
-resumed at step k draws what it would have drawn, and any number of workers gives the same batches. A draw costs the
-same whatever the size of the cohort.
+A draw depends only on the seed, the step and the rank, not on workers, epochs or earlier draws. A run that resumes at
+step k therefore draws the same batches as an uninterrupted one, and any number of workers gives the same batches. The
+cost of a draw does not depend on the size of the cohort.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Draw:
     """The windows of one batch.
 
     Attributes:
-        participants: ``(B,)`` indices into :attr:`CandidateSampler.participants`.
-        recordings: ``(B, 1 + c)`` row numbers of the store's recordings: the anchor's, then its candidates'.
-        starts: ``(B, 1 + c)`` first samples.
+        participants: Indices ``(B,)`` into :attr:`CandidateSampler.participants`.
+        recordings: Rows ``(B, 1 + c)`` in the store's recordings: the anchor's, then those of its candidates.
+        starts: First samples ``(B, 1 + c)``.
     """
 
     participants: np.ndarray
@@ -35,26 +35,26 @@ class Draw:
 
 
 class CandidateSampler:
-    """Draws anchors and ``c`` candidates each from the recordings of some participants.
+    """Draws anchors, and ``c`` candidates per anchor, from the recordings of some participants.
 
-    A participant's possible window starts, over all of its recordings, form one line of integers. A candidate is a
-    uniform draw from that line with the starts that overlap its anchor cut out. Anchors of one participant in one
-    batch never overlap each other either, because other anchors of a batch are candidates too.
+    The possible window starts of a participant, over all recordings, form one line of integers. A candidate is a
+    uniform draw from this line without the starts that overlap its anchor. Anchors of one participant in a batch do not
+    overlap each other either, because the other anchors of a batch are also candidates.
 
     Args:
-        recordings: The store's recordings table (``participant_id``, ``n_samples``).
+        recordings: The store's table of recordings (``participant_id``, ``n_samples``).
         participants: Ids to draw from.
-        window: Samples of a window.
-        n_candidates: c, candidates an anchor.
-        batch_size: Anchors a batch, B.
-        participants_per_batch: Participants in a batch, with ``B / participants_per_batch`` anchors each. None draws
-            each anchor's participant independently.
+        window: Number of samples of a window.
+        n_candidates: Number c of candidates per anchor.
+        batch_size: Number B of anchors per batch.
+        participants_per_batch: Number of participants in a batch, each with ``B / participants_per_batch`` anchors.
+            None: the participant of each anchor is drawn independently.
         seed: Seed of all draws.
-        weights: Numbers that participants are drawn in proportion to; None: all alike.
+        weights: Participants are drawn in proportion to these numbers; None: with equal probability.
 
     Raises:
-        DataError: When no participant has enough windows, or too few have a weight above 0.
-        ConfigError: When the batch cannot be divided over the participants.
+        DataError: No participant has enough windows, or too few have a weight above 0.
+        ConfigError: ``batch_size`` is not a multiple of ``participants_per_batch``.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class CandidateSampler:
         needed = max(n_candidates + 1, self._anchors_each())
         codes, names = pd.factorize(ids, sort=True)
         enough = np.bincount(codes, samples // window, len(names)) >= needed
-        if n_candidates:  # an anchor bars up to 2 T - 1 starts; wherever it lies, one must be left
+        if n_candidates:  # an anchor excludes up to 2 T - 1 starts; at least one must remain
             enough &= np.bincount(codes, samples - window + 1, len(names)) >= 2 * window
         self._report_excluded(participants, names, enough, needed)
         keep = enough[codes]
@@ -88,18 +88,18 @@ class CandidateSampler:
         self._first = np.searchsorted(codes, np.flatnonzero(enough))
         self._last = np.append(self._first[1:], len(codes))
         self._samples = samples
-        # Start s of recording r is the integer line[r] + s of the line of all participants, one after the other.
+        # Start s of recording r is the integer line[r] + s; the lines of all participants follow each other.
         self._line = np.append(0, np.cumsum(samples - window + 1))
         self._chances = None if weights is None else self._shares(weights)
         self._check_batch()
 
     @property
     def people_per_batch(self) -> int:
-        """The most participants that a batch can hold."""
+        """Largest number of participants in a batch."""
         return self.participants_per_batch or min(self.batch_size, len(self.participants))
 
     def draw(self, step: int, rank: int = 0, world_size: int = 1) -> Draw:
-        """The batch of ``rank`` at ``step``: its rows of the one batch that all ranks share."""
+        """Draw the batch of ``rank`` at ``step``: its rows of the batch of all ranks."""
         rng = np.random.default_rng([self.seed, step])
         who = self._choose_participants(rng, self.batch_size * world_size)
         anchors = self._anchors(rng, who)
@@ -127,7 +127,7 @@ class CandidateSampler:
             )
 
     def _shares(self, weights: Mapping[str, float]) -> np.ndarray:
-        """Chance of each participant, ``(participants,)``."""
+        """Probability ``(participants,)`` of each participant."""
         found = np.array([weights[name] for name in self.participants], dtype=np.float64)
         if not (np.isfinite(found) & (found >= 0)).all() or (found > 0).sum() < (self.participants_per_batch or 1):
             raise DataError(
@@ -161,7 +161,7 @@ class CandidateSampler:
         return np.repeat(np.concatenate(batches), each)
 
     def _anchors(self, rng: np.random.Generator, who: np.ndarray) -> np.ndarray:
-        """``(B,)`` places on the line; those of one participant do not overlap."""
+        """Positions ``(B,)`` of the anchors on the line; those of one participant do not overlap."""
         participants, which, counts = np.unique(who, return_inverse=True, return_counts=True)
         places = np.empty(len(who), dtype=np.int64)
         alone = counts[which] == 1  # nearly all, in a large cohort
@@ -171,13 +171,13 @@ class CandidateSampler:
         return places
 
     def _apart(self, rng: np.random.Generator, participant: int, count: int) -> np.ndarray:
-        """``(count,)`` starts on a participant's line, at random offsets, that do not overlap where there is room."""
+        """Random starts ``(count,)`` on a participant's line, which do not overlap if there is room."""
         first, last = self._first[participant], self._last[participant]
         samples = self._samples[first:last]
         offset = rng.integers(0, np.minimum(self.window, samples - self.window + 1))
         slots = (samples - offset) // self.window
         total = slots.sum()
-        # More anchors than the participant has room for: some windows come twice, which only a tiny cohort sees.
+        # More anchors than the participant has room for, as in a tiny cohort: some windows are drawn twice.
         slot = rng.choice(total, count, replace=bool(count > total))
         recording = np.searchsorted(np.cumsum(slots), slot, side="right")
         within = slot - (np.cumsum(slots) - slots)[recording]
@@ -185,7 +185,7 @@ class CandidateSampler:
         return places
 
     def _candidates(self, rng: np.random.Generator, who: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-        """``(B, c)`` places on the line, of the anchor's participant, that do not overlap the anchor."""
+        """Positions ``(B, c)`` of candidates on the line of the anchor's participant that do not overlap the anchor."""
         recording = np.searchsorted(self._line, anchors, side="right") - 1
         low = np.maximum(anchors - self.window + 1, self._line[recording])
         high = np.minimum(anchors + self.window, self._line[recording + 1])

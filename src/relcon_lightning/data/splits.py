@@ -1,6 +1,6 @@
-"""Dividing participants: always by their ids, never by row numbers (paper section 4; METHODS of every table).
+"""Split participants by their ids, never by row numbers (paper section 4).
 
-A participant is in exactly one part, and one that a model was pre-trained on is not in its test set.
+Each participant is in exactly one part, and the test set contains nobody on whom a model was pre-trained.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Split:
 
     @classmethod
     def load(cls, path: str | Path) -> Split:
-        """Read what :meth:`save` wrote.
+        """Read a split that :meth:`save` wrote.
 
         Raises:
-            ConfigError: There is no such file, or it holds no split.
+            ConfigError: There is no such file, or it does not contain a split.
         """
         try:
             return cls(**{part: tuple(ids) for part, ids in json.loads(Path(path).read_text("utf-8")).items()})
@@ -69,21 +69,21 @@ def ratio_split(
     seed: int = 0,
     strata: Mapping[str, str] | None = None,
 ) -> Split:
-    """Divide participants at random in the ratio train : validation : test.
+    """Split participants at random in the ratio train : validation : test.
 
-    Counts are rounded by largest remainder, and every part with a ratio above 0 gets at least one participant. The
-    result depends on the ids and the seed, not on their order.
+    Counts are rounded by largest remainder, and each part with a ratio above 0 gets at least one participant. The
+    result depends on the ids and the seed, not on the order of the ids.
 
     Args:
         participants: Ids.
         ratios: Relative sizes of the parts.
         seed: Seed of the draw.
-        strata: Group of each participant, e.g. the sex; each part gets its share of each group as nearly as counts
-            allow.
+        strata: Group of each participant, such as the sex; each part gets the same proportion of each group, as nearly
+            as counts allow.
 
     Raises:
-        ConfigError: Ratios are negative or not three.
-        DataError: Fewer participants than parts.
+        ConfigError: A ratio is negative, or there are not three.
+        DataError: There are fewer participants than parts.
     """
     if len(ratios) != 3 or min(ratios) < 0 or sum(ratios) == 0:
         raise ConfigError(
@@ -105,7 +105,7 @@ def ratio_split(
 
 
 def _shuffled(ids: Sequence[str], seed: int, strata: Mapping[str, str] | None) -> list[str]:
-    """In random order; with strata each stretch of it holds about its share of each group."""
+    """Participants in random order; with strata, each part of the sequence has about the same proportions of groups."""
     rng = np.random.default_rng(seed)
     order = [ids[i] for i in rng.permutation(len(ids))]
     if strata is None:
@@ -120,7 +120,7 @@ def _shuffled(ids: Sequence[str], seed: int, strata: Mapping[str, str] | None) -
 def k_fold(
     participants: Collection[str], k: int, seed: int = 0, strata: Mapping[str, str] | None = None
 ) -> Iterator[Split]:
-    """k splits; each participant is tested once, and the next fold's test participants are the validation part.
+    """Make k splits. Each participant is tested once; the test participants of the next fold are the validation set.
 
     Args:
         participants: Ids.
@@ -145,18 +145,18 @@ def k_fold(
 def leave_one_out(
     participants: Collection[str], seed: int = 0, strata: Mapping[str, str] | None = None
 ) -> Iterator[Split]:
-    """One split a participant, who is tested on; see :func:`k_fold`."""
+    """Make one split per participant, who is the test set; see :func:`k_fold`."""
     return k_fold(participants, len(set(participants)), seed, strata)
 
 
 def refuse_leakage(participants: Collection[str], hashes: Collection[str], salt: str) -> None:
-    """Stop when a participant of an evaluation is among the hashed ones that a model was trained on.
+    """Refuse an evaluation with participants on whom a model was trained.
 
-    That holds for the people a probe is fitted on too: an encoder fits those it was trained on better than others, so
-    that a probe fitted on them is fitted on another distribution than it meets.
+    This includes the people on whom a probe is fitted. An encoder fits its training participants better than others, so
+    a probe fitted on them would see another distribution than in the test.
 
     Raises:
-        DataError: With the count and the way out.
+        DataError: There are such participants. The message gives their number and says what to do.
     """
     seen = sorted(set(participants) - set(unseen_participants(participants, hashes, salt)))
     if seen:

@@ -1,4 +1,4 @@
-"""Windows of a recording that is read piece by piece: the memory does not depend on how long it is."""
+"""Windows of a recording that is read in blocks, so that memory does not depend on its length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy.signal import resample_poly
 
 from relcon_lightning.errors import DataError
 
-BLOCK = 2**16  # samples at once: 11 minutes at 100 Hz
+BLOCK = 2**16  # samples per block: 11 minutes at 100 Hz
 _WINDOWS = 2**11  # at once, however dense they are: 6 MB
 _RATIO_LIMIT = 1000  # of the terms of a change of rate
 _FILTER = 10  # half length of the filter of resample_poly, times the larger term
@@ -21,12 +21,12 @@ _FILTER = 10  # half length of the filter of resample_poly, times the larger ter
 
 @dataclass(frozen=True)
 class Block:
-    """Samples in the order of time.
+    """Consecutive samples in order of time.
 
     Attributes:
-        times: ``(n,)`` seconds from the first sample of the recording.
-        signal: ``(n, 3)`` in g; a sample that is not finite in float32 counts as missing.
-        begins: A new stretch, however near the block before it ends.
+        times: Times ``(n,)`` in seconds from the first sample of the recording.
+        signal: Signal ``(n, 3)`` in g; a sample that is not finite in float32 is missing.
+        begins: True: the block begins a new stretch, even if it follows the previous block without a gap.
     """
 
     times: np.ndarray
@@ -37,13 +37,13 @@ class Block:
 def blocks_of(
     read: Callable[[int, int], np.ndarray], samples: int, rate: float, start_s: float = 0.0
 ) -> Iterator[Block]:
-    """An uninterrupted recording in blocks, the first of which begins a stretch.
+    """Read an uninterrupted recording in blocks; the first block begins a stretch.
 
     Args:
         read: Function from the indices of a first and a last sample (exclusive) to the signal ``(n, 3)`` in g.
         samples: Number of samples.
-        rate: Hz.
-        start_s: Seconds of the first sample.
+        rate: Sampling rate in Hz.
+        start_s: Time of the first sample in seconds.
     """
     for first in range(0, samples, BLOCK):
         last = min(first + BLOCK, samples)
@@ -53,11 +53,11 @@ def blocks_of(
 def cut_windows(
     blocks: Iterable[Block], source_rate: float, target_rate: float, window: int, stride: int, max_gap_s: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Windows at another rate, none of them across a gap; the same whatever the sizes of the blocks.
+    """Windows at another sampling rate that do not span gaps. They do not depend on the sizes of the blocks.
 
-    Samples are put on a regular grid by linear interpolation, within stretches parted at gaps, and each stretch is
-    resampled by the band-limited filter of :func:`~relcon_lightning.data.resample.resample`. The rate of the grid is
-    within a thousandth of ``source_rate`` and in a simple ratio to ``target_rate``; samples that are on it stay.
+    Samples are interpolated linearly on a regular grid within stretches, which end at gaps. Each stretch is resampled
+    with the band-limited filter of :func:`~relcon_lightning.data.resample.resample`. The rate of the grid is within
+    0.1 % of ``source_rate`` and has a simple ratio to ``target_rate``. Samples on the grid are not changed.
 
     Args:
         blocks: Blocks in order of time.

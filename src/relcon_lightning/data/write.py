@@ -1,4 +1,4 @@
-"""Writing a cohort store: as a stream, and whole or not at all."""
+"""Write a cohort store as a stream, and atomically."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Entry:
     """A recording of a store without its samples.
 
     Attributes:
-        recording_id: Unique in the store.
-        participant_id: Who was recorded.
-        n_samples: Length; 0 if it is left out.
-        sampling_rate: Hz.
-        start_time: Unix seconds, None if unknown.
-        segments: With labels and targets.
+        recording_id: Id, unique in the store.
+        participant_id: Id of the participant.
+        n_samples: Number of samples; 0 if the recording is excluded.
+        sampling_rate: Sampling rate in Hz.
+        start_time: Start in unix seconds; None if unknown.
+        segments: Segments with labels and targets.
         attributes: Columns of the table of recordings.
-        fault: Why it is left out, empty if it is not.
-        cut: Samples beyond what the code of the samples can hold.
+        fault: Why the recording is excluded; empty if it is not.
+        cut: Number of samples beyond the range of the coding.
     """
 
     recording_id: str
@@ -59,7 +59,7 @@ class Entry:
 
 
 def encode(recording: Recording, coding: Coding) -> tuple[Entry, np.ndarray]:
-    """Part a recording into its entry and its coded samples ``(n, 3)``, of which there are none if it is left out."""
+    """Split a recording into its entry and its coded samples ``(n, 3)``; an excluded recording has no samples."""
     signal = np.asarray(recording.signal, dtype=np.float32)
     bad = int((~np.isfinite(signal)).any(axis=1).sum())
     fault = f"{bad} samples are not finite" if bad else "" if len(signal) else "empty"
@@ -104,21 +104,21 @@ def write_with(
 ) -> None:
     """Write a cohort store.
 
-    All is written to a folder beside ``path`` which takes its place only when complete, so that an interruption
-    leaves what was there before. A recording with NaN or infinite samples is left out, with a warning and an entry in
-    ``cohort.json``.
+    The store is written to a temporary folder next to ``path``, which replaces ``path`` only when it is complete. An
+    interruption leaves an existing store unchanged. A recording with NaN or infinite samples is excluded, with a
+    warning and an entry in ``cohort.json``.
 
     Args:
         path: Folder of the store, or a link to it; an existing store is replaced.
-        fill: Gives the writer its recordings, all at the rate of ``info``.
+        fill: Function that passes the recordings to the writer, all at the rate of ``info``.
         info: Description of the cohort.
-        shard_samples: Samples after which a new signal file begins.
+        shard_samples: Number of samples after which a new signal file begins.
         coding: Coding of the samples.
-        part: What the manifest says of the part of a cohort that this is; None for a whole cohort.
+        part: Entry of the manifest about this part of a cohort; None for a whole cohort.
 
     Raises:
-        DataError: Another sampling rate, an id that comes twice, a folder that is no store, no usable recording, or
-            another process that writes the store.
+        DataError: A recording has another sampling rate, an id occurs twice, the folder is not a store, no recording is
+            usable, or another process is writing the store.
     """
     path = _target(Path(path))
     if path.exists() and not (path / MANIFEST).exists() and (not path.is_dir() or any(path.iterdir())):
@@ -136,7 +136,7 @@ def write_with(
 def _write(path: Path, fill: Callable[[StoreWriter], None], writer_in: Callable[[Path], StoreWriter]) -> None:
     _clear_leftovers(path)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-    unfinished.chmod(0o755)  # mkdtemp keeps others out
+    unfinished.chmod(0o755)  # mkdtemp denies access to other users
     try:
         writer = writer_in(unfinished)
         fill(writer)
@@ -147,7 +147,7 @@ def _write(path: Path, fill: Callable[[StoreWriter], None], writer_in: Callable[
 
 
 def _target(path: Path) -> Path:
-    """What a link names, so that a store in another place is replaced there and the link stays."""
+    """The target of a link, so that a store elsewhere is replaced there and the link stays."""
     try:
         target = path.resolve() if path.is_symlink() else path
     except (OSError, RuntimeError):
@@ -161,15 +161,15 @@ class StoreWriter:
     """Writes the files of a store to a folder.
 
     Args:
-        folder: Exists and is empty.
+        folder: Existing, empty folder.
         info: Description of the cohort.
-        shard_samples: Samples after which a new signal file begins.
+        shard_samples: Number of samples after which a new signal file begins.
         coding: Coding of the samples.
-        part: What the manifest says of the part of a cohort that this is; None for a whole cohort.
+        part: Entry of the manifest about this part of a cohort; None for a whole cohort.
 
     Attributes:
-        scratch: Folder for files that are gone before the store is complete.
-        versions: Of the files that the recordings come from, by name.
+        scratch: Folder for temporary files, which are removed before the store is complete.
+        versions: Name to version of the files that the recordings come from.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class StoreWriter:
         """Write a recording.
 
         Raises:
-            DataError: Its id comes twice, or it has another rate than the store.
+            DataError: Its id occurs twice, or its sampling rate is not that of the store.
         """
         entry, coded = encode(recording, self.coding)
         if self._admit(entry):
@@ -218,7 +218,7 @@ class StoreWriter:
         samples.unlink()
 
     def extend(self, store: Path) -> None:
-        """Take over all of a store, whose signal files are linked and not written again. Comes before all else.
+        """Add all recordings of a store. Its signal files are linked, not copied. Call this before the other methods.
 
         Args:
             store: Folder of a store with the same rate and coding.
@@ -231,16 +231,16 @@ class StoreWriter:
         self.cut = manifest.get("signal", {}).get("cut_samples", 0)
         self.ids = {row["recording_id"] for row in self.rows}
         self._linked = {name: facts for name, facts in manifest["files"].items() if name.startswith("signals/")}
-        self.shard = len(self._linked) - 1  # what comes next begins a file
+        self.shard = len(self._linked) - 1  # the next recording begins a new file
         for name in self._linked:
             _link(store / name, self.folder / name)
 
     def leave_out(self, name: str, reason: str) -> None:
-        """Note what of the cohort is not in the store."""
+        """Record a recording of the cohort that is not in the store."""
         self.excluded[name] = reason
 
     def _admit(self, entry: Entry) -> bool:
-        """Give a recording its place; False if it is left out."""
+        """Assign a recording its place; returns False if it is excluded."""
         name = entry.recording_id
         if name in self.ids:
             raise DataError(
@@ -282,7 +282,7 @@ class StoreWriter:
         return self.folder / "signals" / f"{shard:05d}.npy"
 
     def finish(self) -> None:
-        """Write tables and manifest, and give each signal file its header."""
+        """Write the tables, the manifest and the headers of the signal files."""
         if not self.rows:
             raise DataError(f"No usable recording for {self.info.name}: {len(self.excluded)} were left out.")
         shutil.rmtree(self.scratch)
@@ -323,7 +323,7 @@ class StoreWriter:
 
 
 def participants_of(recordings: pd.DataFrame) -> pd.DataFrame:
-    """A row a participant: what there is of them, and the attributes that are the same in all of their recordings."""
+    """One row per participant: totals, and the attributes that are the same in all recordings of the participant."""
     by_person = recordings.groupby("participant_id")
     table = by_person["n_samples"].agg(["size", "sum"]).rename(columns={"size": "n_recordings", "sum": "n_samples"})
     attributes = [name for name in recordings.columns if name not in RECORDING_COLUMNS]
@@ -348,7 +348,7 @@ def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
 
 
 def _clear_leftovers(path: Path) -> None:
-    """Remove what killed writes left; a store that was set aside and not yet replaced is put back."""
+    """Remove the remains of killed writes, and restore a store that was set aside but not replaced."""
     stem = f".{glob.escape(path.name)}.????????"  # as mkdtemp names them, so that store "a" spares those of "a.b"
     for old in path.parent.glob(f"{stem}.old"):
         if path.exists():
@@ -360,7 +360,7 @@ def _clear_leftovers(path: Path) -> None:
 
 
 def _replace(path: Path, partial: Path) -> None:
-    """Put the finished folder in the place of the old one, which goes last and comes back when that fails."""
+    """Replace the old folder by the finished one. The old folder is removed last, and restored if this fails."""
     old = partial.with_suffix(".old")
     if path.exists():
         path.rename(old)

@@ -1,4 +1,4 @@
-"""Judging frozen embeddings: labelled windows, probes, floors, metrics and the report."""
+"""Evaluation of frozen embeddings: labelled windows, probes, baselines, metrics and reports."""
 
 from relcon_lightning.downstream.end_to_end import EndToEndProbe
 from relcon_lightning.downstream.evaluate import Evaluation, evaluate

@@ -15,11 +15,11 @@ T = TypeVar("T")
 
 
 class Bars:
-    """How far the system is that is being judged; what it embeds meanwhile has a bar of its own below.
+    """Progress of the system that is being evaluated. Embedding windows has a second bar below.
 
     Args:
-        steps: Per system: seeds times folds, times targets of a regression.
-        console: To draw on; None: the terminal.
+        steps: Number of steps per system: seeds times folds, times targets of a regression.
+        console: Console to draw on; None: the terminal.
     """
 
     def __init__(self, steps: int, console: Console | None = None) -> None:
@@ -29,18 +29,18 @@ class Bars:
 
     @contextmanager
     def of(self, systems: Sequence[str]) -> Iterator[Bars]:
-        """Draw while the block runs, the names aligned."""
+        """Draw while the block runs, with aligned names."""
         width = min(_FITS, max(map(len, systems)))
         self._names = {name: (name if len(name) <= _FITS else f"{name[: _FITS - 1]}…").ljust(width) for name in systems}
         with self._display:
             yield self
 
     def begin(self, system: str) -> None:
-        """A system comes next."""
+        """Start the bar of the next system."""
         self._task = self._display.add_task(self._names[system], total=self._steps, now="features")
 
     def folds(self, folds: Iterable[T], what: str) -> Iterator[T]:
-        """The folds, each of which is a step; ``what`` is told of each, such as ``seed 0``."""
+        """Iterate over folds, one step per fold; ``what`` describes each, such as ``seed 0``."""
         for number, fold in enumerate(folds, 1):
             self._display.update(self._task, now=f"{what}, fold {number}")
             yield fold

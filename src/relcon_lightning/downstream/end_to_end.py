@@ -1,4 +1,4 @@
-"""A probe that trains the whole net on the task's labels: fine-tuning, from scratch, supervised baselines."""
+"""A probe that trains the whole network on the labels: fine-tuning, training from scratch, supervised baselines."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Nets = Callable[[int], nn.Module]
 
 
 class EndToEndProbe:
-    """Trains a net and a linear layer; the epoch with the best macro F1 on the validation participants is kept.
+    """Trains a network and a linear layer. The epoch with the best macro F1 on the validation participants is used.
 
     Args:
         nets: Function from a seed to the network to train.
         learning_rate: Learning rate of Adam.
         weight_decay: Weight decay of Adam.
-        batch_size: Windows.
-        max_epochs: At most.
-        patience: Epochs without a better validation score after which training ends.
-        accelerator: Lightning's word for the device.
+        batch_size: Number of windows per batch.
+        max_epochs: Maximum number of epochs.
+        patience: Training ends after this many epochs without a better validation score.
+        accelerator: Lightning's name of the device.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class EndToEndProbe:
     def fit(
         self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0
     ) -> EndToEndProbe:
-        """Fit on windows ``(N, 3, T)``; validation windows of classes that training lacks are left out."""
+        """Fit on windows ``(N, 3, T)``; validation windows of classes without training windows are ignored."""
         self.classes: list[str] = sorted({str(name) for name in label})
         known = np.isin(label_val, self.classes)
         generator = torch.Generator().manual_seed(seed)
@@ -78,7 +78,7 @@ class EndToEndProbe:
 
     @torch.no_grad()
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """``(N, C)`` probabilities of windows ``(N, 3, T)``, columns in the order of ``classes``."""
+        """Probabilities ``(N, C)`` of windows ``(N, 3, T)``, with columns in the order of ``classes``."""
         batches = torch.split(torch.from_numpy(x), 256)
         return torch.cat([self._model(batch).softmax(1) for batch in batches]).double().numpy()
 
@@ -86,13 +86,13 @@ class EndToEndProbe:
         self, x: np.ndarray, label: np.ndarray, shuffle: bool = False, generator: torch.Generator | None = None
     ) -> DataLoader[tuple[Tensor, ...]]:
         windows = TensorDataset(torch.from_numpy(x), torch.from_numpy(np.searchsorted(self.classes, label)))
-        # A last batch of one window has no batch statistics.
+        # A last batch with one window has no batch statistics.
         drop = shuffle and len(windows) % self.batch_size == 1
         return DataLoader(windows, self.batch_size, shuffle=shuffle, generator=generator, drop_last=drop)
 
 
 class _quiet:
-    """Keeps Lightning's news of each of many small trainings off the terminal."""
+    """Silence Lightning's messages about each of many short trainings."""
 
     def __enter__(self) -> None:
         self.warnings = warnings.catch_warnings()

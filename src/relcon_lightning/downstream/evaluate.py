@@ -1,4 +1,4 @@
-"""Judging encoders: frozen features, a probe on some people, metrics on others, beside two floors."""
+"""Evaluation of encoders: frozen features, a probe fitted on some people, and metrics on others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
-Divisions = Sequence[Split] | Mapping[int, Sequence[Split]]  # the folds of all seeds, or of each seed
+Divisions = Sequence[Split] | Mapping[int, Sequence[Split]]  # folds for all seeds, or per seed
 
 
 @dataclass
@@ -27,15 +27,15 @@ class Evaluation:
     """Results of a task.
 
     Attributes:
-        scores: Long table with columns system, level, metric, seed, value. A level is window or recording, of a
-            regression its target.
-        predictions: Long table with columns system, level, seed, participant, recording, label and predicted, a row a
-            window or recording that is tested.
-        costs: For each system seconds and parameters.
-        sizes: Participants, recordings and windows of training and validation (mean over folds) and of all that is
-            tested.
-        probabilities: ``(N, C)`` of what is tested with the first seed, by system and level.
-        embeddings: Features ``(M, F)`` of some of the windows that are tested, with the first seed, by system.
+        scores: Long table with columns system, level, metric, seed, value. The level is window or recording; in a
+            regression it is the target.
+        predictions: Long table with columns system, level, seed, participant, recording, label and predicted, one row
+            per tested window or recording.
+        costs: Seconds and number of parameters of each system.
+        sizes: Numbers of participants, recordings and windows for training and validation (mean over folds) and of all
+            tested ones.
+        probabilities: Probabilities ``(N, C)`` of what is tested with the first seed, by system and level.
+        embeddings: Features ``(M, F)`` of some of the tested windows with the first seed, by system.
         embedded: Labels ``(M,)`` of these windows.
         classes: Classes of a classification, sorted.
         units: Units of the targets of a regression.
@@ -61,19 +61,19 @@ def evaluate(
 ) -> Evaluation:
     """Fit each system's probe on training participants and score it on test participants.
 
-    With several splits (folds) the predictions for all test participants are scored together. A seed draws the
-    weights of the random encoder, the trees of the forest and, if asked for, a bootstrap of the training windows, so
-    that the spread over seeds says how much a probe's result owes to its training sample.
+    With several splits (folds), the predictions for all test participants are scored together. A seed determines the
+    weights of the random encoder, the trees of the forest and, if requested, a bootstrap of the training windows. The
+    spread over seeds then shows how much the result of a probe depends on its training sample.
 
     Args:
-        systems: At least one.
+        systems: At least one system.
         windows: Windows of all participants of the splits.
         splits: Splits of participants, for all seeds or per seed. Within a seed, nobody is tested twice.
         seeds: One repetition each.
         bootstrap: True: each seed draws the training windows with replacement. False: each seed uses all of them once.
 
     Raises:
-        DataError: A part of a split has no labelled windows, training has one class only, or somebody is tested twice.
+        DataError: A part of a split has no labelled windows, there is only one class, or somebody is tested twice.
     """
     folds = {seed: [_rows(windows, split) for split in own] for seed, own in by_seed(splits, seeds).items()}
     tested = {seed: np.concatenate([fold["test"] for fold in own]) for seed, own in folds.items()}
@@ -115,14 +115,14 @@ def evaluate(
 
 
 def by_seed(splits: Divisions, seeds: Sequence[int]) -> dict[int, list[Split]]:
-    """The folds of each seed, which are scored together: that makes sense if everybody is tested once.
+    """Folds of each seed. They are scored together, so each participant must be tested at most once.
 
     Args:
-        splits: For all seeds, or by seed.
+        splits: Splits for all seeds, or per seed.
         seeds: One repetition each.
 
     Raises:
-        DataError: Names who is in the test set of two splits of one seed.
+        DataError: A participant is in two test sets of one seed. The message names the participant.
     """
     divided = {seed: list(splits[seed] if isinstance(splits, Mapping) else splits) for seed in seeds}
     for own in divided.values():
@@ -136,7 +136,7 @@ def by_seed(splits: Divisions, seeds: Sequence[int]) -> dict[int, list[Split]]:
 
 
 def _some(rows: np.ndarray, label: np.ndarray, most: int = 1000) -> np.ndarray:
-    """At most ``most`` of the rows, of each label its share."""
+    """At most ``most`` of the rows, with the same proportions of labels."""
     if len(rows) <= most:
         return rows
     order = np.random.default_rng(0).permutation(rows)
@@ -145,7 +145,7 @@ def _some(rows: np.ndarray, label: np.ndarray, most: int = 1000) -> np.ndarray:
 
 
 def _rows(windows: LabelledWindows, split: Split) -> dict[str, np.ndarray]:
-    """Rows of the windows of each part, once it is sure that a probe can be fitted and judged on them."""
+    """Rows of the windows of each part, after checking that a probe can be fitted and tested on them."""
     parts = ("train", "validation", "test")
     rows = {part: np.flatnonzero(np.isin(windows.participant, getattr(split, part))) for part in parts}
     for part in parts:
@@ -164,14 +164,14 @@ def _rows(windows: LabelledWindows, split: Split) -> dict[str, np.ndarray]:
 
 
 def _bootstrap(rows: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
-    """Rows with as many of the training windows, drawn with replacement."""
+    """Rows with the same number of training windows, drawn with replacement."""
     return rows | {"train": np.random.default_rng(seed).choice(rows["train"], len(rows["train"]))}
 
 
 def _predict(
     probe: Probe, x: np.ndarray, label: np.ndarray, rows: dict[str, np.ndarray], seed: int, classes: Sequence[str]
 ) -> np.ndarray:
-    """``(N, C)`` probabilities of a fold's test windows, over all classes of the task."""
+    """Probabilities ``(N, C)`` of a fold's test windows, over all classes of the task."""
     train = rows["train"]
     probe = probe.fit(x[train], label[train], x[rows["validation"]], label[rows["validation"]], seed)
     probability = np.zeros((len(rows["test"]), len(classes)))
@@ -182,7 +182,7 @@ def _predict(
 def _levels(
     test: LabelledWindows, probability: np.ndarray, classes: Sequence[str]
 ) -> Iterator[tuple[str, pd.DataFrame, np.ndarray, np.ndarray]]:
-    """Level, what is tested, prediction and probability of windows, then of recordings."""
+    """Level, tested rows, predictions and probabilities, first of windows, then of recordings."""
     guess = np.asarray(classes)[probability.argmax(1)]
     items = pd.DataFrame({"participant": test.participant, "recording": test.recording, "label": test.label})
     yield "window", items, guess, probability
@@ -195,11 +195,11 @@ def _levels(
 def part_sizes(
     participant: np.ndarray, recording: np.ndarray, folds: Sequence[Mapping[str, np.ndarray]]
 ) -> pd.DataFrame:
-    """Participants, recordings and windows of each part: the mean over folds, but all that is tested.
+    """Numbers of participants, recordings and windows: mean over folds for training and validation, all for tests.
 
     Args:
-        participant: ``(N,)`` ids of the windows.
-        recording: ``(N,)`` ids.
+        participant: Participants ``(N,)`` of the windows.
+        recording: Recordings ``(N,)`` of the windows.
         folds: Rows of the windows of each part.
     """
     counts = {}

@@ -1,7 +1,7 @@
-"""Hand-crafted features of accelerometer windows: the floor that a learned embedding has to beat.
+"""Hand-crafted features of accelerometer windows: a baseline for learned embeddings.
 
-The usual set of activity recognition (statistics, shape of the spectrum, relation of the axes), for each axis and the
-norm.
+The features are those common in activity recognition: statistics, shape of the spectrum and correlations of the axes,
+for each axis and for the norm.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def feature_names() -> list[str]:
 
 
 def handcrafted_features(windows: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """``(N, F)`` float64 features of windows ``(N, 3, T)`` in g; finite for constant windows too.
+    """Features ``(N, F)``, float64, of windows ``(N, 3, T)`` in g; also finite for constant windows.
 
     Args:
         windows: Windows in g.
-        sampling_rate: Hz.
+        sampling_rate: Sampling rate in Hz.
     """
     x = np.asarray(windows, dtype=np.float64)
     x = np.concatenate([x, np.linalg.norm(x, axis=1, keepdims=True)], axis=1)
@@ -82,7 +82,7 @@ def _spectrum(centred: np.ndarray, rate: float) -> list[np.ndarray]:
 
 
 def _correlations(centred: np.ndarray) -> np.ndarray:
-    """``(N, 3)`` correlations of the axes; 0 where an axis is constant."""
+    """Correlations ``(N, 3)`` of the axes; 0 where an axis is constant."""
     std = centred.std(-1)
     columns = []
     for i, j in _PAIRS:

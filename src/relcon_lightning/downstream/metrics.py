@@ -1,4 +1,4 @@
-"""Metrics of the paper's tables, through torchmetrics."""
+"""Metrics of the paper's tables, computed with torchmetrics."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ REGRESSION = {
 def classification_metrics(
     label: np.ndarray, predicted: np.ndarray, probability: np.ndarray, classes: Sequence[str]
 ) -> dict[str, float]:
-    """Macro F1, Cohen's kappa, accuracy and macro one-against-rest AUC.
+    """Macro F1, Cohen's kappa, accuracy and macro one-vs-rest AUC.
 
-    A class that is in neither the truth nor the predictions does not count in macro F1, as in scikit-learn; macro AUC
-    is over the classes in the truth, and NaN when there is only one.
+    As in scikit-learn, macro F1 ignores classes that are in neither the truth nor the predictions. Macro AUC uses the
+    classes in the truth, and is NaN if there is only one.
 
     Args:
-        label: ``(N,)`` true classes, all among ``classes``.
-        predicted: ``(N,)`` predicted classes.
-        probability: ``(N, C)``, columns in the order of ``classes``.
-        classes: C names, sorted.
+        label: True classes ``(N,)``, all among ``classes``.
+        predicted: Predicted classes ``(N,)``.
+        probability: Probabilities ``(N, C)``, with columns in the order of ``classes``.
+        classes: Names of the C classes, sorted.
     """
     truth, guess = (torch.from_numpy(np.searchsorted(classes, x)) for x in (label, predicted))
     count = len(classes)
@@ -52,18 +52,18 @@ def classification_metrics(
 def by_recording(
     predicted: np.ndarray, probability: np.ndarray, recording: np.ndarray, classes: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """From windows to recordings: the most frequent predicted class, and the mean probability.
+    """Aggregate windows to recordings: the most frequent predicted class, and the mean probability.
 
-    Equally frequent classes are told apart by their mean probability.
+    Of several most frequent classes, the one with the largest mean probability is used.
 
     Args:
-        predicted: ``(N,)`` classes.
-        probability: ``(N, C)``.
-        recording: ``(N,)`` ids.
-        classes: C names, sorted.
+        predicted: Predicted classes ``(N,)``.
+        probability: Probabilities ``(N, C)``.
+        recording: Ids ``(N,)`` of the recordings.
+        classes: Names of the C classes, sorted.
 
     Returns:
-        First row of each recording ``(R,)``, its predicted class ``(R,)`` and probability ``(R, C)``, by sorted id.
+        First row ``(R,)``, predicted class ``(R,)`` and probability ``(R, C)`` of each recording, sorted by id.
     """
     _, first, of = np.unique(recording, return_index=True, return_inverse=True)
     votes = np.zeros((len(first), len(classes)))
@@ -75,20 +75,20 @@ def by_recording(
 
 
 def regression_metrics(target: np.ndarray, predicted: np.ndarray, participant: np.ndarray) -> dict[str, float]:
-    """The paper's Table 1: errors of each participant's average, not of single windows.
+    """Metrics of the paper's Table 1: errors of each participant's average, not of single windows.
 
-    Targets and predictions are averaged over the windows of a participant first; the mean and the population standard
-    deviation of the squared and the absolute errors, and Pearson's r, are then over participants.
+    Targets and predictions are first averaged over the windows of a participant. Mean and population standard deviation
+    of the squared and the absolute errors, and Pearson's r, are then computed over participants.
 
     Args:
-        target: ``(N,)``.
-        predicted: ``(N,)``.
-        participant: ``(N,)`` ids.
+        target: Targets ``(N,)``.
+        predicted: Predictions ``(N,)``.
+        participant: Ids ``(N,)`` of the participants.
 
     Returns:
-        ``mse``, ``sdse``, ``mae``, ``sdae`` and ``r``, which is NaN where all participants have one value, up to
-        rounding. Beside them
-        ``window_mae`` and ``window_r`` of single windows, which say more where there are few participants.
+        ``mse``, ``sdse``, ``mae``, ``sdae`` and ``r``, which is NaN if all participants have the same value up to
+        rounding. Also ``window_mae`` and ``window_r`` of single windows, which are more informative with few
+        participants.
     """
     windows = pd.DataFrame({"target": target, "predicted": predicted})
     means = windows.groupby(participant).mean()
@@ -106,7 +106,7 @@ def regression_metrics(target: np.ndarray, predicted: np.ndarray, participant: n
 
 
 def _pearson(table: pd.DataFrame) -> float:
-    """Of the columns target and predicted; NaN where one of them is the same number up to rounding."""
+    """Pearson's r of the columns target and predicted; NaN if one of them is constant up to rounding."""
     if any(np.ptp(column) <= 1e-9 * np.abs(column).max() for column in table.to_numpy().T):
         return float("nan")
     return float(table["target"].corr(table["predicted"]))
@@ -117,26 +117,26 @@ def retrieval_average_precision(
 ) -> tuple[float, float, dict[str, float]]:
     """How well a distance finds the same activity in other people.
 
-    For each anchor the candidates are the windows of *other* participants, and those with its label are relevant.
-    Candidates at one distance count together, as in ``sklearn.metrics.average_precision_score``. Anchors without a
-    relevant candidate are left out; one with a distance that is not a number makes the mean NaN, never a score.
+    For each anchor, the candidates are the windows of *other* participants; those with the anchor's label are relevant.
+    Candidates at the same distance count together, as in ``sklearn.metrics.average_precision_score``. Anchors without a
+    relevant candidate are ignored. If a distance is NaN, the mean is NaN.
 
     Args:
-        distances: ``(N, N)``, row = anchor.
-        label: ``(N,)``.
-        participant: ``(N,)``.
+        distances: Distances ``(N, N)``, one row per anchor.
+        label: Labels ``(N,)``.
+        participant: Ids ``(N,)`` of the participants.
 
     Returns:
-        Mean average precision; its chance level (mean share of relevant candidates); the mean for each label.
+        Mean average precision; its chance level (mean fraction of relevant candidates); the mean for each label.
     """
     candidate = participant[:, None] != participant[None]
     relevant = candidate & (label[:, None] == label[None])
     known = relevant.any(1)
     if not known.any():
         return float("nan"), float("nan"), {}
-    order = np.lexsort((distances, ~candidate), axis=-1)  # candidates first, even infinitely far ones
+    order = np.lexsort((distances, ~candidate), axis=-1)  # sort candidates first, even those at infinite distance
     ranked, among, hit = (np.take_along_axis(table, order, axis=1) for table in (distances, candidate, relevant))
-    # A run of ties is judged at its end: the counts there hold for all of its members.
+    # The counts at the end of a run of equal distances hold for all of its members.
     last = np.ones_like(hit)
     last[:, :-1] = (ranked[:, 1:] > ranked[:, :-1]) | (among[:, 1:] != among[:, :-1])
     index = np.where(last, np.arange(hit.shape[1]), hit.shape[1])

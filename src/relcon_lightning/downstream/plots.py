@@ -1,4 +1,4 @@
-"""Figures of the report, as PNG bytes. Drawn with matplotlib's objects: no global state, no display."""
+"""Figures of the report, as PNG bytes. They use matplotlib's objects, without global state or a display."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FEWEST_DIFFERENT = 10  # windows of which a map says anything
 
 
 def score_bars(intervals: Mapping[str, Mapping[str, Interval]], title: str) -> bytes:
-    """Bars of one metric, a group per level and a bar per system, with the 95 % interval over people.
+    """Draw bars of one metric: one group per level and one bar per system, with the 95 % interval over people.
 
     Args:
         intervals: Intervals, indexed by level and system.
@@ -72,7 +72,7 @@ def system_colours(systems: Sequence[str]) -> dict[str, str]:
 
 
 def confusion(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str], title: str) -> bytes:
-    """Confusion matrix; cells hold counts, shades the share of the true class."""
+    """Draw a confusion matrix; cells contain counts, and shades show the fraction of the true class."""
     index = {name: i for i, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(counts, ([index[x] for x in label], [index[x] for x in predicted]), 1)
@@ -92,7 +92,7 @@ def confusion(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str], 
 
 
 def roc(label: np.ndarray, probability: np.ndarray, classes: Sequence[str], title: str) -> bytes:
-    """One-against-rest ROC curves of the classes in the truth, with their areas, and the mean of the curves."""
+    """Draw one-vs-rest ROC curves of the classes in the truth, with their areas, and the mean of the curves."""
     present = [k for k, name in enumerate(classes) if 0 < (label == name).sum() < len(label)]
     figure = Figure(figsize=(7.6, 4.6), layout="constrained")
     axes = figure.add_subplot()
@@ -114,12 +114,12 @@ def roc(label: np.ndarray, probability: np.ndarray, classes: Sequence[str], titl
 
 
 def tsne(embeddings: Mapping[str, np.ndarray], label: np.ndarray, perplexity: float = 100.0) -> bytes:
-    """t-SNE of the same windows as several systems embed them, a panel each (paper, Figure 2).
+    """Draw t-SNE of the same windows for several systems, one panel per system (paper, Figure 2).
 
     Args:
-        embeddings: ``(M, F)`` by system.
-        label: ``(M,)``.
-        perplexity: The paper's is 100; with few windows a quarter of them.
+        embeddings: Embeddings ``(M, F)`` by system.
+        label: Labels ``(M,)``.
+        perplexity: Perplexity (100 in the paper); with few windows, at most a quarter of their number.
     """
     columns = min(3, len(embeddings))
     rows = -(-len(embeddings) // columns)
@@ -141,7 +141,7 @@ def tsne(embeddings: Mapping[str, np.ndarray], label: np.ndarray, perplexity: fl
 
 
 def _map(embedding: np.ndarray, perplexity: float) -> np.ndarray:
-    """``(M, 2)``; equal windows get one place, as the tree that t-SNE builds must not hold a point many times.
+    """Positions ``(M, 2)``; equal windows share one, because t-SNE's tree must not contain a point many times.
 
     Raises:
         ValueError: Too few windows differ, or they are not finite.
@@ -164,7 +164,7 @@ def _many(place: int) -> tuple[float, float, float]:
 
 
 def scatter(target: np.ndarray, predicted: np.ndarray, participant: np.ndarray, unit: str, title: str) -> bytes:
-    """Predicted against true numbers of windows, each participant's average on top, and the line of no error."""
+    """Draw predicted against true values of windows, the averages of participants, and the line of no error."""
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axes = figure.add_subplot()
     low, high = np.min([target.min(), predicted.min()]), np.max([target.max(), predicted.max()])

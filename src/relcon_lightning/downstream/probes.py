@@ -1,4 +1,4 @@
-"""Probes on frozen features: scikit-learn, what is left open is chosen on validation participants."""
+"""Probes on frozen features, with scikit-learn. Hyperparameters are chosen on the validation participants."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from relcon_lightning.errors import DataError
 
 
 class _ChosenProbe:
-    """A classifier of standardised features for each of several settings; validation participants choose.
+    """A classifier on standardised features with a setting that is chosen on the validation participants.
 
     Args:
-        settings: To try, the more regularised of two being the smaller number.
+        settings: Settings to try; smaller numbers mean stronger regularisation.
     """
 
     def __init__(self, settings: Sequence[float]) -> None:
         self.settings = tuple(float(value) for value in settings)
 
     def fit(self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0) -> Self:
-        """Fit one model a setting on ``(N, F)`` and keep the one with the best macro F1 on the validation windows."""
-        # The matrices are small: more threads only wait for each other.
+        """Fit one model per setting on ``(N, F)``; keep the one with the best macro F1 on validation windows."""
+        # The matrices are small, so more threads would only wait for each other.
         with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # without regularisation the optimum can be at infinity
+            warnings.simplefilter("ignore", ConvergenceWarning)  # without regularisation the optimum may be infinite
             fitted = {c: make_pipeline(StandardScaler(), self._model(c, seed)).fit(x, label) for c in self.settings}
         scores = {c: f1_score(label_val, m.predict(x_val), average="macro") for c, m in fitted.items()}
         self.chosen = max(scores, key=lambda c: (scores[c], -c))
@@ -45,7 +45,7 @@ class _ChosenProbe:
         return self
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """``(N, C)`` probabilities, columns in the order of ``classes``."""
+        """Probabilities ``(N, C)``, with columns in the order of ``classes``."""
         return np.asarray(self._best.predict_proba(x))
 
     def _model(self, setting: float, seed: int) -> ClassifierMixin:
@@ -53,10 +53,10 @@ class _ChosenProbe:
 
 
 class LinearProbe(_ChosenProbe):
-    """Logistic regression on standardised features, its regularisation chosen on the validation participants.
+    """Logistic regression on standardised features, with regularisation chosen on the validation participants.
 
     Args:
-        inverse_strengths: Values of C to try; infinity means none.
+        inverse_strengths: Values of C to try; infinity: no regularisation.
         max_iter: Maximum number of iterations of the solver.
     """
 
@@ -71,12 +71,12 @@ class LinearProbe(_ChosenProbe):
 
 
 class MlpProbe(_ChosenProbe):
-    """One hidden layer on standardised features (paper, Table 3), weight decay chosen on the validation participants.
+    """One hidden layer on standardised features (paper, Table 3); weight decay is chosen on validation participants.
 
     Args:
-        hidden: Units.
-        inverse_decays: 1 / alpha of :class:`sklearn.neural_network.MLPClassifier`, to try.
-        max_iter: Passes over the training windows at most.
+        hidden: Number of hidden units.
+        inverse_decays: Values of 1 / alpha of :class:`sklearn.neural_network.MLPClassifier` to try.
+        max_iter: Maximum number of passes over the training windows.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class MlpProbe(_ChosenProbe):
 
 
 class _Regression:
-    """Of numeric targets. Nothing is chosen, so the validation participants are not used."""
+    """Base class of regressions. They choose no hyperparameters and do not use the validation participants."""
 
     def fit(
         self,
@@ -101,12 +101,12 @@ class _Regression:
         seed: int = 0,
         participant: np.ndarray | None = None,
     ) -> Self:
-        """Fit on ``(N, ...)``, targets ``(N,)`` and the participant of each window ``(N,)``."""
+        """Fit on features ``(N, ...)``, targets ``(N,)`` and the participant ``(N,)`` of each window."""
         self._fitted = self._model(seed).fit(x, target)
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """``(N,)`` predicted targets."""
+        """Predicted targets ``(N,)``."""
         return np.asarray(self._fitted.predict(x))
 
     def _model(self, seed: int) -> RegressorMixin | Pipeline:
@@ -123,7 +123,7 @@ class LinearRegressionProbe(_Regression):
 class RidgeRegressionProbe(_Regression):
     """Least squares with a penalty on standardised features, for tasks with few windows.
 
-    The penalty is the one with the least squared error on training participants that the fit left out, one at a time.
+    The penalty has the smallest squared error on training participants who are left out one at a time.
 
     Args:
         strengths: Penalties to try.
@@ -141,10 +141,10 @@ class RidgeRegressionProbe(_Regression):
         seed: int = 0,
         participant: np.ndarray | None = None,
     ) -> Self:
-        """Fit on ``(N, F)``, targets ``(N,)`` and the participant of each window ``(N,)``.
+        """Fit on features ``(N, F)``, targets ``(N,)`` and the participant ``(N,)`` of each window.
 
         Raises:
-            DataError: The windows are of one participant.
+            DataError: All windows are of one participant.
         """
         if participant is None or len(set(participant.tolist())) < 2:
             raise DataError("The ridge probe needs two training participants: give more, or judge with probe=linear.")
@@ -164,7 +164,7 @@ class RandomForestRegressionProbe(_Regression):
     """A random forest that predicts numbers.
 
     Args:
-        n_estimators: Trees.
+        n_estimators: Number of trees.
     """
 
     def __init__(self, n_estimators: int = 300) -> None:
@@ -175,17 +175,17 @@ class RandomForestRegressionProbe(_Regression):
 
 
 class TrainingMean(_Regression):
-    """The mean of the training targets whatever the features: what every regression has to beat."""
+    """Predicts the mean of the training targets: a baseline that each regression must beat."""
 
     def _model(self, seed: int) -> RegressorMixin:
         return DummyRegressor()
 
 
 class RandomForestProbe:
-    """A random forest that classifies; nothing is chosen, so the validation participants are not used.
+    """A random forest classifier. It chooses no hyperparameters and does not use the validation participants.
 
     Args:
-        n_estimators: Trees.
+        n_estimators: Number of trees.
     """
 
     def __init__(self, n_estimators: int = 300) -> None:
@@ -194,11 +194,11 @@ class RandomForestProbe:
     def fit(
         self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0
     ) -> RandomForestProbe:
-        """Fit on ``(N, F)``."""
+        """Fit on features ``(N, F)``."""
         self._forest = RandomForestClassifier(self.n_estimators, random_state=seed, n_jobs=-1).fit(x, label)
         self.classes: list[str] = [str(name) for name in self._forest.classes_]
         return self
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """``(N, C)`` probabilities, columns in the order of ``classes``."""
+        """Probabilities ``(N, C)``, with columns in the order of ``classes``."""
         return np.asarray(self._forest.predict_proba(x))

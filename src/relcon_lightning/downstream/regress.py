@@ -1,4 +1,4 @@
-"""Judging encoders by regression: a probe on frozen features predicts a number a window (paper, Table 1)."""
+"""Evaluation of encoders by regression: a probe on frozen features predicts one number per window (Table 1)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def evaluate_regression(
 ) -> Evaluation:
     """Fit each system's probe to each target on training participants and score it on test participants.
 
-    Windows without a target are left out where that target is concerned. Of several splits the predictions for all
-    test participants are scored together. A seed draws what a system draws and, if asked for, a
-    bootstrap of the training windows.
+    Windows without a value of a target are ignored for that target. With several splits, the predictions for all test
+    participants are scored together. A seed determines the random numbers of a system and, if requested, a bootstrap of
+    the training windows.
 
     Args:
-        systems: With probes that predict numbers.
+        systems: Systems whose probes predict numbers.
         windows: Windows of all participants of the splits.
         splits: Splits of participants, for all seeds or per seed. Within a seed, nobody is tested twice.
         seeds: One repetition each.
@@ -40,7 +40,7 @@ def evaluate_regression(
         bootstrap: True: each seed draws the training windows with replacement. False: each seed uses all of them once.
 
     Returns:
-        With a level a target.
+        An evaluation with one level per target.
 
     Raises:
         DataError: Training or test participants lack a target, or somebody is tested twice.
@@ -113,7 +113,7 @@ def _rows(windows: TargetWindows, target: int, split: Split) -> tuple[np.ndarray
 def _drawn(
     rows: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows with a bootstrap of the training windows, or with all of these if there is no seed."""
+    """Rows with a bootstrap of the training windows; with all of them if there is no seed."""
     train, validation, test = rows
     return (train if seed is None else np.random.default_rng(seed).choice(train, len(train))), validation, test
 
@@ -126,13 +126,13 @@ def _predict(
     rows: tuple[np.ndarray, np.ndarray, np.ndarray],
     seed: int,
 ) -> np.ndarray:
-    """Of the test windows, by a probe that is fitted to the training windows."""
+    """Predictions for the test windows, by a probe that is fitted to the training windows."""
     (train, validation, test), known = rows, windows.targets[:, target]
     probe = probe.fit(x[train], known[train], x[validation], known[validation], seed, windows.participant[train])
     return np.asarray(probe.predict(x[test]))
 
 
 def _parts(windows: TargetWindows, split: Split) -> dict[str, np.ndarray]:
-    """Rows of the windows of training and test participants, whichever targets they have."""
+    """Rows of the windows of training and test participants, regardless of their targets."""
     parts = {"train": split.train, "test": split.test}
     return {name: np.flatnonzero(np.isin(windows.participant, ids)) for name, ids in parts.items()}

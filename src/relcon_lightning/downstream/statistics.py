@@ -1,7 +1,7 @@
-"""How sure a comparison is: bootstrap over participants, the same people for both sides.
+"""Uncertainty of comparisons: a bootstrap over participants, paired between systems.
 
-Windows of one person are alike, so the unit that is drawn is the person: a result is certain as far as other people
-would give it too. Draws are shared by all systems, which makes differences far more certain than the two scores.
+Windows of one person are similar, so the bootstrap draws people: an interval shows how a result would vary with other
+people. All systems share the draws, which makes differences much more certain than the scores themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _COVERAGE = 0.95
 
 
 class Interval(NamedTuple):
-    """An estimate and the percentile interval of its bootstrap draws."""
+    """An estimate with the percentile interval of its bootstrap draws."""
 
     value: float
     low: float
@@ -26,7 +26,7 @@ class Interval(NamedTuple):
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether a difference is outside the noise."""
+        """True if the interval of a difference does not include 0."""
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ def bootstrap_f1(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -
         seed: Seed of the draws.
 
     Returns:
-        Columns systems in the order they come, index 0 for the participants as they are, 1 to ``draws`` for the draws.
+        One column per system, in order of appearance. Index 0 has all participants once, 1 to ``draws`` the draws.
     """
     people, classes = predictions["participant"].unique(), np.unique(predictions[["label", "predicted"]])
     weights = _weights(len(people), draws, seed)
@@ -57,7 +57,7 @@ def bootstrap_f1(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -
 
 
 def bootstrap_mae(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
-    """Mean absolute error of participants' averages, as :func:`bootstrap_f1` gives macro F1.
+    """Mean absolute error of participants' averages in each draw, in the form of :func:`bootstrap_f1`.
 
     Args:
         predictions: Columns system, seed, participant, label and predicted, the last two numbers.
@@ -66,27 +66,30 @@ def bootstrap_mae(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) 
     """
     means = predictions.groupby(["system", "seed", "participant"], sort=False)[["label", "predicted"]].mean()
     errors = (means["predicted"] - means["label"]).abs().unstack("participant")
-    weights, tested = _weights(errors.shape[1], draws, seed), errors.notna().to_numpy()  # not everybody with each seed
-    with np.errstate(invalid="ignore"):  # a draw of people none of whom a seed tested has no mean of that seed
+    weights, tested = (
+        _weights(errors.shape[1], draws, seed),
+        errors.notna().to_numpy(),
+    )  # each seed may have different participants
+    with np.errstate(invalid="ignore"):  # a seed may have tested none
         drawn = pd.DataFrame(weights @ errors.fillna(0).to_numpy().T / (weights @ tested.T), columns=errors.index)
     return drawn.T.groupby("system", sort=False).mean().T
 
 
 def _weights(people: int, draws: int, seed: int) -> np.ndarray:
-    """``(1 + draws, people)``: how often each is drawn; the first row has everybody once."""
+    """Number of times ``(1 + draws, people)`` that each person is drawn; the first row has everybody once."""
     drawn = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), size=draws)
     return np.vstack([np.ones(people, dtype=int), drawn])
 
 
 def interval(draws: pd.Series) -> Interval:
-    """The estimate (index 0) and the central 95 % of the draws after it."""
+    """The estimate (index 0) and the central 95 % of the draws."""
     tail = (1 - _COVERAGE) / 2
     low, high = np.quantile(draws.iloc[1:], [tail, 1 - tail])
     return Interval(float(draws.iloc[0]), float(low), float(high))
 
 
 def macro_f1(confusion: np.ndarray) -> np.ndarray:
-    """``(...)`` from counts ``(..., true class, predicted class)``; classes that are in neither do not count."""
+    """Macro F1 ``(...)`` from counts ``(..., true class, predicted class)``, without classes that do not occur."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     total = confusion.sum(-1) + confusion.sum(-2)
     f1 = 2 * hits / np.maximum(total, 1)
@@ -102,9 +105,9 @@ def _confusions(part: pd.DataFrame, people: np.ndarray, classes: np.ndarray) -> 
 
 
 def comparison_table(predictions: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
-    """Rows systems; a metric with its interval, the difference of the first system to each, and what follows.
+    """One row per system: the metric with its interval, the difference of the first system to it, and the verdict.
 
-    The metric is macro F1 of classes, and the mean absolute error of numbers.
+    The metric is macro F1 for classes and the mean absolute error for numbers.
 
     Args:
         predictions: Predictions of one level, as for :func:`bootstrap_f1` or :func:`bootstrap_mae`.
@@ -124,7 +127,7 @@ def comparison_table(predictions: pd.DataFrame, draws: int = DRAWS) -> pd.DataFr
 
 
 def clearly_best(predictions: pd.DataFrame, draws: int = DRAWS) -> str | None:
-    """The system whose difference to every other one is outside the noise, if people and seeds allow to name one.
+    """The system that differs significantly from each other one, if there are enough people and seeds for a verdict.
 
     Args:
         predictions: Predictions, as for :func:`comparison_table`.
@@ -141,7 +144,7 @@ def clearly_best(predictions: pd.DataFrame, draws: int = DRAWS) -> str | None:
 
 
 def _drawn(predictions: pd.DataFrame, draws: int) -> tuple[pd.DataFrame, bool]:
-    """The bootstrap of the metric that suits the predictions, and whether it is an error, of which less is better."""
+    """The bootstrap of the metric for these predictions, and True if the metric is an error (lower is better)."""
     numeric = pd.api.types.is_float_dtype(predictions["label"])
     return (bootstrap_mae if numeric else bootstrap_f1)(predictions, draws), numeric
 
@@ -157,7 +160,7 @@ def _missing(predictions: pd.DataFrame) -> str:
 
 
 def intervals(predictions: pd.DataFrame, draws: int = DRAWS) -> dict[str, Interval]:
-    """The metric of each system with its 95 % interval over participants; of one level.
+    """Metric of each system with its 95 % interval over participants, for one level.
 
     Args:
         predictions: Predictions, as for :func:`comparison_table`.

@@ -1,4 +1,4 @@
-"""What an evaluation compares: a way from windows to features, and the probe on top."""
+"""Systems that an evaluation compares: a function from windows to features, and a probe on them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Probe(Protocol):
     classes: list[str]
 
     def fit(self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0) -> Probe:
-        """Fit on features ``(N, ...)``; the validation ones may be used to choose."""
+        """Fit on features ``(N, ...)``; the validation features may be used to choose hyperparameters."""
         ...
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
@@ -38,7 +38,7 @@ class Probe(Protocol):
 
 
 class RegressionProbe(Protocol):
-    """A regression on features."""
+    """A regression on features; see :mod:`relcon_lightning.downstream.probes`."""
 
     def fit(
         self,
@@ -49,9 +49,9 @@ class RegressionProbe(Protocol):
         seed: int = 0,
         participant: np.ndarray | None = None,
     ) -> RegressionProbe:
-        """Fit on features ``(N, ...)``, targets ``(N,)`` and the participant of each window ``(N,)``.
+        """Fit on features ``(N, ...)``, targets ``(N,)`` and the participant ``(N,)`` of each window.
 
-        The validation windows, or training participants that a fit leaves out, may be used to choose.
+        Validation windows, or training participants that are left out, may be used to choose hyperparameters.
         """
         ...
 
@@ -65,7 +65,7 @@ P = TypeVar("P", bound=Probe | RegressionProbe)
 
 @dataclass(frozen=True)
 class System(Generic[P]):
-    """A way to features, and the probe that judges them; both may depend on the seed.
+    """A function to features, and a probe on them; both may depend on the seed.
 
     Attributes:
         name: Name in the report.
@@ -83,7 +83,7 @@ class System(Generic[P]):
 
 
 def frozen(name: str, encoders: Nets, probe: Callable[[], P], seeded: bool = True) -> System[P]:
-    """Encoders as they are, under a probe on their embeddings."""
+    """Frozen encoders with a probe on their embeddings."""
 
     def features(seed: int, signal: np.ndarray) -> np.ndarray:
         return embed_windows(encoders(seed), signal, description=name)
@@ -92,10 +92,10 @@ def frozen(name: str, encoders: Nets, probe: Callable[[], P], seeded: bool = Tru
 
 
 def normalised(name: str, encoders: Nets, probe: Callable[[], P]) -> System[P]:
-    """Encoders whose batch normalisation gets the statistics of the task's windows: a stricter floor for random ones.
+    """Encoders whose batch normalisation is fitted to the windows of the task: a stronger baseline for random encoders.
 
-    Training sets these statistics besides learning weights, and they alone improve a random encoder; what is better
-    than this floor is owed to the weights.
+    Training sets these statistics in addition to the weights, and the statistics alone improve a random encoder. A
+    system that beats this baseline does so because of its weights.
     """
 
     def features(seed: int, signal: np.ndarray) -> np.ndarray:
@@ -107,27 +107,27 @@ def normalised(name: str, encoders: Nets, probe: Callable[[], P]) -> System[P]:
 
 
 def end_to_end(name: str, nets: Nets, training: Callable[[Nets], EndToEndProbe]) -> System[Probe]:
-    """Nets that are trained on the task's labels; their features are the windows themselves."""
+    """Networks that are trained on the labels of the task; their features are the windows themselves."""
     return System(name, lambda _, x: x, partial(training, nets), _parameters(nets(0)))
 
 
 def handcrafted(sampling_rate: float) -> System[Probe]:
-    """Floor: no learning of features at all."""
+    """Baseline without learned features."""
     return System(HANDCRAFTED, lambda _, x: handcrafted_features(x, sampling_rate), RandomForestProbe)
 
 
 def handcrafted_regression(sampling_rate: float) -> System[RegressionProbe]:
-    """The same floor of a regression."""
+    """Baseline without learned features for a regression."""
     return System(HANDCRAFTED, lambda _, x: handcrafted_features(x, sampling_rate), RandomForestRegressionProbe)
 
 
 def handcrafted_under(probe: Callable[[], RegressionProbe], sampling_rate: float) -> System[RegressionProbe]:
-    """The same features under the regression that judges the encoders: what a learned embedding adds to them."""
+    """Hand-crafted features with the same regression as the encoders."""
     return System(HANDCRAFTED_LINEAR, lambda _, x: handcrafted_features(x, sampling_rate), probe)
 
 
 def training_mean() -> System[RegressionProbe]:
-    """Floor of a regression: one number for all."""
+    """Baseline of a regression: the same number for all windows."""
     return System(MEAN, lambda _, x: np.zeros((len(x), 1)), TrainingMean)
 
 

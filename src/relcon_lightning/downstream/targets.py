@@ -1,4 +1,4 @@
-"""Windows with numbers to regress, such as the stride velocity of the strides in each."""
+"""Windows with numeric targets, such as the velocity of the strides in each window."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from relcon_lightning.data.store import CohortStore
 from relcon_lightning.downstream.windows import placed_segments
 from relcon_lightning.errors import DataError, nearest
 
-_JOINT_S = 1e-6  # stretches that are no further apart are one, and what shares no more with a window is outside it
+_JOINT_S = 1e-6  # seconds; stretches with smaller gaps are joined, and smaller overlaps with a window are ignored
 
 
 @dataclass(frozen=True)
 class TargetWindows:
-    """Windows and the numbers that belong to each.
+    """Windows with their numeric targets.
 
     Attributes:
-        signal: ``(N, 3, T)`` float32 in g.
-        targets: ``(N, K)``; NaN where a target was not measured.
+        signal: Windows ``(N, 3, T)``, float32 in g.
+        targets: Targets ``(N, K)``; NaN where a target was not measured.
         names: Names of the K targets.
-        participant: ``(N,)`` ids.
-        recording: ``(N,)`` ids.
+        participant: Ids ``(N,)`` of the participants.
+        recording: Ids ``(N,)`` of the recordings.
     """
 
     signal: np.ndarray
@@ -45,20 +45,20 @@ def target_windows(
     targets: Sequence[str],
     participants: Collection[str] | None = None,
 ) -> TargetWindows:
-    """All windows that lie in a stretch covered by segments with a target, such as the strides of a walking bout.
+    """All windows within stretches that are covered by segments with a target, such as the strides of a walking bout.
 
-    A window's target is the mean over the segments that overlap it, weighted by the time they share with it. The
-    strides of the two feet overlap each other; each counts.
+    The target of a window is the mean over the segments that overlap it, weighted by the overlap. The strides of the
+    two feet overlap each other; both count.
 
     Args:
         store: Cohort with targets in its segments.
-        window: Samples of a window.
-        stride: Samples from one window to the next, from the start of each stretch.
+        window: Number of samples of a window.
+        stride: Number of samples between the starts of consecutive windows, from the start of each stretch.
         targets: Columns of ``segments.parquet``.
-        participants: Ids to take; all if None.
+        participants: Ids of the participants to use; None: all.
 
     Raises:
-        DataError: A target is no column of the segments, nobody has it, or no stretch is as long as a window.
+        DataError: A target is not a column of the segments, nobody has it, or no stretch is as long as a window.
     """
     for name in targets:
         if name not in store.segments.columns:
@@ -92,7 +92,7 @@ def target_windows(
 
 
 def _bouts(segments: pd.DataFrame) -> list[pd.DataFrame]:
-    """The segments of a recording, parted where none covers the time."""
+    """Segments of a recording, split where no segment covers the time."""
     segments = segments.sort_values("start_s", kind="stable")
     reach = segments["end_s"].astype(float).cummax().shift(fill_value=-np.inf)
     return [bout for _, bout in segments.groupby((segments["start_s"] > reach + _JOINT_S).cumsum())]
@@ -106,7 +106,7 @@ def _starts(bout: pd.DataFrame, window: int, stride: int, rate: float) -> np.nda
 
 
 def _means(bout: pd.DataFrame, starts_s: np.ndarray, length_s: float, targets: Sequence[str]) -> np.ndarray:
-    """``(windows, K)``: of the segments that overlap each window, weighted by the overlap; NaN without any."""
+    """Mean targets ``(windows, K)`` of the segments that overlap each window, weighted by overlap; NaN if none do."""
     begin, end = bout["start_s"].to_numpy(), bout["end_s"].to_numpy()
     shared = np.minimum(starts_s[:, None] + length_s, end) - np.maximum(starts_s[:, None], begin)
     weight = np.where(shared > _JOINT_S, shared, 0.0)

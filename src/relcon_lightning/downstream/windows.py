@@ -14,13 +14,13 @@ from relcon_lightning.errors import DataError, nearest
 
 @dataclass(frozen=True)
 class LabelledWindows:
-    """Windows and what is known of each.
+    """Windows with their labels.
 
     Attributes:
-        signal: ``(N, 3, T)`` float32 in g.
-        label: ``(N,)`` class names.
-        participant: ``(N,)`` ids.
-        recording: ``(N,)`` ids; a recording is one workout.
+        signal: Windows ``(N, 3, T)``, float32 in g.
+        label: Class names ``(N,)``.
+        participant: Ids ``(N,)`` of the participants.
+        recording: Ids ``(N,)`` of the recordings; a recording is one workout.
     """
 
     signal: np.ndarray
@@ -47,17 +47,17 @@ def labelled_windows(
     participants: Collection[str] | None = None,
     classes: Collection[str] | None = None,
 ) -> LabelledWindows:
-    """All windows that lie wholly inside one labelled segment.
+    """All windows that lie entirely within one labelled segment.
 
     Args:
         store: Cohort with labelled segments.
-        window: Samples of a window.
-        stride: Samples from one window to the next.
-        participants: Ids to take; all if None.
-        classes: Labels to take; all if None.
+        window: Number of samples of a window.
+        stride: Number of samples between the starts of consecutive windows.
+        participants: Ids of the participants to use; None: all.
+        classes: Labels to use; None: all.
 
     Raises:
-        DataError: The cohort has no labels, none of one of the classes, or no labelled segment as long as a window.
+        DataError: The cohort has no labels, a class does not occur, or no labelled segment is as long as a window.
     """
     segments = placed_segments(store, ["label"])
     if classes is not None:
@@ -91,7 +91,7 @@ def labelled_windows(
 
 
 def placed_segments(store: CohortStore, known: Sequence[str]) -> pd.DataFrame:
-    """The segments that have one of the columns ``known``, each with ``row``, person and length of its recording."""
+    """Segments that have one of the columns ``known``, with ``row``, participant and length of their recording."""
     recordings = store.recordings[["recording_id", "participant_id", "n_samples"]].reset_index(names="row")
     return store.segments.dropna(subset=list(known), how="all").merge(recordings, on="recording_id")
 
