@@ -122,6 +122,9 @@ class Clock:
             return clock
         if not cells:
             return cls(None, ISO, True, chosen, local, True)
+        plain = cls(None, ISO, False, chosen, local, True)
+        if np.isfinite(plain._times(np.array(cells, dtype=object))).all():  # the usual case, and the fastest
+            return plain
         for form in _forms([cell.as_py() for cell in _tidied(cells)], aware):
             clock = cls(None, form, True, chosen, local and form != TIME_OF_DAY, form != TIME_OF_DAY)
             if np.isfinite(clock._times(np.array(cells, dtype=object))).mean() > 0.5:
