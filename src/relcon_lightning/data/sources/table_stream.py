@@ -34,6 +34,7 @@ _SHARED = 0.01  # share of samples with the stamp of the one before, up to which
 _LATE = 0.05  # share of samples that may arrive late
 _DAMAGED, _FEW_DAMAGED = 0.01, 10  # share and number of damaged rows that are skipped
 _SHIFT_MINUTES = 5  # minutes with twice the samples from which on two hours lie in one
+_LATEST_CHANGE = 3  # hour of the day at which clocks are set back
 _COUNTS = (1 / 8, 1 / 16, 1 / 64, 1 / 128, 1 / 256, 1 / 341, 1 / 512, 1 / 1024, 1 / 2048, 1 / 4096, 1 / 8192, 1 / 16384)
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _NO_NUMBERS = pa.array(["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "inf", "-inf", "Infinity"])
@@ -243,7 +244,7 @@ class TableStream:
         low = float(np.quantile(counts, 0.25))
         double = minutes[(counts > 1.8 * low) & (counts < 2.2 * low)]
         hours = np.unique(double // 60)
-        if len(double) < _SHIFT_MINUTES or len(hours) > 1:
+        if len(double) < _SHIFT_MINUTES or len(hours) > 1 or hours[0] % 24 > _LATEST_CHANGE:
             return
         of_hour = minutes[minutes // 60 == hours[0]]
         if len(of_hour) - len(double) > 2:
