@@ -135,8 +135,9 @@ def _recordings_in(root: Path, pattern: str | None) -> dict[str, Path]:
     if not root.is_dir():
         raise DataError(f"There is no folder {root}{nearest_path(root)}.")
     files = files_below(root, pattern)
-    found = {name: path for name, path in files.items() if is_table(name) and name not in (RECORDINGS, SEGMENTS)}
-    name_passed_over(root, (path for name, path in files.items() if not is_table(name)), ", ".join(TABLE_SUFFIXES))
+    tables = {name: path for name, path in files.items() if is_table(name, pattern is not None)}
+    found = {name: path for name, path in tables.items() if name not in (RECORDINGS, SEGMENTS)}
+    name_passed_over(root, (path for name, path in files.items() if name not in tables), ", ".join(TABLE_SUFFIXES))
     if not found and pattern is not None:
         raise DataError(f"{root} has no recordings that match data.source.files={pattern}.")
     if not found:

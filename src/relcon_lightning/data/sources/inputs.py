@@ -125,14 +125,15 @@ def find_inputs(
 def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
     """Files by their path below the folder, and the folder."""
     if path.is_file():
-        if not _known(path):
+        if not (is_table(path.name, chosen=True) or is_device_file(path.name)):
             raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}: expected one of {_KNOWN}.")
         return {text_of(Path(path.name)): path}, path.parent
     if not path.is_dir():
         raise DataError(f"There is no file, folder or cohort store at {path}{nearest_path(path)}.")
     every = list(files_below(path, pattern).values())
-    below = {file.relative_to(path): file for file in every if _known(file)}
-    name_passed_over(path, (file for file in every if not _known(file)), _KNOWN)
+    known = [file for file in every if is_table(file.name, pattern is not None) or is_device_file(file.name)]
+    below = {file.relative_to(path): file for file in known}
+    name_passed_over(path, (file for file in every if file not in set(known)), _KNOWN)
     tables = (RECORDINGS, SEGMENTS)
     found = {text_of(name): file for name, file in below.items() if name.as_posix() not in tables}
     if not found and pattern is not None:
@@ -140,10 +141,6 @@ def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
     if not found:
         raise DataError(f"{path} has no recordings: expected files that end in {_KNOWN}.")
     return found, path
-
-
-def _known(path: Path) -> bool:
-    return is_table(path.name) or is_device_file(path.name)
 
 
 def _of_file(path: Path, name: str, person: str | None, layout: Layout, clock: DeviceClock, lenient: bool) -> Input:

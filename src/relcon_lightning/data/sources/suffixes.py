@@ -7,6 +7,7 @@ import gzip
 import io
 import logging
 import lzma
+import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -14,20 +15,27 @@ from typing import IO, Any, cast
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from relcon_lightning.errors import ConfigError
+from relcon_lightning.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
 COMPRESSIONS = ("", ".gz", ".xz", ".bz2", ".zst")
-TABLE_SUFFIXES = (*(f".csv{compression}" for compression in COMPRESSIONS), ".parquet")
+TABLE_SUFFIXES = (*(f".csv{compression}" for compression in COMPRESSIONS), ".parquet", ".zip")
+TEXT_SUFFIXES = tuple(f"{kind}{compression}" for kind in (".txt", ".tsv", ".dat") for compression in COMPRESSIONS)
+IN_ARCHIVES = ("ACC.csv", "TotalAcceleration.csv")  # of an E4 session and of Sensor Logger, beside other sensors
 DEVICE_SUFFIXES = tuple(f"{kind}{compression}" for kind in (".cwa", ".bin", ".gt3x") for compression in COMPRESSIONS)
 DEVICE_KINDS = f".cwa, .bin, .gt3x, also compressed ({', '.join(COMPRESSIONS[1:])})"  # for messages
 _NAMED = 5  # files of a kind that are listed
 
 
-def is_table(name: str) -> bool:
-    """Whether a file's name, in small letters or not, is that of a table."""
-    return name.lower().endswith(TABLE_SUFFIXES)
+def is_table(name: str, chosen: bool = False) -> bool:
+    """Whether a file's name, in small letters or not, is that of a table.
+
+    Args:
+        name: The name.
+        chosen: Whether a user chose the file; a text file is then no note but a table.
+    """
+    return name.lower().endswith((*TABLE_SUFFIXES, *TEXT_SUFFIXES) if chosen else TABLE_SUFFIXES)
 
 
 def is_device_file(name: str) -> bool:
@@ -42,7 +50,7 @@ def is_packed(name: str) -> bool:
 
 def stem(name: str) -> str:
     """The name or path of a table without its suffix."""
-    suffix = max((s for s in TABLE_SUFFIXES if name.lower().endswith(s)), key=len, default="")
+    suffix = max((s for s in (*TABLE_SUFFIXES, *TEXT_SUFFIXES) if name.lower().endswith(s)), key=len, default="")
     return name[: len(name) - len(suffix)]
 
 
@@ -77,12 +85,32 @@ def is_hidden(path: PurePath) -> bool:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The bytes of a file, unpacked as they are read."""
+    """The bytes of a file, or of the table in a .zip archive, unpacked as they are read.
+
+    Raises:
+        DataError: An archive without a table, or with several of which none is known to be the acceleration.
+    """
     suffix = path.suffix.lower()
+    if suffix == ".zip":
+        return _open_member(path)
     if suffix == ".zst":
         return _unpack_zstd(path.open("rb"))
     opened: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
     return cast(IO[bytes], opened[suffix](path) if suffix in opened else path.open("rb"))
+
+
+def _open_member(path: Path) -> IO[bytes]:
+    archive = zipfile.ZipFile(path)  # stays open as long as its file is referred to
+    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    tables = [name for name in names if is_table(name) and not PurePath(name).name.startswith(".")]
+    known = [name for name in tables if PurePath(name).name in IN_ARCHIVES]
+    if len(known or tables) != 1:
+        some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+        raise DataError(
+            f"{path} holds {len(tables)} tables ({some}). Unpack it and choose the files by data.source.files, such as "
+            "data.source.files=Accelerometer.csv."
+        )
+    return archive.open((known or tables)[0])
 
 
 def _unpack_zstd(file: IO[bytes]) -> IO[bytes]:

@@ -7,6 +7,7 @@ import csv
 import io
 import lzma
 import re
+import zipfile
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,6 +53,8 @@ class Head:
         try:
             with open_bytes(path) as file:
                 content = file.read(_BYTES)
+        except DataError:
+            raise
         except UNREADABLE as error:
             raise DataError(f"{path} is damaged or cut short ({error}).") from error
         if not content.strip():
@@ -102,7 +105,17 @@ class Head:
         return file
 
 
-UNREADABLE = (pa.ArrowException, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, KeyError)
+UNREADABLE = (
+    pa.ArrowException,
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    RuntimeError,  # of an encrypted archive
+    ValueError,
+    KeyError,
+)
 
 
 def split(line: str, separator: str) -> list[str]:
