@@ -1,6 +1,6 @@
-"""Checking the archive that ``torch.save`` writes before any of it is loaded: whole, and no larger than it looks.
+"""Check an archive of ``torch.save`` before it is loaded: it must be complete, and not need more memory than its size.
 
-Torch reads its archive without comparing checksums, and believes the sizes that are written in it.
+Torch reads its archives without comparing checksums, and trusts the sizes that they contain.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MAX_PICKLE_BYTES = 2**26  # of data.pkl, which holds everything but the numbers of the tensors
-MAX_VALUES = 2**20  # values in the content, counted each time that they are referred to
+MAX_PICKLE_BYTES = 2**26  # maximum size of data.pkl, which contains everything except the values of tensors
+MAX_VALUES = 2**20  # maximum number of values in the content, counted each time they are referred to
 
 
 def load_archive(path: Path) -> Any:
-    """What ``torch.save`` wrote, on the CPU, plain values and tensors alone.
+    """Load a file of ``torch.save`` on the CPU. It may contain only plain values and tensors.
 
     Raises:
-        ValueError: The file is no such archive, is damaged, or would take more memory than it has bytes.
+        ValueError: The file is not such an archive, is damaged, or would need more memory than its size.
     """
     copy, sizes = _checked(path)
-    # The copy and not the file: damage to the headers, which no checksum covers, ends with them.
+    # Read the copy, not the file: its headers are new, and no checksum covers those of the file.
     try:
         content = torch.load(copy, map_location="cpu", weights_only=True)
-    except Exception as error:  # the bytes of another file make the unpickler raise whatever they lead it to
+    except Exception as error:  # with arbitrary bytes, the unpickler can raise any error
         raise ValueError(str(error).strip().partition("\n")[0].rstrip(".")) from error
     _check_storages(content, sizes)
     return content
 
 
 def _checked(path: Path) -> tuple[io.BytesIO, Counter[int]]:
-    """A copy whose members all had the checksums they were written with, and how many there are of each size.
+    """Copy an archive, comparing the checksum of each member; also returns the number of members of each size.
 
     Raises:
         ValueError: See :func:`load_archive`.
@@ -59,7 +59,7 @@ def _checked(path: Path) -> tuple[io.BytesIO, Counter[int]]:
 
 def _check_sizes(members: list[zipfile.ZipInfo], file_bytes: int) -> None:
     packed = [member.filename for member in members if member.compress_type != zipfile.ZIP_STORED]
-    if packed:  # torch stores: what is compressed may unpack to any size
+    if packed:  # torch does not compress; a compressed member could unpack to any size
         raise ValueError(f"{packed[0]} in it is compressed, which torch.save never does")
     if sum(member.file_size for member in members) > file_bytes:
         raise ValueError("it declares more bytes than the file has")
@@ -68,7 +68,7 @@ def _check_sizes(members: list[zipfile.ZipInfo], file_bytes: int) -> None:
 
 
 def _check_storages(content: Any, sizes: Counter[int]) -> None:
-    """Refuse tensors whose memory is not one of the archive's members: torch reads past the end of a shorter one."""
+    """Refuse tensors whose memory is not a member of the archive; torch reads past the end of a shorter member."""
     storages = {}
     for tensor in _tensors(content):
         storage = tensor.untyped_storage()
@@ -84,7 +84,7 @@ def _tensors(content: Any) -> Iterator[Tensor]:
     """All tensors in nested containers.
 
     Raises:
-        ValueError: More than :data:`MAX_VALUES` values: containers that hold one another many times.
+        ValueError: There are more than :data:`MAX_VALUES` values, as in containers that contain each other many times.
     """
     waiting, seen = [content], 0
     while waiting:

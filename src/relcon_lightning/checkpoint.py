@@ -1,8 +1,8 @@
-"""What a checkpoint carries beside weights, and how trained parts are read back.
+"""Read checkpoints, and load the trained parts.
 
-A checkpoint is Lightning's, with one more entry: the format, the plain configuration of the model and the salted
-hashes of the participants it was trained on. It is read with ``weights_only=True`` (no pickled code), and its
-configuration may name the nets of this package alone.
+A checkpoint is Lightning's with one additional entry: the format, the plain configuration of the model, and the salted
+hashes of the participants on whom it was trained. It is read with ``weights_only=True`` (no pickled code), and its
+configuration may name only networks of this package.
 """
 
 from __future__ import annotations
@@ -69,20 +69,21 @@ def shipped() -> dict[str, Path]:
 
 
 def located(path: str | Path) -> Path:
-    """The path itself or, if nothing is there and it is a name of :func:`shipped`, the folder of that encoder."""
+    """The path itself; if it does not exist and is a name of :func:`shipped`, the folder of that encoder."""
     return Path(path) if Path(path).exists() else shipped().get(str(path), Path(path))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint of this package on the CPU, from whatever version on.
+    """Load a checkpoint that this or an earlier version of the package wrote, on the CPU.
 
     Args:
-        path: A checkpoint, the folder of a run (its last one), a folder made by ``relcon-export``, the latter on the
-            Hugging Face hub as ``hf://owner/name`` (extra ``hub``), or the name of an encoder that comes with the
-            package, ``open-wrist-small``.
+        path: Checkpoint file, run folder (its last checkpoint), folder made by ``relcon-export``, such a folder on the
+            Hugging Face Hub as ``hf://owner/name`` (extra ``hub``), or the name of an encoder that comes with the
+            package: ``open-wrist-small``.
 
     Raises:
-        ConfigError: No such file, not a checkpoint, one that would run code, or one of another program or newer format.
+        ConfigError: There is no such file, it is not a checkpoint, it would run code, or it is of another program or a
+            newer format.
     """
     path = _downloaded(str(path)) if str(path).startswith(_HUB) else located(path)
     if (path / CONFIG).is_file():
@@ -133,7 +134,7 @@ def _read_exported(folder: Path) -> dict[str, Any]:
 
 
 def checksums(entry: dict[str, Any], weights: bytes) -> dict[str, str]:
-    """What ``config.json`` holds beside the entry: SHA-256 by file, of its own file that of the entry."""
+    """Checksums in ``config.json``: file to SHA-256; for ``config.json`` itself, that of the entry."""
     own = json.dumps(json.loads(json.dumps(entry)), sort_keys=True).encode()  # keys as they are when it is read back
     return {CONFIG: hashlib.sha256(own).hexdigest(), WEIGHTS: hashlib.sha256(weights).hexdigest()}
 
@@ -161,13 +162,13 @@ def _downloaded(address: str) -> Path:
 
 @dataclass(frozen=True)
 class BuiltFrom:
-    """A checkpoint that a run began with, as the checkpoints of the run describe it.
+    """A checkpoint from which a run started, as it is described in the checkpoints of the run.
 
     Attributes:
-        role: ``distance`` (the frozen motif distance) or ``start`` (the checkpoint that the run goes on from).
+        role: ``distance`` (the frozen motif distance) or ``start`` (the checkpoint from which the run resumed).
         config: Configuration of the model.
-        weights: SHA-256 of its weights.
-        participants: ``salt`` and ``hashes`` of each set of people that its weights ever saw.
+        weights: SHA-256 of the weights.
+        participants: ``salt`` and ``hashes`` of each set of people on whom the weights were trained.
     """
 
     role: str
@@ -187,7 +188,7 @@ class BuiltFrom:
 
 
 def people_of(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """``salt`` and ``hashes`` of each set of people whose recordings shaped a checkpoint.
+    """``salt`` and ``hashes`` of each set of people on whose recordings a checkpoint was trained.
 
     Args:
         entry: Provenance of the checkpoint, see :func:`provenance`.
@@ -209,23 +210,23 @@ def weights_hash(weights: Mapping[str, Tensor]) -> str:
 
 
 def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDistance:
-    """The motif distance of a run with ``model=distance`` (or of RelCon, which carries its own), in evaluation mode.
+    """Load the motif distance of a run with ``model=distance``, or of a RelCon run, in evaluation mode.
 
     Args:
         checkpoint: Checkpoint file, or folder of a run.
         fused: See :class:`~relcon_lightning.nets.MotifDistance`. A checkpoint does not store it.
 
     Raises:
-        ConfigError: No checkpoint is named, it is missing or has no motif distance, or its weights have another shape
-            than its configuration.
+        ConfigError: No checkpoint is given, it is missing or has no motif distance, or its weights do not have the
+            shapes of its configuration.
     """
     if checkpoint is None:
         raise ConfigError("model.distance_checkpoint must be given: the folder of a run with model=distance.")
     content = read_checkpoint(checkpoint)
     name, method = _model(content, checkpoint)
     own = next((part for part in content[KEY].get("built_from", []) if part.get("role") == "distance"), None)
-    if own is not None:  # the distance that RelCon was ranked by, its weights are in the checkpoint
-        method = own["config"].get("model", {}).get("method", {})  # an export leaves it out
+    if own is not None:  # the distance that RelCon used; its weights are in the checkpoint
+        method = own["config"].get("model", {}).get("method", {})  # not in an export
     config = method.get("distance")
     if not isinstance(config, dict) or "channels" not in config:
         raise ConfigError(
@@ -239,7 +240,7 @@ def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDi
 
 
 def load_encoder(path: str | Path) -> nn.Module:
-    """The encoder of a pre-training run, in evaluation mode: ``encoder(x (B, 3, T) in g) -> (B, encoder.dim)``.
+    """Load the encoder of a pre-training run, in evaluation mode: ``encoder(x (B, 3, T) in g) -> (B, encoder.dim)``.
 
     Args:
         path: As for :func:`read_checkpoint`: checkpoint file, run folder, exported folder, or ``hf://owner/name``.
@@ -275,13 +276,13 @@ def _model(content: dict[str, Any], path: str | Path) -> tuple[str, dict[str, An
 
 
 def provenance(path: str | Path) -> dict[str, Any]:
-    """What a checkpoint says of itself: ``format``, ``version``, ``config`` and hashed ``participants``."""
+    """Provenance of a checkpoint: ``format``, ``version``, ``config`` and hashed ``participants``."""
     entry: dict[str, Any] = read_checkpoint(path)[KEY]
     return entry
 
 
 def fresh_encoder(path: str | Path, seed: int) -> nn.Module:
-    """The architecture of :func:`load_encoder` with random weights: the floor that training has to beat."""
+    """The architecture of :func:`load_encoder` with random weights, as a baseline."""
     content = read_checkpoint(path)
     config = _encoder_config(content, path)
     _fitting(config, content, "encoder.", path)
@@ -289,7 +290,7 @@ def fresh_encoder(path: str | Path, seed: int) -> nn.Module:
 
 
 def seeded(config: dict[str, Any]) -> Callable[[int], nn.Module]:
-    """From the configuration of a net to a function that builds it with the random weights of a seed."""
+    """Function from a seed to a network with the given configuration and random weights."""
 
     def make(seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -301,17 +302,17 @@ def seeded(config: dict[str, Any]) -> Callable[[int], nn.Module]:
 
 
 def build(config: dict[str, Any]) -> Any:
-    """Instantiate a configuration found in a checkpoint, which may name the nets of this package alone.
+    """Instantiate a configuration from a checkpoint, which may name only networks of this package.
 
     Raises:
-        ConfigError: It names anything else, or could come to do so when it is resolved.
+        ConfigError: It names anything else, or could do so when it is resolved.
     """
     _refuse_foreign(config)
     return instantiate(config)
 
 
 def _refuse_foreign(config: Any) -> None:
-    """Admit plain values that stay as they are: an interpolation could make a ``_target_`` out of a text."""
+    """Allow only plain values without interpolations, which could turn text into a ``_target_``."""
     if isinstance(config, dict):
         target = config.get("_target_")
         if target is not None and str(target) not in _BUILDABLE:
@@ -332,7 +333,7 @@ def _restore(config: dict[str, Any], content: dict[str, Any], prefix: str, path:
 
 
 def _fitting(config: dict[str, Any], content: dict[str, Any], prefix: str, path: str | Path) -> dict[str, Tensor]:
-    """The weights of a part, compared with its configuration before any memory is taken for the net."""
+    """Weights of a part, compared with its configuration before memory is allocated for the network."""
     weights = {name.removeprefix(prefix): w for name, w in content["state_dict"].items() if name.startswith(prefix)}
     _refuse_foreign(config)
     try:

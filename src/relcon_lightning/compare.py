@@ -1,4 +1,4 @@
-"""Which checkpoints are compared: found by path or pattern, put together by method, told apart by what differs."""
+"""Find the checkpoints to compare, group them by method, and name them by their differences."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _SAME_ANYWHERE = {"seed", "verify", "default_root_dir", "recompute", "val_check_
 
 @dataclass(frozen=True)
 class Trained:
-    """Runs of one method that differ in the seed alone.
+    """Runs of one method that differ only in their seed.
 
     Attributes:
-        name: The method, and what sets it apart if there are others of that method.
+        name: Name of the method, with its differences from other runs of that method.
         checkpoints: Seed to checkpoint.
         origins: Provenance of each checkpoint, see :func:`~relcon_lightning.checkpoint.provenance`.
     """
@@ -38,11 +38,11 @@ class Trained:
 def find_checkpoints(asked: str | Sequence[str]) -> list[str]:
     """Paths of checkpoints or run folders; patterns such as ``runs/wisdm/*/seed*`` are expanded.
 
-    What a pattern finds without an encoder (a run with ``model=distance``) is left out, with a word; what is neither a
-    ``.ckpt`` file nor a run (the ``multirun.yaml`` of a sweep), without one.
+    Matches without an encoder (a run with ``model=distance``) are skipped with a message. Matches that are neither a
+    ``.ckpt`` file nor a run (the ``multirun.yaml`` of a sweep) are skipped without a message.
 
     Raises:
-        ConfigError: A pattern fits nothing.
+        ConfigError: A pattern matches nothing.
     """
     found = []
     for name in [asked] if isinstance(asked, str) else asked:
@@ -61,7 +61,7 @@ def find_checkpoints(asked: str | Sequence[str]) -> list[str]:
 
 
 def group(checkpoints: Sequence[str]) -> list[Trained]:
-    """Put runs that differ in the seed alone together, in the order in which their methods come.
+    """Group runs that differ only in their seed, in the order in which their methods appear.
 
     Raises:
         ConfigError: A checkpoint cannot be read, or two have the same configuration and seed.
@@ -87,7 +87,7 @@ def group(checkpoints: Sequence[str]) -> list[Trained]:
 
 
 def _name(own: dict[str, Any], all_settings: Sequence[dict[str, Any]]) -> str:
-    """The method's name and, if others share it, what they do not share; of another class, its name alone."""
+    """Name of the method and, if others have the same name, the settings that differ."""
     name = str(own["model.name"])
     rivals = [other for other in all_settings if other["model.name"] == name and other != own]
     keys = sorted({key for rival in rivals for key in own.keys() | rival.keys() if own.get(key) != rival.get(key)})
@@ -104,12 +104,12 @@ def _shown(key: str, value: object) -> str:
 
 
 def _learnt(config: dict[str, Any]) -> dict[str, Any]:
-    """Leaves of a configuration, without those that do not change what is learnt."""
+    """Values of a configuration by key, without those that do not change what is learned."""
     return {name: value for name, value in flat(config).items() if not _is_same(name.split("."))}
 
 
 def _distance(origin: dict[str, Any]) -> dict[str, Any]:
-    """Leaves of the configuration of the distance that a run was ranked by, as ``distance.model...``."""
+    """Values of the configuration of the distance that a run used, as ``distance.model...``."""
     configs = [part["config"] for part in origin.get("built_from", []) if part["role"] == "distance"]
     learnt = ((name, value) for config in configs for name, value in _learnt(config).items())
     kept = ("model.", "data.", "augmentation.", "trainer.max_steps", "trainer.precision")

@@ -1,4 +1,4 @@
-"""Whether a run may go on from a checkpoint: what was trained and what is asked for now must be the same run."""
+"""Check that a run may resume from a checkpoint: both must describe the same training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from relcon_lightning.checkpoint import KEY
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.record import flat
 
-# What may change while a run goes on: how long, where and on what it runs, and what is logged.
+# Keys that may change when a run resumes: its length, its machine, its folders and its logs.
 _GROUPS = ("paths.", "logger.", "callbacks.", "steps.", "hydra.", "trainer.plugins", "trainer.logger")
 _KEYS = {
     "name", "folder", "run_dir", "job_type", "overwrite", "resume", "from_run", "compile", "objective",
@@ -47,14 +47,14 @@ def refuse_another_run(
 
     Args:
         checkpoint: Content of the checkpoint.
-        settings: The resolved configuration that is asked for.
-        given: Keys on the command line. A key that the checkpoint's version did not have counts only if it is given.
+        settings: Resolved configuration of the run.
+        given: Keys on the command line. A key that the checkpoint's version did not have is compared only if given.
         data: Fingerprint of the cohort store.
         ranks: Number of processes that train together.
         where: Name of the checkpoint, for the error.
 
     Raises:
-        ConfigError: Something differs that changes what is trained; names each difference.
+        ConfigError: A difference changes what is trained. The message names each difference.
     """
     entry = checkpoint[KEY]
     old, new = flat(entry["config"]), flat(dict(settings))

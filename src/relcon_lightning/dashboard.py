@@ -1,4 +1,4 @@
-"""A W&B workspace that compares methods: planned from the runs on disk, built through wandb's own library."""
+"""A W&B workspace that compares methods, planned from the runs on disk and built with wandb's library."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DEPTH = 6  # eval/<data>/<task>/<probe>/<level>/<metric>/<system>, as relcon-ev
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves over steps (``line``) or one bar a metric (``bar``).
+    """Curves over steps (``line``), or one bar per metric (``bar``).
 
     Attributes:
         kind: ``line`` or ``bar``.
         title: Title of the panel.
-        metrics: Keys as they were logged.
+        metrics: Logged keys.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Section:
-    """Panels under a heading."""
+    """Panels with a heading."""
 
     name: str
     panels: tuple[Panel, ...]
@@ -42,12 +42,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """What is to be shown.
+    """Plan of a workspace.
 
     Attributes:
         project: Project in W&B.
         name: Name of the workspace.
-        group_by: Key of the runs' configuration; runs with one value are averaged.
+        group_by: Key of the runs' configuration; runs with the same value are averaged.
         sections: Sections in display order.
     """
 
@@ -57,7 +57,7 @@ class Dashboard:
     sections: tuple[Section, ...]
 
     def describe(self) -> list[str]:
-        """A line a panel, for people."""
+        """Readable text with one line per panel."""
         lines = [f"Workspace {self.name!r} of project {self.project}, runs grouped by {self.group_by}:"]
         for section in self.sections:
             lines.append(f"  {section.name}")
@@ -72,18 +72,18 @@ class Dashboard:
 
 
 def plan(logs: Sequence[str], project: str, name: str) -> Dashboard:
-    """The dashboard of what the runs and evaluations below some folders logged.
+    """Plan the dashboard of the runs and evaluations in some folders.
 
-    Training metrics get a panel each with training and validation together. Each data set gets a section with its
-    evaluations: a panel for each task, probe, level and metric, with a bar per system.
+    Each training metric has one panel, with training and validation together. Each data set has a section with its
+    evaluations: one panel per task, probe, level and metric, with one bar per system.
 
     Args:
-        logs: Folders in which ``**/csv/metrics.csv`` are looked for.
+        logs: Folders that are searched for ``**/csv/metrics.csv``.
         project: Project in W&B.
         name: Name of the workspace.
 
     Raises:
-        ConfigError: Nothing was logged there.
+        ConfigError: There are no logs.
     """
     keys = {key for folder in logs for key in _logged(folder)}
     if not keys:
@@ -118,7 +118,7 @@ def _logged(folder: str) -> set[str]:
 
 
 def build(dashboard: Dashboard, entity: str) -> Any:
-    """The workspace as wandb's library has it, not yet saved.
+    """Create the workspace with wandb's library, without saving it.
 
     Raises:
         ConfigError: wandb-workspaces is not installed.

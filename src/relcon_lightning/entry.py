@@ -1,4 +1,4 @@
-"""The shape of what a checkpoint says of itself, checked once so that nothing further on trips over a value in it."""
+"""Check the types in a checkpoint's entry once, so that later code can rely on them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from torch import Tensor
 
 
 def check_entry(entry: Mapping[str, Any], weights: Any) -> None:
-    """Compare the types of a checkpoint's values with those that are written; one that is missing is missed where it is
-    needed.
+    """Compare the types of a checkpoint's values with those that are written. Missing values are reported when needed.
 
     Args:
         entry: Entry in the current format.
         weights: ``state_dict`` of the checkpoint.
 
     Raises:
-        ValueError: Names the value that is of another type.
+        ValueError: A value has another type. The message names it.
     """
     config = _typed(entry, "config", dict)
     model = _typed(config, "model", dict, "config.")

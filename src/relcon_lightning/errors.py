@@ -1,7 +1,7 @@
-"""The errors of this package: a mistake in the data, a mistake in the configuration, a training that went astray.
+"""Errors of this package: invalid data, invalid configuration, and failed training.
 
-They name the file, key or participant at fault, say what was expected and how to mend it. The commands print
-their message without a traceback.
+A message names the file, key or participant, and says what was expected and what to do. Commands print it without a
+traceback.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from pathlib import Path
 
 
 class DataError(ValueError):
-    """Data on disk or in a recording that cannot be used as it is."""
+    """Data on disk or in a recording cannot be used."""
 
 
 class ConfigError(ValueError):
-    """A configuration value that cannot work, found before any work starts."""
+    """A configuration value is invalid; raised before any work starts."""
 
 
 class TrainingError(RuntimeError):
-    """A training that cannot go on, such as a loss that is not a number."""
+    """Training cannot continue, for example because a loss is not a number."""
 
 
 class Preempted(RuntimeError):
-    """A training that was asked to end before it was done, and has saved.
+    """Training was stopped by a signal before its end, after saving.
 
     Args:
         message: Text to print.
@@ -37,7 +37,7 @@ class Preempted(RuntimeError):
 
 
 class Interrupted(Preempted):
-    """A training that a person ended with Ctrl-C."""
+    """Training was stopped with Ctrl-C."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -47,7 +47,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def nearest_path(path: str | Path) -> str:
-    """As :func:`nearest` for a path that does not exist: what is named like the first part of it that is missing."""
+    """As :func:`nearest`, for a path that does not exist: suggests a name for its first missing part."""
     path = Path(path)
     missing = next((part for part in (*reversed(path.parents), path) if not part.exists()), None)
     if missing is None or not missing.parent.is_dir():
@@ -57,6 +57,6 @@ def nearest_path(path: str | Path) -> str:
 
 
 def _did_you_mean(word: str, meant: Mapping[str, str]) -> str:
-    """What the key that is most like the word stands for."""
+    """Value of the key that is most similar to the word."""
     close = get_close_matches(word, meant, 1)
     return f" (did you mean {meant[close[0]]!r}?)" if close else ""

@@ -1,4 +1,4 @@
-"""Finished evaluations in one place: a table a task in the layout of the paper's."""
+"""Collect finished evaluations into one table per task, with the layout of the paper's tables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Finished:
-    """What an evaluation left in its folder.
+    """Content of the folder of an evaluation.
 
     Attributes:
         folder: Output folder of ``relcon-eval``.
@@ -57,7 +57,7 @@ class Finished:
         """Read the folder of an evaluation.
 
         Raises:
-            DataError: It is damaged; names the folder.
+            DataError: The folder is damaged. The message names it.
         """
         folder = Path(folder)
         try:

@@ -1,4 +1,4 @@
-"""Publishing an encoder: a folder in the Hugging Face layout that anyone can load without running code from it."""
+"""Export an encoder to a folder in the Hugging Face layout, which can be loaded without running code from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _DYNAMIC = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO}  # windows of a batch, samples of a window
 _TOLERANCE = 1e-4
-_PUBLIC = ("- Trained:", "- Version:", "- Data:", "- Probe:", "- Folds:")  # of a report's facts; others name people
+_PUBLIC = ("- Trained:", "- Version:", "- Data:", "- Probe:", "- Folds:")  # published facts; others may name people
 
 
 def export(
@@ -39,26 +39,26 @@ def export(
     licence: str | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write the encoder of a run with what has to be known to use it.
+    """Export the encoder of a run with all that is needed to use it.
 
-    ``model.safetensors`` (weights), ``config.json`` (architecture, rate, window, training, salted hashes of the
-    participants), ``README.md`` (model card) and, if asked for, ``encoder.onnx`` and ``encoder.pt2``, both for any
-    number and length of windows and checked against the encoder.
+    The folder contains ``model.safetensors`` (weights), ``config.json`` (architecture, sampling rate, window, training,
+    salted hashes of participants), ``README.md`` (model card) and, on request, ``encoder.onnx`` and ``encoder.pt2``.
+    The latter two accept any number and length of windows, and are compared with the encoder.
 
     Args:
         checkpoint: Checkpoint, or folder of a run.
-        folder: To make; it appears when it is complete.
-        onnx: With ``encoder.onnx`` (extra ``onnx``).
-        torch_export: With ``encoder.pt2``.
-        results: A ``report.md`` whose tables become part of the card.
+        folder: Output folder, created when its content is complete.
+        onnx: Also write ``encoder.onnx`` (extra ``onnx``).
+        torch_export: Also write ``encoder.pt2``.
+        results: A ``report.md``, whose tables become part of the card.
         licence: Licence of the weights, with Hugging Face's name for it (``apache-2.0``).
-        overwrite: Replace what is there.
+        overwrite: Replace an existing folder.
 
     Raises:
-        ConfigError: No such checkpoint or report, something in the place of the folder, or the extra is missing.
+        ConfigError: There is no such checkpoint or report, the folder exists, or the extra is missing.
     """
     folder = Path(folder)
-    folder = folder.resolve() if folder.is_symlink() else folder  # what the link names is replaced, not the link
+    folder = folder.resolve() if folder.is_symlink() else folder  # replace the target of a link, not the link
     if folder.exists() and not overwrite:
         raise ConfigError(f"{folder} exists: choose another to=, or replace it with overwrite=true.")
     if results is not None and not Path(results).is_file():
@@ -92,18 +92,18 @@ def export(
 
 
 def push_to_hub(folder: str | Path, repository: str, private: bool = True) -> str:
-    """Upload an exported folder; you have to be logged in (``hf auth login``).
+    """Upload an exported folder. Log in first (``hf auth login``).
 
     Args:
-        folder: Made by :func:`export`.
-        repository: ``owner/name`` on the Hugging Face hub, made if it is not there.
-        private: For a new repository.
+        folder: Folder made by :func:`export`.
+        repository: ``owner/name`` on the Hugging Face Hub; created if it does not exist.
+        private: True: a new repository is private.
 
     Returns:
-        Its address.
+        Address of the repository.
 
     Raises:
-        ConfigError: The extra ``hub`` is missing, or the hub refuses.
+        ConfigError: The extra ``hub`` is missing, or the Hub refuses the upload.
     """
     try:
         from huggingface_hub import HfApi
@@ -119,7 +119,7 @@ def push_to_hub(folder: str | Path, repository: str, private: bool = True) -> st
 
 
 def _published(content: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says of itself, without paths of the machine that it was trained on."""
+    """Provenance of a checkpoint, without paths of the machine on which it was trained."""
     entry = content[KEY]
     config = entry["config"]
     data = {key: config["data"][key] for key in ("name", "sampling_rate", "window_s")}
@@ -135,7 +135,7 @@ def _published(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _origin(config: dict[str, Any]) -> dict[str, Any]:
-    """What is said of a checkpoint that the run began with."""
+    """Description of a checkpoint from which the run started."""
     return {
         "seed": config["seed"],
         "data": {"name": config["data"]["name"]},
@@ -166,11 +166,11 @@ def _card(entry: dict[str, Any], encoder: nn.Module, report: str | None, licence
 
 
 class _Markdown(str):
-    """Goes into the card as it is; everything else there is a value."""
+    """Text that is inserted into the card without escaping."""
 
 
 def _results(report: str) -> str:
-    """A report as a part of the card: no pictures, which stay where they are, no names of participants, no paths."""
+    """Convert a report to a part of the card, without figures, names of participants and paths."""
     head, heading, tables = report.partition("\n## ")
     facts = [line for line in head.splitlines() if line.startswith(_PUBLIC)]
     title = [line for line in head.splitlines()[:1] if line.startswith("# ")]

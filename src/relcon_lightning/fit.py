@@ -1,4 +1,4 @@
-"""Whether weights fit a net, found without the memory that the net would take."""
+"""Check that weights fit a network, without allocating the memory of the network."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as registry
 
-_SPARE_VALUES = 2**20  # beyond those of the weights: room for a net of another shape, whose difference is then named
+_SPARE_VALUES = 2**20  # additional tensors, so that the differences of a network of another shape can be named
 _SPARE_TENSORS = 2**10
 
 
 def check_fit(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> None:
-    """Build a net without memory and compare the names and shapes of its tensors with those of the weights.
+    """Build a network on the meta device, and compare names and shapes of its tensors with those of the weights.
 
     Args:
-        build: Makes the net. It is called on the meta device and stopped where the net outgrows its weights, so that a
-            number in a file costs no more memory or time than the weights beside it do.
+        build: Function that builds the network. It is stopped if the network has more values than the weights, so that
+            a number in a file cannot cost more memory or time than the weights next to it.
         weights: Name to tensor.
 
     Raises:
-        ValueError: They do not fit, or the net cannot be built.
+        ValueError: The weights do not fit, or the network cannot be built.
     """
     room = {
         "values": sum(w.numel() for w in weights.values()) + _SPARE_VALUES,
@@ -44,7 +44,7 @@ def check_fit(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> 
             net = build()
         if not isinstance(net, nn.Module):
             raise ValueError("it describes no net")
-    except Exception as error:  # a constructor raises whatever wrong values lead it to
+    except Exception as error:  # with invalid values, a constructor can raise any error
         raise ValueError(f"it cannot be built ({_cause(error)})") from error
     finally:
         for hook in hooks:

@@ -1,4 +1,4 @@
-"""Names of a package that are imported on first use: what a command or a reader does not need costs no time."""
+"""Import names of a package on first use, so that unused ones take no time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lock on something on disk that one process at a time may write; it ends with the process, however that ends."""
+"""A lock for files and folders that only one process may write at a time. It is released when the process ends."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class LockedError(RuntimeError):
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file or folder, in ``.NAME.lock`` beside it, or say at once who does.
+    """Hold the lock of a file or folder, ``.NAME.lock`` next to it, or raise at once if another process holds it.
 
-    What a killed process left locks nothing. Where the file system or the platform has no locks, none is held.
+    A killed process leaves no lock. If the file system or the platform has no locks, nothing is locked.
 
     Args:
         path: File or folder to lock. It need not exist, but its parent folder must.
 
     Raises:
-        LockedError: Another process holds it.
+        LockedError: Another process holds the lock.
         OSError: The folder cannot be written to.
     """
     if fcntl is None:
@@ -55,7 +55,7 @@ def lock(path: Path) -> Iterator[None]:
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
     finally:
-        file.unlink(missing_ok=True)  # while it is held: who opened it before notices that it is gone
+        file.unlink(missing_ok=True)  # a process that opened it before notices this
         os.close(descriptor)
 
 
@@ -79,7 +79,7 @@ def _acquired(file: Path) -> int:
 
 
 def _is(file: Path, descriptor: int) -> bool:
-    """Whether the file is still the one that was opened."""
+    """True if the path is still the file that was opened."""
     try:
         return os.path.samestat(file.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Weights & Biases that works without an account."""
+"""A Weights & Biases logger that also works without an account."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from lightning.pytorch.utilities import rank_zero_only
 
 log = logging.getLogger(__name__)
 
-_PROBE_S = 5.0  # until an unreachable server is given up; W&B itself tries for minutes
+_PROBE_S = 5.0  # seconds to wait for a server; W&B itself waits for minutes
 
 
 def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any) -> WandbLogger:
-    """A W&B logger: online when logged in and the server answers, else offline under ``save_dir``/wandb.
+    """Create a W&B logger: online if logged in and the server answers, otherwise offline in ``save_dir``/wandb.
 
-    ``WANDB_MODE`` overrides the former, not the latter: a run on a node without internet is logged offline.
+    ``WANDB_MODE`` overrides the check of the login. If the server does not answer, the run is always logged offline.
 
     Args:
         save_dir: Folder of the run.
-        resume: If not None, the W&B run that was begun in this folder goes on.
+        resume: If not None, continue the W&B run that was started in this folder.
         **kwargs: Arguments of ``wandb.init``: project, group, job_type, name, tags ...
     """
     Path(save_dir).mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any)
         _say_offline(f"{server} does not answer", Path(save_dir))
         mode = "offline"
     logger = WandbLogger(save_dir=str(save_dir), mode=mode, settings=settings, **kwargs)
-    logger._wandb_init.pop("anonymous", None)  # Lightning passes it on and W&B warns that it has no effect
+    logger._wandb_init.pop("anonymous", None)  # Lightning passes it on, and W&B warns that it has no effect
     return logger
 
 
@@ -50,7 +50,7 @@ def begin(logger: WandbLogger) -> None:
     """Start the W&B run; offline if the server refuses the key, or stops answering.
 
     Args:
-        logger: Made by :func:`wandb_logger`.
+        logger: Logger made by :func:`wandb_logger`.
     """
     try:
         _ = logger.experiment
@@ -62,12 +62,12 @@ def begin(logger: WandbLogger) -> None:
 
 
 def _has_key() -> bool:
-    """Whether a key is set, in the environment or in the netrc file; asks no server."""
+    """True if an API key is set in the environment or in the netrc file. Does not contact a server."""
     return bool(wandb.login(prompt=False, verify=False))
 
 
 def _answers(address: str) -> bool:
-    """Whether the server answers at all, be it with an error."""
+    """True if the server answers, even with an error."""
     try:
         requests.head(address, timeout=_PROBE_S)
     except requests.RequestException:

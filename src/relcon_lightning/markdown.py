@@ -1,4 +1,4 @@
-"""Names that others chose, as text of a Markdown page and nothing else."""
+"""Escape text for Markdown pages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pandas as pd
 
 
 def inline(value: object) -> str:
-    """A value on one line of a page or in a cell of a table: no HTML, link, picture or further line of its own."""
+    """Escape a value for one line or one table cell, so that it cannot add HTML, links, images or lines."""
     text = escape(" ".join(str(value).split()), quote=False)
     return text.replace("|", "\\|").replace("](", "]\\(")
 
 
 def markdown_table(table: pd.DataFrame) -> list[str]:
-    """Lines; the index is the first column."""
+    """Lines of a table; the index is the first column."""
     rows = zip(table.index, table.to_numpy(), strict=True)
     return [
         "| " + " | ".join(["", *map(inline, table.columns)]) + " |",

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of facts, tables and pictures: nothing is fetched when it is opened."""
+"""A self-contained HTML page of facts, tables and figures that loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def write_page(
     Args:
         path: Output file; its folder is created if missing.
         title: Title of the page.
-        facts: Name and value of what a reader must know.
+        facts: Name to value of the facts that a reader needs.
         tables: Heading to table; the index becomes the first column.
-        images: PNG by caption.
-        note: Below the tables.
+        images: Caption to PNG.
+        note: Text below the tables.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Pictures without global state or display: a figure as the bytes of a PNG."""
+"""Figures as PNG bytes, without global state or a display."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def png(figure: Figure, dpi: int = 130) -> bytes:
     """Draw a figure.
 
     Args:
-        figure: Made by ``Figure()``, not by pyplot.
-        dpi: Dots an inch.
+        figure: Figure made by ``Figure()``, not by pyplot.
+        dpi: Dots per inch.
     """
     buffer = BytesIO()
     FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=dpi)

@@ -1,4 +1,4 @@
-"""What a run folder says of how it was made: ``run.json``, enough to make it again and to see what differs."""
+"""``run.json`` in a run folder: the information to repeat the run, and to see differences between runs."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ _PLACES = {
 
 
 def make_record(settings: dict[str, Any], store: CohortStore) -> dict[str, Any]:
-    """Configuration, versions, state of the code, data and machine of a run that begins.
+    """Record the configuration, versions, code, data and machine of a run that starts.
 
     Args:
-        settings: The resolved configuration.
-        store: The cohort.
+        settings: Resolved configuration.
+        store: Cohort store.
     """
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -61,7 +61,7 @@ def make_record(settings: dict[str, Any], store: CohortStore) -> dict[str, Any]:
 
 
 def save_record(record: dict[str, Any], folder: Path) -> None:
-    """Write it; of a run that goes on, earlier ones are kept beside it as ``run.1.json`` ..."""
+    """Write the record; when a run resumes, earlier records are kept as ``run.1.json``, ..."""
     path = folder / FILE
     if path.exists():
         path.rename(folder / f"run.{len(list(folder.glob('run.*.json'))) + 1}.json")
@@ -71,10 +71,10 @@ def save_record(record: dict[str, Any], folder: Path) -> None:
 
 
 def load_record(folder: Path) -> dict[str, Any]:
-    """Read it.
+    """Read the record of a run.
 
     Raises:
-        ConfigError: The folder has none.
+        ConfigError: The folder has no record.
     """
     try:
         record: dict[str, Any] = json.loads((folder / FILE).read_text("utf-8"))
@@ -84,7 +84,7 @@ def load_record(folder: Path) -> dict[str, Any]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What could make two runs differ, a line each; where their files lie does not count."""
+    """Differences that could change the result of a run, one per line; locations of files do not count."""
     lines = []
     for part in ("versions", "git"):
         lines += _changes(part, old[part], new[part])
@@ -96,7 +96,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves of a configuration by dotted key."""
+    """Values of a configuration by dotted key."""
     leaves: dict[str, Any] = {}
     for key, value in config.items():
         leaves.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
@@ -110,7 +110,7 @@ def _changes(name: str, old: Any, new: Any) -> list[str]:
 
 
 def _git(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether files differ from it, if the code lies in a checkout."""
+    """Commit of the code, and whether files differ from it, if the code is in a git checkout."""
 
     def ask(*arguments: str) -> str:
         answer = subprocess.run(

@@ -1,4 +1,4 @@
-"""What training takes over from a checkpoint: numbers and tensors, never a path that a file could act with."""
+"""Select the parts of a checkpoint from which training resumes: numbers and tensors, but no paths."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _NUMBERS = {"epoch": int, "global_step": int, "pytorch-lightning_version": str}
 _MAPPINGS = {"state_dict": dict, "loops": dict}
 _LISTS = {"optimizer_states": list, "lr_schedulers": list}
 _PRECISION = ("MixedPrecision", "native_amp_scaling_state")
-_LENGTHS = {"T_max", "total_steps", "total_iters"}  # of a schedule: the configuration's, a run may go on for longer
+_LENGTHS = {"T_max", "total_steps", "total_iters"}  # of a schedule: from the configuration
 
 
 def restorable(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The entries of a checkpoint that training goes on from, by an allow-list.
+    """Entries of a checkpoint from which training resumes, by an allow-list.
 
-    Left out are hyperparameters, states of data modules, and every text in the states of callbacks: Lightning deletes
-    the paths that it finds there. Callbacks make their paths anew from the folder of the run.
+    Hyperparameters, states of data modules, and all text in the states of callbacks are removed, because Lightning
+    deletes the paths that it finds there. Callbacks get their paths from the folder of the run.
 
     Args:
         checkpoint: Content of the file.
@@ -51,7 +51,7 @@ def restorable(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _unfinished(loops: dict[str, Any], where: str) -> dict[str, Any]:
-    """Progress of the one endless epoch: to Lightning the last batch of a finished run ends it for good."""
+    """Progress within the single epoch. To Lightning, the last batch of a finished run would end the epoch."""
     try:
         fit = dict(loops["fit_loop"])
         fit["epoch_loop.batch_progress"] = {**fit["epoch_loop.batch_progress"], "is_last_batch": False}
@@ -61,7 +61,7 @@ def _unfinished(loops: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _numbers(state: Any, leave_out: Collection[str] = ()) -> Any:
-    """The state without texts and anything else that is not a number, a tensor or a container of them."""
+    """The state, reduced to numbers, tensors and containers of them."""
     if isinstance(state, Mapping):
         return {
             name: _numbers(value)

@@ -1,4 +1,4 @@
-"""Going on with a run that was interrupted: checkpoints that are whole, and finding the newest of them."""
+"""Resume an interrupted run: write checkpoints atomically, and find the newest one."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ log = logging.getLogger(__name__)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """A checkpoint appears under its name once all of it is on the disk, whatever happens meanwhile.
+    """Writes checkpoints atomically: a file gets its name when all of it is on the disk.
 
-    Lightning's own writes to the folder for temporary files first; moving from there to another disk is a copy, which
+    Lightning first writes to the system's temporary folder. Moving a file from there to another disk is a copy, which
     can be interrupted.
     """
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Read what training goes on from, see :func:`~relcon_lightning.restore.restorable`."""
+        """Read the state from which training resumes, see :func:`~relcon_lightning.restore.restorable`."""
         return restorable(super().load_checkpoint(path, *args, **kwargs), str(path))
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Remove a checkpoint; nothing but a file ending in ``.ckpt`` is touched."""
+        """Remove a checkpoint, but only a file that ends in ``.ckpt``."""
         if "://" in str(path):
             super().remove_checkpoint(path)
         elif Path(path).suffix == ".ckpt" and (Path(path).is_symlink() or Path(path).is_file()):
             Path(path).unlink()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write, beside its place, and move there.
+        """Write a temporary file next to the path, then rename it.
 
         Raises:
-            TrainingError: It cannot be written, for example because the disk is full; what was there before is kept.
+            TrainingError: The file cannot be written, for example because the disk is full. An existing file is kept.
         """
-        if "://" in str(path):  # a bucket, where an object is whole or not there
+        if "://" in str(path):  # a bucket, in which objects are written atomically
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         path = Path(path)
@@ -65,17 +65,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None:
-    """The checkpoint to go on from, and its step.
+    """Find the checkpoint to resume from, and its step.
 
     Args:
-        resume: A path; ``auto`` for the newest checkpoint in the folder that can be read; None to start anew.
+        resume: Path; ``auto``: the newest readable checkpoint in the folder; None: start a new run.
         folder: Folder of the run's checkpoints.
 
     Returns:
-        None: To start anew; with ``auto`` because nothing was saved yet.
+        The checkpoint and its step; None to start a new run (with ``auto``, if nothing was saved yet).
 
     Raises:
-        ConfigError: The path is no checkpoint, or there are files in the folder and none can be read.
+        ConfigError: The path is not a checkpoint, or there are checkpoints in the folder but none can be read.
     """
     if resume is None:
         return None
@@ -101,9 +101,9 @@ def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None
 
 
 def clear(folder: Path) -> None:
-    """Remove what a run left in its folder, so that nothing of it is taken for the run that begins there.
+    """Remove the files of an earlier run from its folder, so that they are not mistaken for those of the new run.
 
-    Only files that a run writes (checkpoints, logs, records, pictures), and none in a folder that a link leads to.
+    Only files that a run writes are removed (checkpoints, logs, records, figures), and none in linked folders.
     """
     for pattern in ("checkpoints/*.ckpt", "csv/*", "not_finite/*.pt", "run*.json", "split.json", "*.png", "wandb_id"):
         for path in folder.glob(pattern):
@@ -115,7 +115,7 @@ def last_value(path: Path, metric: str) -> float | None:
     """The last value of a metric in the ``metrics.csv`` of a run; None if there is none.
 
     Args:
-        path: The file; it need not exist.
+        path: File, which need not exist.
         metric: Name of the column.
     """
     if not path.is_file():
@@ -130,11 +130,11 @@ def last_value(path: Path, metric: str) -> float | None:
 
 @rank_zero_only
 def keep_metrics(logger: CSVLogger, step: int) -> None:
-    """Let ``metrics.csv`` go on after the rows of the first steps; Lightning would begin a new one.
+    """Continue ``metrics.csv`` after the rows of the first steps; Lightning would start a new file.
 
     Args:
         logger: Logger of the run, before it has logged.
-        step: Steps that are done; rows of later ones, which will come again, are dropped.
+        step: Number of steps that are done; rows of later steps, which will be repeated, are removed.
     """
     path = Path(logger.log_dir) / "metrics.csv"
     kept = path.with_suffix(".csv.part")

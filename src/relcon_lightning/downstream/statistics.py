@@ -66,10 +66,8 @@ def bootstrap_mae(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) 
     """
     means = predictions.groupby(["system", "seed", "participant"], sort=False)[["label", "predicted"]].mean()
     errors = (means["predicted"] - means["label"]).abs().unstack("participant")
-    weights, tested = (
-        _weights(errors.shape[1], draws, seed),
-        errors.notna().to_numpy(),
-    )  # each seed may have different participants
+    tested = errors.notna().to_numpy()  # each seed may have different participants
+    weights = _weights(errors.shape[1], draws, seed)
     with np.errstate(invalid="ignore"):  # a seed may have tested none
         drawn = pd.DataFrame(weights @ errors.fillna(0).to_numpy().T / (weights @ tested.T), columns=errors.index)
     return drawn.T.groupby("system", sort=False).mean().T

@@ -1,4 +1,4 @@
-"""From recordings to one embedding a window."""
+"""Embed recordings: one embedding per window."""
 
 from relcon_lightning.embed.embedder import Embedder, embed_recording
 from relcon_lightning.embed.windows import embed_windows

@@ -1,4 +1,4 @@
-"""From recordings to one embedding a window."""
+"""Embed recordings: one embedding per window."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ class Mixed(nn.Module):
         self.encoder = encoder
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the encoder."""
+        """Embed windows, as the encoder does."""
         with torch.autocast(x.device.type, torch.bfloat16):
             embeddings: Tensor = self.encoder(x)
         return embeddings
 
 
 class Embedder:
-    """An encoder with the rate and the length of the windows that it was trained on.
+    """An encoder with the sampling rate and length of its training windows.
 
     Args:
-        encoder: ``(B, 3, T)`` in g to ``(B, dim)``.
-        sampling_rate: Hz, of its windows.
-        window_s: Seconds.
-        batch_size: Windows at once; halved when the memory of the device does not suffice.
+        encoder: Network from windows ``(B, 3, T)`` in g to embeddings ``(B, dim)``.
+        sampling_rate: Sampling rate of its windows in Hz.
+        window_s: Length of its windows in seconds.
+        batch_size: Number of windows per batch; halved when the memory of the device runs out.
         device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto``: a GPU if there is one.
         precision: ``float32``, ``bfloat16`` (cosines of 0.999 with float32, twice as fast on a CPU that has
-            instructions for it), or ``auto``: the latter where the device has such instructions.
+            instructions for it), or ``auto``: bfloat16 if the device has such instructions.
 
     Raises:
-        ConfigError: A rate, window or batch size that is not positive, no such device or precision.
+        ConfigError: A rate, window or batch size is not positive, or there is no such device or precision.
     """
 
     def __init__(
@@ -85,10 +85,10 @@ class Embedder:
     def load(
         cls, checkpoint: str | Path, batch_size: int = 256, device: str = "auto", precision: str = "auto"
     ) -> Embedder:
-        """The encoder of a checkpoint, or of the last one of a run's folder.
+        """Load the encoder of a checkpoint, as :func:`~relcon_lightning.checkpoint.load_encoder` does.
 
         Raises:
-            ConfigError: As :func:`~relcon_lightning.checkpoint.load_encoder`, or it does not say its rate and window.
+            ConfigError: The encoder cannot be loaded, or its sampling rate and window are not known.
         """
         content = read_checkpoint(checkpoint)
         data = content[KEY]["config"].get("data", {})
@@ -98,17 +98,17 @@ class Embedder:
         return cls(encoder, data["sampling_rate"], data["window_s"], batch_size, device, precision)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the weights, the rate and the window."""
+        """SHA-256 of the weights, the sampling rate and the window."""
         digest = hashlib.sha256(f"{self.encoder} {self.sampling_rate} {self.window}".encode())
         for name, weights in self.encoder.state_dict().items():
             digest.update(name.encode() + weights.cpu().numpy().tobytes())
         return digest.hexdigest()
 
     def stride(self, stride_s: float | None) -> int:
-        """Samples from one window to the next; None for windows beside each other.
+        """Number of samples between the starts of consecutive windows; None: the window length.
 
         Raises:
-            ConfigError: Less than a sample.
+            ConfigError: The stride is shorter than a sample.
         """
         if stride_s is None:
             return self.window
@@ -121,13 +121,13 @@ class Embedder:
     def embed(
         self, blocks: Iterable[Block], rate: float, stride_s: float | None = None, max_gap_s: float = MAX_GAP_S
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Embed a recording piece by piece.
+        """Embed a recording in blocks.
 
         Args:
             blocks: Blocks of the recording.
-            rate: Hz, of the recording.
-            stride_s: Seconds from one window to the next; None for windows beside each other.
-            max_gap_s: Longer gaps are in no window; shorter ones are interpolated.
+            rate: Sampling rate of the recording in Hz.
+            stride_s: Seconds between the starts of consecutive windows; None: the window length.
+            max_gap_s: Windows do not span longer gaps; shorter gaps are interpolated.
 
         Returns:
             Starts ``(k,)`` in seconds from the first sample, and embeddings ``(k, dim)`` float32.
@@ -136,10 +136,10 @@ class Embedder:
         return ((starts, self._finite(starts, windows)) for starts, windows in cut)
 
     def _finite(self, starts: np.ndarray, windows: np.ndarray) -> np.ndarray:
-        """Embeddings, none of which is NaN or infinite.
+        """Compute embeddings and check that all are finite.
 
         Raises:
-            DataError: One is; names the first window and how large its samples are.
+            DataError: An embedding is not finite. The message names the first such window, and its largest sample.
         """
         embeddings = self._embed(windows)
         bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
@@ -164,22 +164,22 @@ class Embedder:
 def embed_recording(
     encoder: Embedder | str | Path, signal: np.ndarray, sampling_rate: float, stride_s: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One embedding for each window of a recording, which is resampled to the rate of the encoder.
+    """Compute one embedding per window of a recording, which is resampled to the rate of the encoder.
 
-    Samples with NaN are missing: gaps of up to a second are interpolated, no window lies across a longer one.
+    Samples with NaN are missing. Gaps of up to one second are interpolated; windows do not span longer gaps.
 
     Args:
-        encoder: A checkpoint, the folder of a run, or an :class:`Embedder`, which is loaded once for many recordings.
-        signal: ``(n, 3)`` in g, gravity included.
-        sampling_rate: Hz, of the signal.
-        stride_s: Seconds from one window to the next; None for windows beside each other.
+        encoder: Checkpoint file, run folder, ``open-wrist-small``, or an :class:`Embedder` (to embed many recordings).
+        signal: Signal ``(n, 3)`` in g, with gravity.
+        sampling_rate: Sampling rate of the signal in Hz.
+        stride_s: Seconds between the starts of consecutive windows; None: the window length.
 
     Returns:
         Starts ``(k,)`` in seconds from the first sample, and embeddings ``(k, dim)`` float32.
 
     Raises:
-        ConfigError: No such checkpoint, or a stride of less than a sample.
-        DataError: Another shape or unit, no positive rate, or no gap-free stretch as long as a window.
+        ConfigError: There is no such checkpoint, or the stride is shorter than a sample.
+        DataError: The shape, unit or rate is invalid, or no stretch without gaps is as long as a window.
     """
     if isinstance(encoder, nn.Module):
         raise ConfigError(
@@ -202,7 +202,7 @@ def embed_recording(
 
 
 def too_short(where: str, window_s: float, max_gap_s: float) -> DataError:
-    """The error of a recording without a window."""
+    """Error for a recording without a window."""
     return DataError(
         f"{where} has no window: it has no {window_s:g} s of samples without a gap of more than {max_gap_s:g} s."
     )

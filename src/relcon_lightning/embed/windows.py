@@ -16,13 +16,13 @@ from torch import nn
 def embed_windows(
     encoder: nn.Module, signal: np.ndarray, batch_size: int = 256, device: str = "cpu", description: str | None = None
 ) -> np.ndarray:
-    """``(N, dim)`` float32 embeddings of windows ``(N, 3, T)``, in evaluation mode.
+    """Embed windows ``(N, 3, T)`` in evaluation mode: ``(N, dim)`` float32.
 
     Args:
-        encoder: ``(B, 3, T)`` to ``(B, dim)``; the training flag of each of its modules is put back.
-        signal: Signal in g.
-        batch_size: Windows at once.
-        device: To compute on.
+        encoder: Network from ``(B, 3, T)`` to ``(B, dim)``. The training mode of its modules is restored.
+        signal: Windows in g.
+        batch_size: Number of windows per batch.
+        device: Device to compute on.
         description: Text of the progress bar; None: no bar.
     """
     batches = torch.split(torch.from_numpy(signal), batch_size)
@@ -34,7 +34,7 @@ def embed_windows(
 
 @torch.no_grad()
 def estimate_normalisation(encoder: nn.Module, signal: np.ndarray, batch_size: int = 256) -> None:
-    """Set the running statistics of an encoder's batch normalisations to those of windows ``(N, 3, T)``."""
+    """Set the running statistics of an encoder's batch normalisation to those of windows ``(N, 3, T)``."""
     norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -50,7 +50,7 @@ def estimate_normalisation(encoder: nn.Module, signal: np.ndarray, batch_size: i
 
 @contextmanager
 def _training(net: nn.Module, mode: bool) -> Iterator[None]:
-    """Set the training flag of all modules, and put each one's own back."""
+    """Set the training mode of all modules, and restore it at the end."""
     before = {module: module.training for module in net.modules()}
     net.train(mode)
     try:
