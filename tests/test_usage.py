@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import relcon_lightning
+from relcon_lightning.cli.completion import for_the_others
 from relcon_lightning.cli.usage import PARTS, help_text, values
 from tests.test_readme import COMPOSED, ENTRIES, GROUPS, compose_line
 
@@ -101,3 +102,17 @@ def test_what_is_imported_on_first_use_can_be_listed_and_is_missed_by_name():
         relcon_lightning.load_encoders  # noqa: B018
     with pytest.raises(ImportError):
         from relcon_lightning.data import Nothing  # noqa: F401
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["-sc", "install=bash"], "complete -o nospace -o default -F hydra_bash_completion relcon-embed"),
+        (["--shell-completion", "install=fish"], "complete -c relcon-embed -x -a '(hydra_fish_completion)'"),
+    ],
+)
+def test_completion_is_installed_for_all_commands_at_once(arguments, line):
+    assert line in for_the_others(arguments)
+    assert len(for_the_others(arguments)) >= 8
+    assert not for_the_others(["-sc", "query=bash"])
+    assert not for_the_others(["install=bash"])

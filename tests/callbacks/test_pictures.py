@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relcon_lightning.callbacks.pictures import CURVES, curves, ranking
+from relcon_lightning.callbacks.pictures import CURVES, curves, labels_at, ranking
+from relcon_lightning.data import CohortStore, Recording, Segment
 from relcon_lightning.png import png
+from tests.conftest import INFO
 
 
 def log(steps: int = 20) -> pd.DataFrame:
@@ -86,9 +88,14 @@ def test_an_axis_shows_what_moves():
 
 def test_runs_are_drawn_over_each_other_and_named():
     figure = curves({"relcon": log(), "simclr": log(5)})
-    loss = next(axes for axes in figure.axes if axes.get_title() == "loss")
-    names = [text.get_text() for text in loss.get_legend().get_texts()]
-    assert names == ["relcon train", "relcon val", "simclr train", "simclr val"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["relcon", "simclr"]
+    lines = panel(figure, "loss").lines
+    assert [(line.get_color(), line.get_alpha()) for line in lines] == [
+        ("C0", 0.4),
+        ("C0", None),
+        ("C1", 0.4),
+        ("C1", None),
+    ]
 
 
 def test_a_run_that_logged_nothing_is_an_empty_picture():
@@ -103,7 +110,9 @@ def test_a_row_is_an_anchor_then_the_nearest_then_the_farthest():
     np.fill_diagonal(distances, 0)
     participant = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
     figure = ranking(windows, distances, participant, 50.0)
-    rows = np.array(figure.axes).reshape(3, 7)
+    grid = np.array(figure.axes).reshape(3, 8)
+    assert not any(axes.lines for axes in grid[:, 4])  # the gap between near and far
+    rows = np.delete(grid, 4, axis=1)
     for row, anchor in zip(rows, (0, 5, 1), strict=True):
         order = [i for i in np.argsort(distances[anchor]) if i != anchor]
         shown = [int(axes.lines[0].get_ydata()[0]) for axes in row]
@@ -116,7 +125,7 @@ def test_a_row_is_an_anchor_then_the_nearest_then_the_farthest():
 
 def test_two_windows_are_an_anchor_without_candidates_to_compare():
     figure = ranking(np.zeros((2, 3, 8)), np.zeros((2, 2)), np.array([0, 1]), 50.0)
-    assert [axes.get_title() for axes in figure.axes] == ["anchor", "anchor"]
+    assert [axes.get_title() for axes in figure.axes if axes.lines] == ["anchor", "anchor"]
     assert figure.get_suptitle().endswith("with distances")
 
 
@@ -124,7 +133,7 @@ def test_distances_are_written_as_a_person_writes_them_and_axes_have_units():
     windows, distances = np.zeros((3, 3, 8)), np.array([[0, 1671.2, 0.0123], [1, 0, 2], [1, 2, 0]])
     figure = ranking(windows, distances, np.zeros(3, dtype=int), 50.0, "g²")
     assert figure.get_suptitle().endswith("with distances in g²")
-    titles = [axes.get_title() for axes in figure.axes[:3]]
+    titles = [axes.get_title() for axes in figure.axes[:4] if axes.lines]
     assert titles == ["anchor", "0.0123, same person", "1,671, same person"]
     assert {axes.get_ylabel() for axes in figure.axes} == {"acceleration, g", ""}
     assert {axes.get_xlabel() for axes in figure.axes} == {"time, s", ""}
@@ -135,3 +144,23 @@ def test_steps_are_whole_numbers():
     figure = curves({"": pd.DataFrame({"step": [9], "train/loss": [1.0]})})
     png(figure)
     assert all(float(step).is_integer() for step in figure.axes[0].get_xticks())
+
+
+def test_windows_have_the_names_of_their_classes():
+    distances = np.array([[0, 5, 9], [5, 0, 1], [9, 1, 0]])
+    figure = ranking(np.zeros((3, 3, 8)), distances, np.array([0, 0, 1]), 50.0, "", ["row", "run", ""])
+    titles = [axes.get_title() for axes in figure.axes[:4] if axes.lines]
+    assert titles == ["anchor\nrow", "5, same person\nrun", "9, other person\nno label"]
+
+
+def test_the_label_of_a_window_is_that_of_its_middle(tmp_path):
+    segments = (Segment(0.0, 5.0, "walk"), Segment(5.0, 8.0, "row"), Segment(9.0, 10.0, targets={"pace": 1.0}))
+    made = [
+        Recording("a", "p", np.ones((1000, 3), dtype=np.float32), 100.0, segments),
+        Recording("b", "p", np.ones((1000, 3), dtype=np.float32), 100.0),
+    ]
+    store = CohortStore.write(tmp_path / "s", made, INFO)
+    row = {name: i for i, name in enumerate(store.recordings["recording_id"])}
+    places = [("a", 0), ("a", 449), ("a", 451), ("a", 760), ("b", 0)]
+    found = labels_at(store, np.array([row[name] for name, _ in places]), np.array([start for _, start in places]), 100)
+    assert found == ["walk", "walk", "row", "", ""]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
+from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment, inspect_plot
 from relcon_lightning.data.inspect import inspect
 from relcon_lightning.data.inspect_plot import overview
 
@@ -72,3 +75,14 @@ def test_a_picture_is_drawn_also_of_a_cohort_without_labels_or_long_recordings(t
     found = inspect(short)
     assert np.isnan(found.still_share)
     assert overview(found, 50.0).startswith(b"\x89PNG")
+
+
+def test_hours_begin_at_0_and_a_cohort_that_never_rests_says_so(store, monkeypatch):
+    monkeypatch.setattr(inspect_plot, "png", lambda figure, dpi: figure)
+    found = replace(inspect(store), hours=pd.Series([2.0, 2.0]))
+    figure = overview(found, 50.0)
+    assert figure.subfigs[0].axes[0].get_xlim()[0] == 0
+    assert all(bar.get_x() > -1e-9 for bar in figure.subfigs[0].axes[0].patches)
+    rest = overview(replace(found, still_norm=np.empty(0)), 50.0).subfigs[0].axes[2]
+    assert [text.get_text() for text in rest.texts] == ["no still windows:\nthe unit cannot be checked at rest"]
+    assert not rest.patches

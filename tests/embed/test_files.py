@@ -17,7 +17,7 @@ from relcon_lightning.data.sources.folder import RecordingFolder
 from relcon_lightning.data.sources.inputs import Input, Opened, find_inputs
 from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.data.stream import blocks_of
-from relcon_lightning.embed.files import embed_files
+from relcon_lightning.embed.files import _by_kind, embed_files
 from relcon_lightning.errors import ConfigError, DataError
 
 LAYOUT = Layout(time_column="time")
@@ -146,3 +146,15 @@ def test_an_error_names_a_file_that_is_no_utf8(tmp_path):
     (tmp_path / LATIN_1).write_text("time,x,y,z\n0,a,b,c\n")
     with pytest.raises(DataError, match=r"caf\\udce9"):
         embed_files(embedder(), find_inputs(tmp_path, LAYOUT), tmp_path / "e.parquet")
+
+
+def test_a_wrong_unit_is_a_line_per_folder_not_per_file():
+    failed = {
+        f"w{i}": f"Recording walks/w{i}.csv: median norm 9.{i}1, expected 0.4 to 2 of a signal in g." for i in range(6)
+    }
+    failed["late"] = "late cannot be read: no such file"
+    lines = _by_kind(failed).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("  w0: Recording walks/w0.csv: median norm 9.01")
+    assert lines[0].endswith("The same of 5 more: w1, w2, w3 ...")
+    assert lines[1] == "  late: late cannot be read: no such file"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from relcon_lightning.data.store import CohortStore
 from relcon_lightning.methods.base import Batch
 from relcon_lightning.nets import MotifDistance, SpectralDistance
 from relcon_lightning.png import png
@@ -36,6 +38,7 @@ _AGAINST_UNTRAINED = {"average precision", "macro F1 of the online probe"}
 _LEFT_OUT = {"step", "epoch"}
 _CALM = 0.1  # minimum height of an axis as a fraction of its values, so that noise is not magnified
 _ANCHORS, _SHOWN, _WINDOWS = 3, 3, 32
+_GAP = 0.25  # between near and far windows, as a share of the width of one
 
 
 class Pictures(Callback):
@@ -80,7 +83,10 @@ class Pictures(Callback):
             windows = self._batch["anchor"][:_WINDOWS]
             found = distance.in_batch(windows).float().cpu().numpy()
             person = self._batch["participant"][:_WINDOWS].cpu().numpy()
-            figure = ranking(windows.cpu().numpy(), found, person, self.sampling_rate, distance.unit)
+            rows, starts = (self._batch[name][:_WINDOWS, 0].cpu().numpy() for name in ("recording", "start"))
+            store: CohortStore = trainer.datamodule.store  # type: ignore[attr-defined]
+            label = labels_at(store, rows, starts, windows.shape[-1])
+            figure = ranking(windows.cpu().numpy(), found, person, self.sampling_rate, distance.unit, label)
             (self.folder / "ranking.png").write_bytes(png(figure))
 
 
@@ -97,20 +103,25 @@ def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:
     rows = max(1, -(-len(panels) // columns))
     figure = Figure(figsize=(3.1 * columns, 2.5 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    several = len(runs) > 1
+    if several:  # a colour per run, told once
+        marks = [Line2D([], [], color=f"C{place}", label=run) for place, run in enumerate(runs)]
+        figure.legend(handles=marks, loc="outside upper left", ncols=3, frameon=False, fontsize=8)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     for axes, (title, names) in zip(grid, panels.items(), strict=False):
-        for place, (run, table) in enumerate(runs.items()):
+        pale = several and any(name.startswith("val/") for name in names)  # training, beside validation
+        for place, table in enumerate(runs.values()):
             for line, name in enumerate(names):
-                colour = f"C{place if len(runs) > 1 else line}"
-                _draw(axes, table, name, run, colour, named=len(names) > 1, untrained=title in _AGAINST_UNTRAINED)
+                colour = f"C{place if several else line}"
+                _draw(axes, table, name, colour, pale=pale, untrained=title in _AGAINST_UNTRAINED)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("step", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
         _calm(axes)
-        if axes.get_legend_handles_labels()[1]:
+        if not several and len(axes.lines) > 1:
             axes.legend(frameon=False, fontsize=7)
     return figure
 
@@ -127,20 +138,20 @@ def _panels(tables: Iterable[pd.DataFrame]) -> dict[str, list[str]]:
     return {title: names for title, names in kept.items() if names}
 
 
-def _draw(axes: Axes, table: pd.DataFrame, name: str, run: str, colour: str, *, named: bool, untrained: bool) -> None:
+def _draw(axes: Axes, table: pd.DataFrame, name: str, colour: str, *, pale: bool, untrained: bool) -> None:
     """Draw one curve; logs count steps from 0 and contain the values after a step."""
     drawn = table[["step", name]].dropna() if name in table else table.iloc[:0]
     if not len(drawn):
         return
     steps, values = drawn["step"].to_numpy() + 1, drawn[name].to_numpy()
-    label = " ".join(part for part in (run, _short(name) if named else "") if part)
     style: dict[str, Any] = {"marker": "o" if len(drawn) < 30 else None, "markersize": 3, "color": colour}
     if name.endswith("_chance"):
         style |= {"marker": None, "linestyle": ":", "color": "#8a8d91"}
-    axes.plot(steps, values, label=label or None, **style)
+    elif name.startswith("train/") and pale:
+        style |= {"alpha": 0.4, "marker": None}
+    axes.plot(steps, values, label=_short(name), **style)
     if untrained and steps[0] == 0 and len(steps) > 1 and not name.endswith("_chance"):
-        label = f"{run} untrained".strip()
-        axes.axhline(values[0], linestyle="--", linewidth=1, color=colour, alpha=0.6, label=label)
+        axes.axhline(values[0], linestyle="--", linewidth=1, color=colour, alpha=0.6, label="untrained")
 
 
 def _short(name: str) -> str:
@@ -167,8 +178,15 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
-def ranking(windows: np.ndarray, distances: np.ndarray, participant: np.ndarray, rate: float, unit: str = "") -> Figure:
-    """Draw some anchors with their nearest and farthest candidates.
+def ranking(
+    windows: np.ndarray,
+    distances: np.ndarray,
+    participant: np.ndarray,
+    rate: float,
+    unit: str = "",
+    label: Sequence[str] | None = None,
+) -> Figure:
+    """Draw some anchors with their nearest and, after a gap, their farthest candidates.
 
     Args:
         windows: Windows ``(N, 3, T)`` in g; the first window of some participants is an anchor.
@@ -176,28 +194,55 @@ def ranking(windows: np.ndarray, distances: np.ndarray, participant: np.ndarray,
         participant: Numbers ``(N,)`` of the participants.
         rate: Sampling rate in Hz.
         unit: Unit of the distances.
+        label: Class of each window, empty for a window without label; None if no window has one.
     """
     _, firsts = np.unique(participant, return_index=True)
     anchors = (sorted(firsts.tolist()) + [i for i in range(len(windows)) if i not in firsts])[:_ANCHORS]
     shown = min(_SHOWN, (len(windows) - 1) // 2)
-    figure = Figure(figsize=(2.1 * (1 + 2 * shown), 1.6 * len(anchors) + 0.4), layout="constrained")
-    panels = figure.subplots(len(anchors), 1 + 2 * shown, squeeze=False, sharex=True, sharey="row")
+    named = label if label is not None and any(label) else None
+    figure = Figure(figsize=(2.1 * (1.3 + 2 * shown), 1.7 * len(anchors) + 0.6), layout="constrained")
+    widths = [1.0] * (1 + shown) + [_GAP] + [1.0] * shown
+    grid = figure.subplots(len(anchors), len(widths), squeeze=False, sharex=True, sharey="row", width_ratios=widths)
     time = np.arange(windows.shape[-1]) / rate
-    for row, anchor in zip(panels, anchors, strict=True):
+    for row, anchor in zip(grid, anchors, strict=True):
         order = [int(i) for i in np.argsort(distances[anchor], kind="stable") if i != anchor]
         chosen = [anchor, *order[:shown], *order[len(order) - shown :]]
-        for place, (axes, i) in enumerate(zip(row, chosen, strict=True)):
+        row[1 + shown].set_axis_off()
+        row[1 + shown].text(0.5, 0.5, "…", transform=row[1 + shown].transAxes, ha="center", va="center", fontsize=14)
+        for place, (axes, i) in enumerate(zip(np.delete(row, 1 + shown), chosen, strict=True)):
             for line, axis in zip(windows[i], "xyz", strict=True):
                 axes.plot(time, line, linewidth=0.7, label=axis)
             whose = "same person" if participant[i] == participant[anchor] else "other person"
             title = "anchor" if place == 0 else f"{_number(distances[anchor, i])}, {whose}"
+            if named is not None:
+                title += f"\n{named[i] or 'no label'}"
             axes.set_title(title, fontsize=7, fontweight="bold" if place == 0 else "normal")
             axes.tick_params(labelsize=6)
             axes.spines[["top", "right"]].set_visible(False)
         row[0].set_ylabel("acceleration, g", fontsize=7)
-    for axes in panels[-1]:
+    for axes in grid[-1]:
         axes.set_xlabel("time, s", fontsize=7)
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=7)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=7)
     told = f"distances in {unit}" if unit else "distances"
     figure.suptitle(f"anchors, their {shown} nearest and {shown} farthest windows with {told}", fontsize=9)
     return figure
+
+
+def labels_at(store: CohortStore, recording: np.ndarray, start: np.ndarray, window: int) -> list[str]:
+    """Label of the segment that has the middle of each window, empty where none has it.
+
+    Args:
+        store: Cohort of the windows.
+        recording: ``(N,)`` rows of the store's recordings.
+        start: ``(N,)`` first samples.
+        window: Samples of a window.
+    """
+    segments = store.segments.dropna(subset=["label"])
+    ids = store.recordings["recording_id"].to_numpy()[recording]
+    middle = (start + window / 2) / store.sampling_rate
+    found = []
+    for name, second in zip(ids, middle, strict=True):
+        own = segments[segments["recording_id"] == name]
+        fitting = own[(own["start_s"] <= second) & (second < own["end_s"])]["label"]
+        found.append(str(fitting.iloc[0]) if len(fitting) else "")
+    return found

@@ -19,6 +19,7 @@ from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryV
 
 import relcon_lightning
 from relcon_lightning.cli import signals, sweep, usage
+from relcon_lightning.cli.completion import for_the_others
 from relcon_lightning.cli.quoting import quoted
 from relcon_lightning.cli.suggest import suggestions
 from relcon_lightning.errors import ConfigError, DataError, Interrupted, Preempted, TrainingError
@@ -100,6 +101,8 @@ def command(
         signals.end_on_sigterm(PREEMPTED, f"Asked to end. {again}")
         try:
             start()
+            for line in for_the_others(sys.argv[1:]):
+                print(line)
         except KeyboardInterrupt:
             print(f"Interrupted. {again}", file=sys.stderr)
             jobs.tell()

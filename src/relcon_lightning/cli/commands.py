@@ -12,11 +12,16 @@ def with_folder(arguments: list[str]) -> list[str]:
     return ["data=folder", *arguments] if "task.root" in keys and "data" not in keys else arguments
 
 
+def with_runs(arguments: list[str]) -> list[str]:
+    """The arguments of a report; the word ``runs`` alone asks for a comparison of runs."""
+    return ["compare=runs" if word == "runs" else word for word in arguments]
+
+
 prepare = command("prepare")
 inspect = command("inspect")
 pretrain = command("pretrain", expand=rerun.expand, again="Go on with the same command and resume=auto.")
 evaluate = command("eval", "evaluate", expand=with_folder)
-report = command("report")
+report = command("report", expand=with_runs)
 dashboard = command("dashboard")
 embed = command("embed", again="Recordings that are done are kept: go on with the same command.")
 export = command("export")

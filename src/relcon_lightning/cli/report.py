@@ -1,24 +1,45 @@
-"""``relcon-report``: finished evaluations as one table a task."""
+"""``relcon-report``: finished evaluations as one table per task, or runs beside each other."""
 
 from __future__ import annotations
 
 import logging
 from os.path import relpath
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from relcon_lightning.downstream.report import print_table
-from relcon_lightning.evaluations import find_evaluations, tables, write_tables
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.evaluations import Finished, find_evaluations, tables, write_tables
+from relcon_lightning.runs import Run, ends, find_runs, write_runs
 
 log = logging.getLogger(__name__)
 
 
 def main(config: DictConfig) -> None:
-    """Gather the evaluations of ``reports=...`` and write the tables."""
-    asked = config.reports if isinstance(config.reports, str) else OmegaConf.to_container(config.reports)
-    found = find_evaluations(asked)  # type: ignore[arg-type]
-    page = write_tables(found, Path(relpath(config.folder)))
+    """Gather the evaluations of ``reports=...`` and write the tables; or the runs of ``runs=...``, and a page."""
+    folder = Path(relpath(config.folder))
+    if config.compare == "runs":
+        _runs(find_runs(_asked(config.runs)), folder)
+    elif config.compare == "reports":
+        _reports(find_evaluations(_asked(config.reports)), folder)
+    else:
+        raise ConfigError(f"compare={config.compare}: expected reports or runs.")
+
+
+def _reports(found: list[Finished], folder: Path) -> None:
+    page = write_tables(found, folder)
     for heading, table in tables(found).items():
         print_table(table.map(lambda cell: str(cell).replace("**", "")), heading)
     log.info("%d evaluations: %s, %s and %s", len(found), page, page.with_suffix(".md"), page.with_suffix(".parquet"))
+
+
+def _runs(found: list[Run], folder: Path) -> None:
+    page = write_runs(found, folder)
+    print_table(ends(found), "Runs", first="run")
+    log.info("%d runs: %s", len(found), page)
+
+
+def _asked(patterns: Any) -> str | list[str]:
+    return patterns if isinstance(patterns, str) else [str(pattern) for pattern in patterns]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from relcon_lightning.data.inspect import Inspection
 from relcon_lightning.png import png
@@ -38,8 +39,11 @@ def overview(found: Inspection, rate: float) -> bytes:
 
 
 def _hours(axes: Axes, found: Inspection) -> None:
-    axes.hist(found.hours, bins=min(30, max(5, len(found.hours) // 2)), color=_BLUE)
-    axes.set(xlabel="hours", ylabel="participants", title="Hours by participant")
+    bins = min(30, max(5, len(found.hours) // 2))
+    axes.hist(found.hours, bins=bins, range=(0, float(found.hours.max())), color=_BLUE)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set(xlim=(0, None), xlabel="hours", ylabel="participants", title="Hours by participant")
 
 
 def _labels(axes: Axes, found: Inspection) -> None:
@@ -51,6 +55,15 @@ def _labels(axes: Axes, found: Inspection) -> None:
 
 
 def _rest(axes: Axes, found: Inspection) -> None:
-    axes.hist(found.still_norm, bins=40, color=_BLUE)
+    title = f"Norm at rest ({found.still_share:.0%} still)"
+    if not len(found.still_norm):
+        axes.set_axis_off()
+        axes.set_title("Norm at rest")
+        axes.text(
+            0.5, 0.5, "no still windows:\nthe unit cannot be checked at rest", transform=axes.transAxes, ha="center"
+        )
+        return
+    near = max(0.05, float(np.abs(found.still_norm - 1).max()) * 1.05)
+    axes.hist(found.still_norm, bins=40, range=(1 - near, 1 + near), color=_BLUE)
     axes.axvline(1, color=_RED, linewidth=1)
-    axes.set(xlabel="norm, g", ylabel="still windows", title=f"Norm at rest ({found.still_share:.0%} still)")
+    axes.set(xlabel="norm, g", ylabel="still windows", title=title)

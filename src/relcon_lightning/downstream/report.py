@@ -56,20 +56,21 @@ def print_report(evaluation: Evaluation, title: str, console: Console | None = N
         print_table(scores, f"{title}: {heading}", console)
 
 
-def print_table(scores: pd.DataFrame, title: str, console: Console | None = None) -> None:
+def print_table(scores: pd.DataFrame, title: str, console: Console | None = None, first: str = "system") -> None:
     """Draw one table on the terminal, parted into several where it is too wide.
 
     Args:
         scores: Rows systems.
         title: Above it.
         console: To draw on; None: the terminal.
+        first: What a row is.
     """
     console = console or Console()
     scores = scores.drop(columns=[REGRESSION[name] for name in _PAGE_ONLY], errors="ignore")
-    for i, columns in enumerate(_fitting(scores, console.width)):
+    for i, columns in enumerate(_fitting(scores, console.width, first)):
         table = Table(title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
         table.title = escape(title) if not i else None
-        table.add_column("system", no_wrap=True)
+        table.add_column(first, no_wrap=True)
         for name in columns:
             table.add_column(name, justify="right", no_wrap=True)
         for system, row in scores[columns].iterrows():
@@ -77,9 +78,9 @@ def print_table(scores: pd.DataFrame, title: str, console: Console | None = None
         console.print(table)
 
 
-def _fitting(scores: pd.DataFrame, width: int) -> list[list[str]]:
+def _fitting(scores: pd.DataFrame, width: int, first: str) -> list[list[str]]:
     """Columns of each table, so that all of them fit a terminal beside the names of the systems."""
-    left = _EDGES + max(len("system"), *(len(str(name)) for name in scores.index))
+    left = _EDGES + max(len(first), *(len(str(name)) for name in scores.index))
     groups: list[list[str]] = [[]]
     used = left
     for name in map(str, scores.columns):

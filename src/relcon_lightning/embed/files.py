@@ -7,6 +7,7 @@ traceback.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from relcon_lightning.embed.output import EmbeddingFile
 from relcon_lightning.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
+
+_NAMED = 3  # recordings that failed for a reason that was told
 
 
 def embed_files(
@@ -66,8 +69,7 @@ def embed_files(
         file.finish(done, complete=not failed)
         log.info("Embeddings of %d recordings: %s", len(done), output)
     if failed:
-        reasons = "\n".join(f"  {name}: {reason}" for name, reason in failed.items())
-        raise DataError(f"{len(failed)} of {len(inputs)} recordings could not be embedded:\n{reasons}")
+        raise DataError(f"{len(failed)} of {len(inputs)} recordings could not be embedded:\n{_by_kind(failed)}")
 
 
 def _embed_missing(
@@ -94,11 +96,30 @@ def _embed_missing(
                 raise
             except Exception as error:
                 expected = isinstance(error, DataError)
-                failed[one.recording_id] = str(error) if expected else f"{type(error).__name__}: {error}"
-                log.error("%s", error if expected else f"{one.recording_id}: {failed[one.recording_id]}")
+                reason = str(error) if expected else f"{type(error).__name__}: {error}"
+                if _kind(one.recording_id, reason) not in {_kind(*before) for before in failed.items()}:
+                    log.error("%s", error if expected else f"{one.recording_id}: {reason}")
+                failed[one.recording_id] = reason
                 log.debug("", exc_info=not expected)
             display.remove_task(task)
     return failed
+
+
+def _by_kind(failed: Mapping[str, str]) -> str:
+    """A line per reason, with the first recording of it and how many more there are."""
+    kinds: dict[str, list[str]] = {}
+    for name, reason in failed.items():
+        kinds.setdefault(_kind(name, reason), []).append(name)
+    lines = []
+    for first, *others in kinds.values():
+        names = ", ".join(others[:_NAMED]) + (" ..." if len(others) > _NAMED else "")
+        lines.append(f"  {first}: {failed[first]}" + (f" The same of {len(others)} more: {names}" if others else ""))
+    return "\n".join(lines)
+
+
+def _kind(name: str, reason: str) -> str:
+    """The reason without the recording and the numbers in it."""
+    return re.sub(r"\d[\d.,]*", "#", " ".join(word for word in reason.split() if name not in word))
 
 
 def _pieces(
