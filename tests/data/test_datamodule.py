@@ -118,3 +118,23 @@ def test_a_split_is_taken_from_a_file(toy_store, tmp_path):
 def test_weights_must_be_a_column_of_numbers(toy_store):
     with pytest.raises(DataError, match="has no column 'participant_id' of numbers; it has n_recordings, n_samples"):
         module(toy_store, weights="participant_id")
+
+
+@pytest.mark.parametrize(("people", "mixed"), [(3, 1), (4, 2), (6, 4), (9, 4)])
+def test_a_batch_mixes_as_many_people_as_there_are(people, mixed, make_store, caplog):
+    store = make_store({f"p{i}": [2000] * 2 for i in range(people)})
+    data = module(store, batch_size=32, n_candidates=0, participants_per_batch=4, ratios=(10, 3, 3))
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        batch = take(loader, 1)[0]
+        assert len(batch["anchor"]) == 8 * mixed
+    assert len(take(data.train_dataloader(), 1)[0]["participant"].unique()) == mixed
+    assert any("a batch mixes these" in line for line in caplog.messages) is (mixed < 4)
+
+
+def test_people_without_enough_windows_do_not_count(make_store, caplog):
+    store = make_store({"a": [2000], "b": [2000], "c": [60], "v": [2000], "t": [2000]})
+    split = Split(("a", "b", "c"), ("v",), ("t",))
+    data = module(store, batch_size=12, n_candidates=0, participants_per_batch=3, split=split)
+    assert data.train_sampler.participants == ["a", "b"]
+    assert len(take(data.train_dataloader(), 1)[0]["anchor"]) == 8
+    assert "but 2 participants can be trained on" in caplog.text

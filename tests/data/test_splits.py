@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from relcon_lightning.data.splits import (
     Split,
+    few_to_evaluate,
     k_fold,
     leave_one_out,
     ratio_split,
@@ -105,8 +108,8 @@ def test_bad_ratios_are_refused(ratios):
 def test_too_few_participants_are_refused():
     with pytest.raises(DataError, match="2 participants cannot be divided into 3"):
         ratio_split(["a", "b"])
-    with pytest.raises(ConfigError, match="k=9"):
-        list(k_fold(["a", "b", "c"], 9))
+    with pytest.raises(ConfigError, match="k=2"):
+        list(k_fold(["a", "b", "c"], 2))
 
 
 def test_a_saved_split_is_loaded_again(tmp_path):
@@ -166,3 +169,29 @@ def test_a_part_with_the_ratio_0_stays_empty_and_every_other_has_somebody():
     for few in ([], ["a", "b"]):
         with pytest.raises(DataError, match=f"{len(few)} participants cannot be divided into 3 parts"):
             ratio_split(few)
+
+
+@pytest.mark.parametrize("people", range(5, 15))
+def test_the_ratios_that_are_proposed_leave_enough_people_to_evaluate_on(people):
+    ids = [f"p{i}" for i in range(people)]
+    told = few_to_evaluate(ratio_split(ids))
+    ratios = [int(number) for number in re.search(r"data\.ratios=\[(.*)\] leaves", told).group(1).split(",")]
+    split = ratio_split(ids, ratios)
+    assert len(split.test) == 3
+    assert split.validation
+    assert not few_to_evaluate(split)
+    assert len(list(k_fold(split.test, 5))) == 3
+
+
+@pytest.mark.parametrize("people", [3, 4])
+def test_so_few_people_are_for_an_encoder_that_was_trained_on_others(people):
+    told = few_to_evaluate(ratio_split([f"p{i}" for i in range(people)]))
+    assert f"Only 1 of {people} participants" in told
+    assert "checkpoint=open-wrist-small" in told
+    assert "data.ratios" not in told
+
+
+def test_there_are_no_more_folds_than_people(caplog):
+    with caplog.at_level("INFO"):
+        assert [split.test for split in k_fold("abcd", 9)] == [split.test for split in k_fold("abcd", 4)]
+    assert "4 folds instead of k=9: one per participant." in caplog.messages

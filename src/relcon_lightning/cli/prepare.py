@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from relcon_lightning.data.download import download
 from relcon_lightning.data.parts import Part
 from relcon_lightning.data.prepare import Reading, Source, add, existing, prepare, source_changes, summary
+from relcon_lightning.data.splits import few_to_evaluate, ratio_split
 from relcon_lightning.data.store import CohortStore
 from relcon_lightning.data.units import Divisible
 from relcon_lightning.errors import ConfigError, DataError
@@ -41,6 +42,21 @@ def main(config: DictConfig) -> None:
     else:
         _tell_differences(config, made)
     log.info("Store %s: %s", made.path, summary(made))
+    if part is None and len(made.segments):
+        _tell_few(config, made)
+
+
+def _tell_few(config: DictConfig, store: CohortStore) -> None:
+    """Say if there will be too few people to evaluate what is trained on them."""
+    people = store.participants["participant_id"].tolist()
+    try:
+        split = ratio_split(people, list(config.data.ratios))
+    except (ConfigError, DataError) as error:
+        log.warning("Nothing can be trained on it as it is: %s", error)
+        return
+    few = few_to_evaluate(split)
+    if few:
+        log.warning("%s", few)
 
 
 def _tell_differences(config: DictConfig, store: CohortStore) -> None:

@@ -25,6 +25,8 @@ from relcon_lightning.cli import commands
 from relcon_lightning.cli.app import plain
 from relcon_lightning.cli.rerun import report_differences
 from relcon_lightning.continuation import refuse_another_run
+from relcon_lightning.data.datamodule import CandidateDataModule
+from relcon_lightning.data.splits import few_to_evaluate
 from relcon_lightning.errors import ConfigError, Interrupted
 from relcon_lightning.lock import LockedError, lock
 from relcon_lightning.loggers import begin
@@ -76,6 +78,7 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     L.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = instantiate(config.data.datamodule)
     datamodule.setup()
+    _tell_few(datamodule)
     callbacks = [
         Provenance(settings, _built_from(config, start and start[0])),
         *_longer(start and start[0], config.trainer.max_steps),
@@ -142,6 +145,13 @@ def _interruption_told(folder: Path) -> Iterator[None]:
         except ConfigError:
             raise Interrupted("Interrupted before a step was saved. Start again with the same command.") from end
         raise Interrupted(f"Interrupted. {folder / LAST} holds {step} steps: go on with resume=auto.") from end
+
+
+def _tell_few(datamodule: CandidateDataModule) -> None:
+    """Say before the work is done if there will be too few people to evaluate on; without labels nobody would."""
+    few = few_to_evaluate(datamodule.split)
+    if few and len(datamodule.store.segments) and not getattr(rank_zero_only, "rank", 0):
+        log.warning("%s", few)
 
 
 def _steps_left(start: tuple[Path, int], max_steps: int) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lightning as L
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -129,14 +130,17 @@ class CandidateDataModule(L.LightningDataModule):
         self.store.check_rate(self.sampling_rate)
         ids = self.store.participants["participant_id"].tolist()
         self.split = self._divide(ids)
-        per_batch = self.participants_per_batch
         train, validation = self.split.train, self.split.validation
+        per_batch = self._fitting(train)
+        each = self.batch_size // (self.participants_per_batch or 1)
+        size = self.batch_size if per_batch is None or self.batch_size % each else each * per_batch
         weights = self.store.numbers(self.weights)
-        self.train_sampler = self._sampler(train, self.seed, per_batch, self.batch_size, weights)
+        self.train_sampler = self._sampler(train, self.seed, per_batch, size, weights)
         # Fewer people are held out than a training batch mixes: they give more windows each, so that the losses of
         # training and validation are of as many candidates.
         held_out = None if per_batch is None else min(per_batch, len(validation))
-        size = self.batch_size if held_out == per_batch else self._validation_size(held_out or 1)
+        if held_out != per_batch:
+            size = self._validation_size(held_out or 1, size, each)
         self.val_sampler = self._sampler(validation, self.seed + _VALIDATION_SEED, held_out, size)
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -160,15 +164,37 @@ class CandidateDataModule(L.LightningDataModule):
             raise DataError(f"{self.path} has no participants {', '.join(strangers[:5])}, whom data.split names.")
         return split
 
-    def _validation_size(self, people: int) -> int:
-        """Windows per validation batch of ``people``, as near to a training batch as their recordings allow."""
-        least = self.batch_size // (self.participants_per_batch or 1)
-        recordings = self.store.recordings
-        own = recordings[recordings["participant_id"].isin(self.split.validation)]
-        beside = (own["n_samples"] - self.window + 1) // self.window  # wherever the first one begins
-        each = beside.clip(lower=0).groupby(own["participant_id"]).sum()
-        fewest = int(each[each >= least].min()) if (each >= least).any() else least  # nobody is left out for it
-        return people * max(least, min(self.batch_size // people, fewest))
+    def _fitting(self, participants: tuple[str, ...]) -> int | None:
+        """People per training batch: as many as asked for, or all there are where they are fewer, which is said."""
+        asked = self.participants_per_batch
+        if asked is None or self.batch_size % asked:  # the sampler refuses the latter
+            return asked
+        needed = max(self.batch_size // asked, self.n_candidates + 1)
+        there = int((self._windows(participants, self.store.recordings["n_samples"]) >= needed).sum())
+        if not 0 < there < asked:
+            return asked
+        log.warning(
+            "data.participants_per_batch=%d, but %d participants can be trained on: a batch mixes these %d, with %d "
+            "windows each.",
+            *(asked, there, there, self.batch_size // asked),
+        )
+        return there
+
+    def _validation_size(self, people: int, size: int, least: int) -> int:
+        """Windows per validation batch of ``people``, as near to the ``size`` in training as their recordings allow.
+
+        Nobody is left out for it who has ``least`` windows.
+        """
+        beside = self.store.recordings["n_samples"] - self.window + 1  # wherever the first window begins
+        each = self._windows(self.split.validation, beside)
+        fewest = int(each[each >= least].min()) if (each >= least).any() else least
+        return people * max(least, min(size // people, fewest))
+
+    def _windows(self, participants: tuple[str, ...], samples: pd.Series[int]) -> pd.Series[int]:
+        """Windows beside each other that each of the participants has in recordings of ``samples``."""
+        ids = self.store.recordings["participant_id"]
+        own = ids.isin(participants)
+        return (samples[own] // self.window).clip(lower=0).groupby(ids[own]).sum()
 
     def _sampler(
         self,

@@ -6,6 +6,7 @@ Each participant is in exactly one part, and the test set contains nobody on who
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ import numpy as np
 
 from relcon_lightning.data.pseudonyms import unseen_participants
 from relcon_lightning.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
+
+FEWEST = 3  # participants of an evaluation: one to fit a probe, one to choose its strength, one to test
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,24 @@ def _shuffled(ids: Sequence[str], seed: int, strata: Mapping[str, str] | None) -
     return sorted(order, key=place.__getitem__)
 
 
+def few_to_evaluate(split: Split) -> str:
+    """Say what an evaluation will lack after training with a split, and what to do; empty if nothing is missing."""
+    people, left = sum(split.sizes().values()), len(split.test)
+    if left >= FEWEST:
+        return ""
+    told = (
+        f"Only {left} of {people} participants are left to evaluate an encoder that is trained on this cohort; "
+        f"relcon-eval needs {FEWEST} whom it was not trained on."
+    )
+    validation = 1 if people < FEWEST + 4 else 2  # two, of whom the probe during training judges one by the other
+    if people >= FEWEST + 2:
+        return f"{told} data.ratios=[{people - FEWEST - validation},{validation},{FEWEST}] leaves {FEWEST}."
+    return (
+        f"{told} Evaluate an encoder that was trained on other people, such as checkpoint=open-wrist-small (stores at "
+        "data.sampling_rate=50)."
+    )
+
+
 def k_fold(
     participants: Collection[str], k: int, seed: int = 0, strata: Mapping[str, str] | None = None
 ) -> Iterator[Split]:
@@ -129,13 +152,19 @@ def k_fold(
         strata: Group of each participant, see :func:`ratio_split`.
 
     Raises:
-        ConfigError: k is below 3 or above the number of participants.
+        ConfigError: k is below 3, or there are fewer than 3 participants.
     """
     ids = sorted(set(participants))
-    if len(ids) < 3:
-        raise ConfigError(f"{len(ids)} participants: at least 3 are needed, to fit, to validate and to test on.")
-    if not 3 <= k <= len(ids):
-        raise ConfigError(f"k={k} folds of {len(ids)} participants: expected 3 to {len(ids)}, set task.folds.k.")
+    if len(ids) < FEWEST:
+        raise ConfigError(
+            f"{len(ids)} participants: at least {FEWEST} are needed, to fit, to validate and to test on. Encoders that "
+            "were trained on other people can be evaluated on everybody, e.g. checkpoint=open-wrist-small."
+        )
+    if k < FEWEST:
+        raise ConfigError(f"k={k} folds of {len(ids)} participants: expected {FEWEST} or more, set task.folds.k.")
+    if k > len(ids):
+        log.info("%d folds instead of k=%d: one per participant.", len(ids), k)
+        k = len(ids)
     folds = np.array_split(np.array(_shuffled(ids, seed, strata), dtype=object), k)
     for i in range(k):
         rest = np.concatenate([fold for j, fold in enumerate(folds) if j not in (i, (i + 1) % k)])
