@@ -97,7 +97,7 @@ def draws(everybody: np.ndarray, count: int) -> list[np.ndarray]:
     """Labelled people of each draw; with one person no one comes twice."""
     rng = np.random.default_rng(count)
     if count == 1:
-        return [one[None] for one in rng.permutation(everybody)[:DRAWS]]
+        return [np.array([one]) for one in rng.permutation(everybody)[:DRAWS]]
     return [rng.choice(everybody, count, replace=False) for _ in range(DRAWS)]
 
 

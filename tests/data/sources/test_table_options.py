@@ -358,6 +358,19 @@ def test_recordings_at_two_rates_are_no_clock_that_was_set(tmp_path):
 # Stamps that samples share
 
 
+def test_the_rate_is_said_once_for_files_alike(tmp_path, caplog):
+    for name in "abc":
+        (tmp_path / f"{name}.csv").write_text(
+            lines("time,x,y,z", rows([f"{i / 30:.3f}" for i in range(SAMPLES)], walk()))
+        )
+    (tmp_path / "d.csv").write_text(PLAIN)
+    with caplog.at_level(logging.INFO):
+        for name in "abcd":
+            TableStream(tmp_path / f"{name}.csv", Layout(time_column="time")).scan()
+    said = [record.getMessage().rpartition("/")[2] for record in caplog.records]
+    assert said == ["a.csv: 30 Hz by its time stamps.", "d.csv: 50 Hz by its time stamps."]
+
+
 def test_samples_of_a_second_are_spread_over_it(tmp_path, caplog):
     second = np.floor(np.arange(SAMPLES) / RATE + 0.3)
     second[200:] += 8

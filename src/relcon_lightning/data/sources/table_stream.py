@@ -34,6 +34,7 @@ _SHARED = 0.01  # share of samples with the stamp of the one before, up to which
 _LATE = 0.05  # share of samples that may arrive late
 _DAMAGED, _FEW_DAMAGED = 0.01, 10  # share and number of damaged rows that are skipped
 _SHIFT_MINUTES = 5  # minutes with twice the samples from which on two hours lie in one
+_SAME_RATE = 0.01  # relative difference of rates that are not worth another message
 _LATEST_CHANGE = 3  # hour of the day at which clocks are set back
 _COUNTS = (1 / 8, 1 / 16, 1 / 64, 1 / 128, 1 / 256, 1 / 341, 1 / 512, 1 / 1024, 1 / 2048, 1 / 4096, 1 / 8192, 1 / 16384)
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -211,7 +212,7 @@ class TableStream:
         times, signal = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("times", "signal"))
         gap = layout.max_gap_s + (self._bursts.interval_s if self._bursts else 0.0)
         rate, _ = gap_free(times, signal, where, gap, table.rate, quiet=True)
-        self._tell(survey)
+        self._tell(survey, rate)
         start = survey.start_time if table.clock is not None else table.start_time
         last_s = self._bursts.interval_s if self._bursts else 1 / rate  # of the last stamp
         self._scan = Scan(rate, start, survey.end_s + last_s)
@@ -255,7 +256,7 @@ class TableStream:
             "and after a clock was set back, lie in one. Export the file in UTC, or in the order of the recording."
         )
 
-    def _tell(self, survey: _Survey) -> None:
+    def _tell(self, survey: _Survey, rate: float) -> None:
         """Say once per folder what was recognised."""
         if note := recognised(self.table):
             _say(self.path.parent, note, self.path.name)
@@ -269,6 +270,8 @@ class TableStream:
                 f"over {self._bursts.interval_s:.4g} s"
             )
             _say(self.path.parent, text, self.path.name)
+        if clock is not None and self.layout.sampling_rate is None:
+            _say_rate(self.path, rate)
         if survey.late:
             log.warning("%s: sorted %d samples that were late.", self.path, survey.late)
         name_missing(str(self.path), survey.missing, survey.rows)
@@ -468,6 +471,17 @@ def _counts_hint(signal: np.ndarray) -> str:
 def _say(folder: Path, what: str, example: str) -> None:
     """Say something about the files of a folder once."""
     log.info("%s: %s.", folder / example, what)
+
+
+_RATES_SAID: dict[Path, list[float]] = {}
+
+
+def _say_rate(path: Path, rate: float) -> None:
+    """Say the rate of a file, unless another one of its folder has about the same."""
+    said = _RATES_SAID.setdefault(path.parent, [])
+    if not any(abs(rate / other - 1) < _SAME_RATE for other in said):
+        said.append(rate)
+        log.info("%s: %.6g Hz by its time stamps.", path, rate)
 
 
 def _in_blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
