@@ -10,7 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,6 +41,7 @@ LAST = Path("checkpoints", "last.ckpt")  # of a run's folder
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of an exported folder
 _MAX_CONFIG_BYTES = 2**24
 _HUB = "hf://"
+_MOST_KEPT = 32  # checkpoints in memory, of 15 MB with the paper's encoder
 _SHIPPED = Path(__file__).parent / "pretrained"
 _BUILDABLE = {f"relcon_lightning.nets.{name}" for name in nets.__all__}
 _PADDED_UNTIL_2 = {
@@ -73,6 +77,23 @@ def located(path: str | Path) -> Path:
     return Path(path) if Path(path).exists() else shipped().get(str(path), Path(path))
 
 
+_kept: ContextVar[OrderedDict[tuple[object, ...], dict[str, Any]] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Within this, a checkpoint that was read is kept, so that it is not read again while its file stays the same.
+
+    What :func:`read_checkpoint` returns must not be changed then. Only what a net is built from is kept: an optimizer's
+    state is left out.
+    """
+    token = _kept.set(OrderedDict())
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint that this or an earlier version of the package wrote, on the CPU.
 
@@ -85,6 +106,27 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ConfigError: There is no such file, it is not a checkpoint, it would run code, or it is of another program or a
             newer format.
     """
+    kept = _kept.get()
+    if kept is None:
+        return _read_checkpoint(path)
+    identity = _identity(path)
+    if identity not in kept:
+        content = _read_checkpoint(path)
+        kept[identity] = {key: content[key] for key in (KEY, "state_dict") if key in content}
+        while len(kept) > _MOST_KEPT:
+            kept.popitem(last=False)
+    kept.move_to_end(identity)
+    return kept[identity]
+
+
+def _identity(path: str | Path) -> tuple[object, ...]:
+    """The files of a checkpoint with what changes when they do."""
+    found = Path(path) if str(path).startswith(_HUB) else located(path)
+    files = [file for file in (found, found / LAST, found / CONFIG, found / WEIGHTS) if file.is_file()]
+    return (str(path), *((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+def _read_checkpoint(path: str | Path) -> dict[str, Any]:
     path = _downloaded(str(path)) if str(path).startswith(_HUB) else located(path)
     if (path / CONFIG).is_file():
         checkpoint = _read_exported(path)

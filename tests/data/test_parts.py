@@ -84,6 +84,10 @@ def test_parts_are_even_and_whole():
         assert [unit for share in shares for unit in share] == units
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
     assert str(Part.parse("3/100")) == "3/100"
+    assert Part.of_rank({"RANK": "2", "WORLD_SIZE": "4", "SLURM_PROCID": "0", "SLURM_NTASKS": "1"}) == Part(3, 4)
+    assert Part.of_rank({"SLURM_PROCID": "0", "SLURM_NTASKS": "2"}) == Part(1, 2)
+    with pytest.raises(ConfigError, match="neither torchrun nor srun"):
+        Part.of_rank({"RANK": "0"})
     for text in ("0/4", "5/4", "1", "1/0", "a/b", "-1/3", "1/4/5"):
         with pytest.raises(ConfigError, match="part="):
             Part.parse(text)
@@ -139,7 +143,7 @@ def test_a_whole_store_and_parts_do_not_mix(tmp_path):
 def test_a_source_without_files_has_no_parts_and_few_files_have_few(tmp_path):
     with pytest.raises(ConfigError, match="part=1/2: toy is not read file by file"):
         prepare(Listed(still("a")), tmp_path / "toy", part=Part(1, 2))
-    with pytest.raises(ConfigError, match="part=1/3: there are 2 files"):
+    with pytest.raises(ConfigError, match="part=1/3: there are only 2 files"):
         prepare(Units("fine", "fine"), tmp_path / "toy", part=Part(1, 3))
 
 

@@ -48,6 +48,19 @@ def mixed(folder):
     return root
 
 
+def test_parts_of_a_folder_make_up_the_whole(folder, mixed):
+    asked = [f"input={mixed.name}", "data.source.participant='[^/.]+'"]
+    embed(folder, *asked, "output=whole.parquet")
+    for part in ("1/2", "2/2"):
+        embed(folder, *asked, "output=some.parquet", f"part={part}")
+    whole = pd.read_parquet(folder / "whole.parquet")
+    parts = [pd.read_parquet(folder / f"some.part-00{number}-of-002.parquet") for number in (1, 2)]
+    assert [part["recording_id"].nunique() for part in parts] == [1, 2]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole)
+    assert "neither torchrun nor srun" in embed(folder, *asked, "part=rank", code=2)
+    assert "there are only 3 files" in embed(folder, *asked, "part=1/4", code=2)
+
+
 def test_a_folder_becomes_one_table_with_a_row_a_window(folder, mixed):
     embed(folder, f"input={mixed.name}", "output=e.parquet", "data.source.participant='[^/.]+'")
     found = pd.read_parquet(folder / "e.parquet")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
+from relcon_lightning.cli import commands
+from relcon_lightning.data.parts import Part
 from relcon_lightning.data.sources.inputs import find_inputs
 from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.embed import Embedder
@@ -21,7 +25,8 @@ def main(config: DictConfig) -> None:
     source = OmegaConf.to_container(config.data.source, resolve=True)
     assert isinstance(source, dict)
     layout = Layout(**{field.name: source[field.name] for field in fields(Layout)})
-    embedder = Embedder.load(config.checkpoint, config.batch_size, config.device, config.precision)
+    part = _part(config.part)
+    embedder = Embedder.load(config.checkpoint, config.batch_size, _device(config), config.precision)
     inputs = find_inputs(
         config.input,
         layout,
@@ -31,4 +36,26 @@ def main(config: DictConfig) -> None:
         config.data.verify,
         source["files"],
     )
-    embed_files(embedder, inputs, config.output, config.stride_s, layout.max_gap_s, config.overwrite)
+    output, stamped = Path(config.output), all(one.stamped for one in inputs)  # the type of the starts, in all parts
+    if part is not None:
+        inputs = list(part.share(inputs))
+        output = output.with_name(f"{output.stem}.{part.folder}{output.suffix}")
+    embed_files(embedder, inputs, output, config.stride_s, layout.max_gap_s, config.overwrite, stamped)
+
+
+def _part(text: str | None) -> Part | None:
+    if text is None:
+        return None
+    return Part.of_rank(os.environ) if text == "rank" else Part.parse(str(text))
+
+
+def _device(config: DictConfig) -> str:
+    """Of several processes on a machine each takes a GPU of its own."""
+    if config.part == "rank" and config.device == "auto" and torch.cuda.is_available():
+        local = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
+        return f"cuda:{int(local) % torch.cuda.device_count()}"
+    return str(config.device)
+
+
+if __name__ == "__main__":  # python -m, as torchrun starts it
+    commands.embed()

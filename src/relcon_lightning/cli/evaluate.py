@@ -18,7 +18,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
-from relcon_lightning.checkpoint import fresh_encoder, load_encoder, people_of, seeded
+from relcon_lightning.checkpoint import fresh_encoder, load_encoder, people_of, read_once, seeded
 from relcon_lightning.cli.app import plain
 from relcon_lightning.compare import Trained, find_checkpoints, group
 from relcon_lightning.data.prepare import prepare, summary
@@ -54,6 +54,7 @@ from relcon_lightning.downstream.systems import (
     normalised,
     training_mean,
 )
+from relcon_lightning.embed.embedder import find_device
 from relcon_lightning.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -62,11 +63,12 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Evaluate, print the tables and write the report."""
     refuse_to_replace(Path(relpath(config.run_dir)), plain(config), config.overwrite)
-    trained = group(find_checkpoints(config.checkpoint))
-    _check_rates(config, [origin for one in trained for origin in one.origins])
-    with _cohort(config) as store:
-        _check_position(config, store)
-        _report(config, trained, store)
+    with read_once():
+        trained = group(find_checkpoints(config.checkpoint))
+        _check_rates(config, [origin for one in trained for origin in one.origins])
+        with _cohort(config) as store:
+            _check_position(config, store)
+            _report(config, trained, store)
 
 
 @contextmanager
@@ -202,19 +204,24 @@ def _regressors(config: DictConfig, trained: Sequence[Trained]) -> list[System[R
         raise ConfigError(f"The {config.probe.title} does not predict numbers: judge this task with probe=linear.")
     probe: Callable[[], RegressionProbe] = partial(instantiate, config.probe.regression)
     rate = config.data.sampling_rate
-    return [*_frozen(trained, probe), handcrafted_under(probe, rate), handcrafted_regression(rate), training_mean()]
+    return [
+        *_frozen(trained, probe, find_device(config.device)),
+        handcrafted_under(probe, rate),
+        handcrafted_regression(rate),
+        training_mean(),
+    ]
 
 
 def _classifiers(config: DictConfig, trained: Sequence[Trained]) -> list[System[Probe]]:
     """What was trained, the floors with the architecture of the first of them, and the baselines asked for."""
-    training = instantiate(config.training)
+    training, device = instantiate(config.training), find_device(config.device)
     baseline = OmegaConf.to_container(config.get("baseline") or OmegaConf.create())
     assert isinstance(baseline, dict)
     if config.probe.frozen and "head" not in config.probe:
         raise ConfigError(f"The {config.probe.title} predicts numbers alone: judge this task with probe=linear.")
     if config.probe.frozen:
         probe: Callable[[], Probe] = partial(instantiate, config.probe.head)
-        own = _frozen(trained, probe)
+        own = _frozen(trained, probe, device)
     else:
         own = [end_to_end(f"{one.name}, fine-tuned", _loader(one.checkpoints), training) for one in trained]
         own.append(end_to_end(SCRATCH, _fresh(trained), training))
@@ -222,10 +229,11 @@ def _classifiers(config: DictConfig, trained: Sequence[Trained]) -> list[System[
     return [*own, *baselines, handcrafted(config.data.sampling_rate)]
 
 
-def _frozen(trained: Sequence[Trained], probe: Callable[[], P]) -> list[System[P]]:
+def _frozen(trained: Sequence[Trained], probe: Callable[[], P], device: str) -> list[System[P]]:
     """What was trained as it is, and random weights of the first architecture, all under one kind of probe."""
-    own = [frozen(one.name, _loader(one.checkpoints), probe, len(one.checkpoints) > 1) for one in trained]
-    return [*own, frozen(RANDOM, _fresh(trained), probe), normalised(NORMALISED, _fresh(trained), probe)]
+    own = [frozen(one.name, _loader(one.checkpoints), probe, len(one.checkpoints) > 1, device) for one in trained]
+    fresh = _fresh(trained)
+    return [*own, frozen(RANDOM, fresh, probe, device=device), normalised(NORMALISED, fresh, probe, device)]
 
 
 def _fresh(trained: Sequence[Trained]) -> Nets:

@@ -45,6 +45,21 @@ class Part:
             raise ConfigError(f"part={text}: expected a number and a count such as 1/4, 2/4, 3/4 or 4/4.")
         return part
 
+    @classmethod
+    def of_rank(cls, variables: Mapping[str, str]) -> Part:
+        """The part of this process among those that ``torchrun`` or ``srun`` started.
+
+        Args:
+            variables: Of the environment.
+
+        Raises:
+            ConfigError: It was started by neither.
+        """
+        for rank, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+            if rank in variables and count in variables:
+                return cls(int(variables[rank]) + 1, int(variables[count]))
+        raise ConfigError("part=rank: this process was started by neither torchrun nor srun; give part=1/4 and so on.")
+
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
@@ -61,7 +76,7 @@ class Part:
             ConfigError: There are fewer items than parts.
         """
         if len(everything) < self.of:
-            raise ConfigError(f"part={self}: there are {len(everything)} files, use at most as many parts.")
+            raise ConfigError(f"part={self}: there are only {len(everything)} files, use at most as many parts.")
         count = len(everything)
         return everything[count * (self.number - 1) // self.of : count * self.number // self.of]
 

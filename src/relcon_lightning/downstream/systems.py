@@ -13,7 +13,8 @@ from torch import nn
 from relcon_lightning.downstream.end_to_end import EndToEndProbe, Nets
 from relcon_lightning.downstream.features import handcrafted_features
 from relcon_lightning.downstream.probes import RandomForestProbe, RandomForestRegressionProbe, TrainingMean
-from relcon_lightning.embed.windows import embed_windows, estimate_normalisation
+from relcon_lightning.embed.cache import embed_cached
+from relcon_lightning.embed.windows import estimate_normalisation
 
 RANDOM = "random encoder"
 NORMALISED = "random, normalised"
@@ -82,16 +83,16 @@ class System(Generic[P]):
     seeded: bool = False
 
 
-def frozen(name: str, encoders: Nets, probe: Callable[[], P], seeded: bool = True) -> System[P]:
+def frozen(name: str, encoders: Nets, probe: Callable[[], P], seeded: bool = True, device: str = "cpu") -> System[P]:
     """Frozen encoders with a probe on their embeddings."""
 
     def features(seed: int, signal: np.ndarray) -> np.ndarray:
-        return embed_windows(encoders(seed), signal, description=name)
+        return embed_cached(encoders(seed), signal, device, name)
 
     return System(name, features, probe, _parameters(encoders(0)), seeded)
 
 
-def normalised(name: str, encoders: Nets, probe: Callable[[], P]) -> System[P]:
+def normalised(name: str, encoders: Nets, probe: Callable[[], P], device: str = "cpu") -> System[P]:
     """Encoders whose batch normalisation is fitted to the windows of the task: a stronger baseline for random encoders.
 
     Training sets these statistics in addition to the weights, and the statistics alone improve a random encoder. A
@@ -99,9 +100,7 @@ def normalised(name: str, encoders: Nets, probe: Callable[[], P]) -> System[P]:
     """
 
     def features(seed: int, signal: np.ndarray) -> np.ndarray:
-        encoder = encoders(seed)
-        estimate_normalisation(encoder, signal)
-        return embed_windows(encoder, signal, description=name)
+        return embed_cached(encoders(seed), signal, device, name, adapt=estimate_normalisation)
 
     return System(name, features, probe, _parameters(encoders(0)), seeded=True)
 

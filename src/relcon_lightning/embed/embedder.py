@@ -70,7 +70,7 @@ class Embedder:
                 "window that is embedded."
             )
         self.encoder, self.sampling_rate, self.window_s = encoder, float(sampling_rate), float(window_s)
-        self.batch_size, self.device = batch_size, _device(device)
+        self.batch_size, self.device = batch_size, find_device(device)
         self.window = round(window_s * sampling_rate)
         if precision == "bfloat16" or (precision == "auto" and _has_bfloat16(self.device)):
             self.encoder = Mixed(encoder)
@@ -215,7 +215,12 @@ def _has_bfloat16(device: str) -> bool:
     return device.startswith("cuda") and torch.cuda.is_bf16_supported()
 
 
-def _device(name: str) -> str:
+def find_device(name: str) -> str:
+    """The device of a name; ``auto`` is a GPU if there is one.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -33,6 +33,7 @@ def embed_files(
     stride_s: float | None = None,
     max_gap_s: float = MAX_GAP_S,
     overwrite: bool = False,
+    stamped: bool | None = None,
 ) -> None:
     """Embed recordings into a Parquet file; see :class:`~relcon_lightning.embed.output.EmbeddingFile`.
 
@@ -45,6 +46,7 @@ def embed_files(
         stride_s: Seconds from one window to the next; None for windows beside each other.
         max_gap_s: Seconds; no window lies across a longer gap.
         overwrite: Replace an existing file.
+        stamped: Whether starts are time stamps and not seconds; None: if the time of day of all recordings is known.
 
     Raises:
         ConfigError: The file exists, or a stride of less than a sample.
@@ -58,7 +60,9 @@ def embed_files(
         "max_gap_s": max_gap_s,
     }
     ids = [one.recording_id for one in inputs]
-    file = EmbeddingFile(output, embedder.dim, all(one.stamped for one in inputs), facts, ids, overwrite)
+    if stamped is None:
+        stamped = all(one.stamped for one in inputs)
+    file = EmbeddingFile(output, embedder.dim, stamped, facts, ids, overwrite)
     parts = {one.recording_id: file.part(one.recording_id, one.participant_id, one.version) for one in inputs}
     try:
         failed = _embed_missing(embedder, inputs, parts, file, stride_s, max_gap_s)

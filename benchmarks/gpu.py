@@ -1,0 +1,451 @@
+"""Everything that a GPU is asked about, in one command: is it right, how fast is it, and where does a step go.
+
+``python -m benchmarks.gpu`` takes the first GPU, prints each result as it comes and a short table last, and writes
+``gpu.json``. ``--device cpu --small`` shows in seconds that all of it works.
+
+Each part is measured on its own: one that fails is named in the table, and the others go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from benchmarks.machine import name as processor
+from benchmarks.material import RATE, TOY, Size, cohort, trained_distance, windows
+from benchmarks.parts.loss import looped_loss
+from benchmarks.timing import count_flops
+from relcon_lightning.checkpoint import FORMAT, KEY
+from relcon_lightning.cli.app import config_folder
+from relcon_lightning.data import CandidateDataModule
+from relcon_lightning.embed import Embedder
+from relcon_lightning.losses import relative_contrastive
+from relcon_lightning.methods import RelCon
+from relcon_lightning.nets import MotifDistance
+
+METHODS = ("relcon", "rebar", "simclr", "augpred", "simsiam", "byol", "mae", "cpc", "autoencoder")
+PAPER = replace(Size(), batch=64, participants=32, minutes=20.0, training_steps=30, embed_minutes=24 * 60.0, rounds=20)
+SMALL = replace(TOY, time=256, rounds=2)  # the patches of some methods want the length of the paper
+LEAST_AGREEMENT = 0.99  # Spearman's rho of bfloat16 distances with float64
+LOSS_ERROR = 0.05  # relative, of a method's loss in bfloat16
+
+Batch = dict[str, Tensor]
+Values = dict[str, Any]
+
+
+@dataclass
+class Bench:
+    """Sizes, the device, and what was found.
+
+    Attributes:
+        size: How much is computed.
+        device: Where.
+        workers: Processes that load data.
+        compile: Whether torch.compile is measured too; on a CPU it takes a minute.
+        results: By part.
+    """
+
+    size: Size
+    device: torch.device
+    workers: int = 4
+    compile: bool = True
+    results: dict[str, Values] = field(default_factory=dict)
+
+    @property
+    def ways(self) -> dict[str, bool]:
+        """Whether the code is compiled, by name."""
+        return {"eager": False, "compiled": True} if self.compile else {"eager": False}
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the device is one."""
+        return self.device.type == "cuda"
+
+    def wait(self) -> None:
+        """Until the device has done what it was given."""
+        if self.on_gpu:
+            torch.cuda.synchronize(self.device)
+
+    def ms(self, run: Callable[[], object], rounds: int | None = None) -> float:
+        """Median milliseconds of a run, after two that warm up."""
+        seconds = []
+        for i in range((rounds or self.size.rounds) + 2):
+            self.wait()
+            begin = time.perf_counter()
+            run()
+            self.wait()
+            if i > 1:
+                seconds.append(time.perf_counter() - begin)
+        return 1000 * statistics.median(seconds)
+
+    def peak_gb(self, run: Callable[[], object]) -> float | None:
+        """Gigabytes of the GPU that a run takes at most; None on a CPU."""
+        if not self.on_gpu:
+            return None
+        torch.cuda.reset_peak_memory_stats(self.device)
+        run()
+        self.wait()
+        return torch.cuda.max_memory_allocated(self.device) / 1e9
+
+    def bfloat16(self) -> torch.autocast:
+        """As Lightning's bf16-mixed."""
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def distance(self, fused: bool = False) -> MotifDistance:
+        """The trained motif distance on the device."""
+        net = copy.deepcopy(trained_distance(self.size)).to(self.device)
+        net.fused = fused
+        return net
+
+    def batch(self) -> Batch:
+        """Anchors and candidates on the device, one participant an anchor."""
+        size = self.size
+        made = {
+            "anchor": windows(size, size.batch),
+            "candidates": windows(size, size.batch * size.candidates, seed=1).unflatten(0, (size.batch, -1)),
+            "participant": torch.arange(size.batch),
+        }
+        return {key: value.to(self.device) for key, value in made.items()}
+
+
+def ceiling(bench: Bench) -> Values:
+    """TFLOP/s that products of square matrices reach, the most that the device is held against."""
+    side = 8192 if bench.on_gpu else 256
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        a, b = (torch.randn(side, side, device=bench.device).to(dtype) for _ in range(2))
+        found[str(dtype).removeprefix("torch.")] = 2 * side**3 / bench.ms(partial(torch.mm, a, b)) / 1e9
+    return found
+
+
+def correctness(bench: Bench) -> Values:
+    """Distance, loss and the loss of every method in bfloat16 against float64."""
+    return {"distance": _distance_error(bench), "loss": _loss_error(bench), "methods": _method_errors(bench)}
+
+
+@torch.no_grad()
+def _distance_error(bench: Bench) -> Values:
+    batch = bench.batch()
+    anchors, candidates = batch["anchor"][:8], batch["candidates"][:8]
+    exact_net = copy.deepcopy(trained_distance(bench.size)).double()
+    exact = exact_net.pairwise(anchors.double().cpu(), candidates.double().cpu())
+    found: Values = {}
+    for name, fused in bench.ways.items():
+        with bench.bfloat16():
+            half = bench.distance(fused).pairwise(anchors, candidates).double().cpu()
+        single = bench.distance(fused).pairwise(anchors, candidates).double().cpu()
+        rho = float(np.mean([spearmanr(own, true).statistic for own, true in zip(half, exact, strict=True)]))
+        assert rho >= LEAST_AGREEMENT, f"{name}: Spearman's rho of bfloat16 distances with float64 is {rho:.4f}"
+        error = float(((single - exact).abs() / exact).max())
+        assert error < 1e-2, f"{name}: float32 distances are off by {error:.2g}"
+        found[name] = {"float32_relative_error": error, "bfloat16_rank_agreement": rho}
+    return found
+
+
+def _loss_error(bench: Bench) -> Values:
+    count = bench.size.candidates + bench.size.loss_batch - 1
+    generator = torch.Generator().manual_seed(0)
+    similarities = 2 * torch.rand(bench.size.loss_batch, count, generator=generator) - 1
+    distances = torch.rand(bench.size.loss_batch, count, generator=generator)
+
+    def of(loss: Callable[[Tensor, Tensor], Tensor], s: Tensor, d: Tensor) -> tuple[float, Tensor]:
+        s = s.clone().requires_grad_()
+        value = loss(s, d)
+        return float(value.detach()), torch.autograd.grad(value, s)[0].double().cpu()
+
+    exact, gradient = of(looped_loss, similarities.double(), distances.double())
+    with bench.bfloat16():
+        found, own = of(relative_contrastive, similarities.to(bench.device), distances.to(bench.device))
+    error, gradient_error = abs(found / exact - 1), float((own - gradient).abs().max() / gradient.abs().max())
+    assert max(error, gradient_error) < 1e-4, f"the loss is off by {error:.2g}, its gradient by {gradient_error:.2g}"
+    return {"relative_error": error, "gradient_relative_error": gradient_error}
+
+
+def _method_errors(bench: Bench) -> Values:
+    """Of the loss of each method as it ships, with the same random numbers in both precisions."""
+    found: Values = {}
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "distance.ckpt"
+        method = {"distance": OmegaConf.to_container(_composed("distance").model.method.distance, resolve=True)}
+        config = {"model": {"name": "distance", "method": method}}
+        weights = {f"distance.{key}": value for key, value in trained_distance(bench.size).state_dict().items()}
+        torch.save({"state_dict": weights, KEY: {"format": FORMAT, "config": config}}, checkpoint)
+        for name in METHODS:
+            exact, half = _method_losses(bench, _method(name, checkpoint))
+            error = abs(half / exact - 1) if exact else abs(half)
+            found[name] = {"float64": exact, "bfloat16": half, "relative_error": error}
+            assert error < LOSS_ERROR, f"{name}: the loss in bfloat16 is {half:.5g}, in float64 {exact:.5g}"
+    return found
+
+
+def _method(name: str, checkpoint: Path) -> Any:
+    own = [f"model.distance_checkpoint={checkpoint}"] if name in ("relcon", "rebar") else []
+    torch.manual_seed(0)
+    return instantiate(_composed(name, *own).model.method)
+
+
+def _composed(name: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return compose("pretrain", ["run_dir=here", f"model={name}", "encoder=small", "compile=false", *overrides])
+
+
+def _method_losses(bench: Bench, method: Any) -> tuple[float, float]:
+    small = {key: value[:16] for key, value in bench.batch().items()}
+    losses = []
+    for dtype in (torch.float64, torch.float32):
+        own = copy.deepcopy(method).to(bench.device, dtype).eval()
+        batch = {key: value.to(dtype) if value.is_floating_point() else value for key, value in small.items()}
+        generator = torch.Generator(bench.device).manual_seed(0)
+        with torch.no_grad(), torch.autocast(bench.device.type, torch.bfloat16, enabled=dtype == torch.float32):
+            losses.append(float(own.loss(batch, generator, "val")))
+    return losses[0], losses[1]
+
+
+def step(bench: Bench) -> Values:
+    """The paper's step of RelCon in bfloat16, eager and compiled, and what it is made of."""
+    size, batch = bench.size, bench.batch()
+    count = size.batch * (1 + size.candidates)
+    torch.manual_seed(0)
+    encoder = size.encoder()
+    plain = RelCon(copy.deepcopy(encoder), bench.distance()).to(bench.device)
+    flops = count_flops(lambda: _loss(bench, plain, batch).backward())
+    found: Values = {"windows": count, "gflop": flops / 1e9}
+    for name, compiled in bench.ways.items():
+        method = RelCon(copy.deepcopy(encoder), bench.distance(fused=compiled)).to(bench.device)
+        if compiled:
+            method.encoder.compile(dynamic=False)
+        run = _training(bench, method, batch)
+        ms = bench.ms(run)
+        found[name] = {
+            "ms": ms,
+            "windows_per_s": count / ms * 1000,
+            "tflop_per_s": flops / ms / 1e9,
+            "share_of_ceiling": flops / ms / 1e9 / bench.results["ceiling"]["bfloat16"],
+            "peak_gb": bench.peak_gb(run),
+            "parts_ms": _parts(bench, method, batch),
+        }
+    return found
+
+
+def _loss(bench: Bench, method: RelCon, batch: Batch) -> Tensor:
+    with bench.bfloat16():
+        return method.loss(batch, torch.Generator(bench.device), "train")
+
+
+def _training(bench: Bench, method: RelCon, batch: Batch) -> Callable[[], None]:
+    method.log_values = lambda *_, **__: None  # type: ignore[method-assign] # there is no trainer
+    optimizer = torch.optim.Adam((p for p in method.parameters() if p.requires_grad), fused=bench.on_gpu)
+
+    def run() -> None:
+        optimizer.zero_grad()
+        _loss(bench, method, batch).backward()
+        optimizer.step()
+
+    return run
+
+
+def _parts(bench: Bench, method: RelCon, batch: Batch) -> Values:
+    """Milliseconds of each part, measured apart from the others."""
+    anchors, candidates = batch["anchor"], batch["candidates"]
+    signal = torch.cat([anchors, candidates.flatten(0, 1)])
+
+    @torch.no_grad()
+    def distances() -> Tensor:
+        with bench.bfloat16():
+            own = method.distance.pairwise(anchors, candidates)
+            return torch.cat([own, method.distance.between(anchors, anchors)], 1)
+
+    def encode() -> None:
+        with bench.bfloat16():
+            z = method.encoder(signal)
+        z.float().sum().backward()
+
+    ranked = distances().float()
+    similarities = torch.rand_like(ranked).requires_grad_()
+    optimizer = torch.optim.Adam(method.encoder.parameters(), fused=bench.on_gpu)
+    return {
+        "distances": bench.ms(distances),
+        "encoder": bench.ms(encode),
+        "loss": bench.ms(lambda: relative_contrastive(similarities, ranked).backward()),
+        "optimizer": bench.ms(optimizer.step),
+    }
+
+
+def grouped(bench: Bench) -> Values:
+    """Steps in which every window is an anchor, for all of which it is embedded once."""
+    found: Values = {}
+    for count, people in bench.size.grouped:
+        batch = {
+            "anchor": windows(bench.size, count).to(bench.device),
+            "candidates": torch.empty(count, 0, 3, bench.size.time, device=bench.device),
+            "participant": (torch.arange(count) * people // count).to(bench.device),
+        }
+        torch.manual_seed(0)
+        method = RelCon(bench.size.encoder(), bench.distance(fused=bench.compile)).to(bench.device)
+        ms = bench.ms(_training(bench, method, batch))
+        found[f"{count} anchors of {people}"] = {"ms": ms, "anchors_per_s": count / ms * 1000}
+    return found
+
+
+def data(bench: Bench) -> Values:
+    """Batches from a store on disk to the device: how long a training step waits for them at most."""
+    size = bench.size
+    with tempfile.TemporaryDirectory() as folder:
+        cohort(Path(folder) / "toy", size)
+        module = CandidateDataModule(
+            Path(folder) / "toy",
+            size.time / RATE,
+            RATE,
+            size.candidates,
+            size.batch,
+            num_workers=bench.workers,
+            ratios=(2, 1, 1),
+        )
+        module.setup()
+        ms = bench.ms(partial(_one_batch, bench, iter(module.train_dataloader())), rounds=max(size.rounds, 3))
+    return {"ms": ms, "windows_per_s": size.batch * (1 + size.candidates) / ms * 1000, "workers": bench.workers}
+
+
+def _one_batch(bench: Bench, batches: Iterator[Batch]) -> None:
+    for value in next(batches).values():
+        value.to(bench.device, non_blocking=True)
+
+
+def embedding(bench: Bench) -> Values:
+    """A day at 100 Hz, windows beside each other, in the precision that the device is fastest in."""
+    samples = round(bench.size.embed_minutes * 60 * RATE)
+    signal = np.random.default_rng(0).normal([0, 0, 1], 0.1, (samples, 3)).astype(np.float32)
+    count = samples // bench.size.time
+    cut = np.ascontiguousarray(signal[: count * bench.size.time].reshape(count, -1, 3).transpose(0, 2, 1))
+    torch.manual_seed(0)
+    found: Values = {"windows": count, "hours": bench.size.embed_minutes / 60}
+    for precision in ("float32", "bfloat16"):
+        embedder = Embedder(
+            bench.size.encoder().eval(), RATE, bench.size.time / RATE, 2048, str(bench.device), precision
+        )
+        ms = bench.ms(lambda own=embedder: own._embed(cut), rounds=3)  # type: ignore[misc]
+        found[precision] = {
+            "s_per_day": ms / 1000 * 24 * 60 / bench.size.embed_minutes,
+            "windows_per_s": 1000 * count / ms,
+        }
+    return found
+
+
+PARTS: dict[str, Callable[[Bench], Values]] = {
+    "ceiling": ceiling,
+    "correctness": correctness,
+    "step": step,
+    "grouped": grouped,
+    "data": data,
+    "embedding": embedding,
+}
+
+
+def measure(bench: Bench) -> dict[str, Values]:
+    """All parts; of one that fails, the error."""
+    for name, part in PARTS.items():
+        begin = time.perf_counter()
+        try:
+            bench.results[name] = part(bench)
+        except Exception as error:
+            cause = error.__cause__ or error  # Hydra wraps what a constructor raises
+            bench.results[name] = {"failed": f"{type(cause).__name__}: {cause}".splitlines()[0]}
+        print(f"{name}, {time.perf_counter() - begin:.0f} s: {json.dumps(bench.results[name])}", flush=True)
+    return bench.results
+
+
+def table(results: dict[str, Values]) -> list[tuple[str, str]]:
+    """The short table: what is asked first, in words."""
+    rows = [(name, values["failed"]) for name, values in results.items() if "failed" in values]
+    right = results["correctness"]
+    if "failed" not in right:
+        worst = max(right["methods"], key=lambda name: right["methods"][name]["relative_error"])
+        rows += [
+            (
+                "rank agreement of bfloat16 distances",
+                f"{min(own['bfloat16_rank_agreement'] for own in right['distance'].values()):.4f}",
+            ),
+            ("error of the loss", f"{right['loss']['relative_error']:.1e}"),
+            ("largest error of a method", f"{right['methods'][worst]['relative_error']:.1e} ({worst})"),
+        ]
+    if "failed" not in results["step"]:
+        for name in ("eager", "compiled"):
+            own = results["step"].get(name)
+            if own is None:
+                continue
+            parts = ", ".join(f"{part} {ms:.3g}" for part, ms in own["parts_ms"].items())
+            memory = "" if own["peak_gb"] is None else f", {own['peak_gb']:.1f} GB"
+            rows.append(
+                (
+                    f"step, {name}",
+                    f"{own['ms']:.3g} ms ({parts}), {own['windows_per_s']:.0f} windows/s, "
+                    f"{own['share_of_ceiling']:.0%} of the ceiling{memory}",
+                )
+            )
+    if "failed" not in results["grouped"]:
+        rows += [(f"grouped, {name}", f"{own['ms']:.3g} ms") for name, own in results["grouped"].items()]
+    if "failed" not in results["data"]:
+        rows.append(("a batch from disk", f"{results['data']['ms']:.3g} ms"))
+    if "failed" not in results["embedding"]:
+        rows += [
+            (f"a day embedded, {name}", f"{results['embedding'][name]['s_per_day']:.3g} s")
+            for name in ("float32", "bfloat16")
+        ]
+    return rows
+
+
+def device_name(device: torch.device) -> str:
+    """The card or the processor, and the version of torch."""
+    if device.type != "cuda":
+        return processor()
+    return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}, CUDA {torch.version.cuda}"
+
+
+def main() -> None:
+    """Measure, write the JSON and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", help="cuda (default), cuda:1 ... or cpu")
+    parser.add_argument("--small", action="store_true", help="tiny sizes: shows that all works, not how fast")
+    parser.add_argument("--json", type=Path, default=Path("gpu.json"), help="file for all results")
+    parser.add_argument("--workers", type=int, default=4, help="processes that load data")
+    parser.add_argument(
+        "--compile", action=argparse.BooleanOptionalAction, help="measure torch.compile; default: unless --small"
+    )
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.error("there is no GPU here: --device cpu --small shows that the benchmark works")
+    size, workers = (SMALL, 0) if options.small else (PAPER, options.workers)
+    bench = Bench(size, device, workers, options.compile if options.compile is not None else not options.small)
+    begin = time.perf_counter()
+    results = measure(bench)
+    facts = {"device": device_name(device), "small": options.small, "seconds": time.perf_counter() - begin}
+    options.json.write_text(json.dumps({**facts, **results}, indent=1) + "\n", "utf-8")
+    print(f"\n{facts['device']}, {facts['seconds']:.0f} s{', TINY SIZES' if options.small else ''}")
+    rows = table(results)
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:{width}}  {value}")
+    if any("failed" in values for values in results.values()):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
