@@ -19,6 +19,7 @@ from relcon_lightning.augment import (
     AxisShuffle,
     Negate,
     Noise,
+    OneTransformation,
     RandomAugmentations,
     Rotation,
     Scale,
@@ -27,6 +28,7 @@ from relcon_lightning.augment import (
     TimeWarp,
     default_augmentations,
 )
+from relcon_lightning.errors import ConfigError
 
 EIGHT = (Noise, Scale, Rotation, Negate, TimeFlip, AxisShuffle, SegmentPermutation, TimeWarp)
 RANDOM = (Noise, Scale, Rotation, AxisShuffle, SegmentPermutation, TimeWarp)
@@ -203,7 +205,7 @@ def test_segment_permutation_cuts_anywhere_and_shuffles() -> None:
 
 def test_time_warp_is_a_smooth_monotone_map_with_fixed_ends() -> None:
     steps = 256
-    out = TimeWarp()(ramps(500, steps), generator())
+    out = TimeWarp(per_axis=False)(ramps(500, steps), generator())
     assert torch.equal(out, out[:, :1].expand_as(out))
     time = out[:, 0].numpy()
     np.testing.assert_allclose(time[:, 0], 0.0, atol=1e-3)
@@ -233,11 +235,55 @@ def test_time_warp_is_as_strong_as_the_table_says() -> None:
 def test_time_warp_reads_the_signal_at_the_map() -> None:
     x = windows(6, 200, dtype=torch.float64)
     x[:, 0] = torch.arange(200)
-    out = TimeWarp()(x, generator(3)).numpy()
+    out = TimeWarp(per_axis=False)(x, generator(3)).numpy()
     for before, after in zip(x.numpy(), out, strict=True):
         for axis in (1, 2):
             expected = np.interp(after[0], np.arange(200), before[axis])
             np.testing.assert_allclose(after[axis], expected, atol=1e-3)
+
+
+def test_each_axis_has_a_warp_of_its_own() -> None:
+    """Ramps give the three maps of time; each axis of a signal is read at its own, drawn apart from the others."""
+    warp, x = TimeWarp(), windows(400, 200, dtype=torch.float64)
+    uniform = torch.rand(len(x), warp.draws(200), generator=generator(), dtype=torch.float64)
+    maps, out = warp.apply(ramps(400, 200), uniform).numpy(), warp.apply(x, uniform).numpy()
+    for window in range(5):
+        for axis in range(3):
+            expected = np.interp(maps[window, axis], np.arange(200), x[window, axis].numpy())
+            np.testing.assert_allclose(out[window, axis], expected, atol=1e-9)
+    middle = maps[:, :, 100]
+    assert middle.std(0) == pytest.approx(middle.std(), rel=0.2)
+    correlations = np.corrcoef(middle.T)[np.triu_indices(3, 1)]
+    assert np.abs(correlations).max() < 0.2
+    assert RandomAugmentations(warp_per_axis=False).augmentations[-1].draws(200) == 6
+    assert RandomAugmentations().augmentations[-1].draws(200) == 18
+
+
+def test_all_six_orders_of_the_axes_can_be_drawn() -> None:
+    x = torch.arange(3.0)[:, None].expand(6000, 3, 4)
+    found = Counter(tuple(row.tolist()) for row in AxisShuffle(identity=True)(x, generator())[:, :, 0])
+    assert set(found) == set(permutations((0.0, 1.0, 2.0)))
+    assert stats.chisquare(list(found.values())).pvalue > SEEDED_P
+
+
+def test_two_views_of_a_batch_go_through_one_transformation_each() -> None:
+    """Every ordered pair of different ones comes up, and all windows of a batch share it."""
+
+    class Add(Noise):
+        def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
+            return x + self.sigma
+
+    views, seen = OneTransformation([Add(k) for k in range(4)]), Counter()
+    for seed in range(300):
+        first, second = views(torch.zeros(5, 3, 8), generator(seed))
+        for view in (first, second):
+            assert torch.equal(view, view[:1, :1, :1].expand_as(view))
+        seen[int(first[0, 0, 0]), int(second[0, 0, 0])] += 1
+    assert set(seen) == set(permutations(range(4), 2))
+    assert stats.chisquare(list(seen.values())).pvalue > SEEDED_P
+    assert Counter(type(a) for a in OneTransformation().augmentations) == Counter(EIGHT)
+    with pytest.raises(ConfigError, match="two different augmentations"):
+        OneTransformation([Noise()])
 
 
 def test_time_warp_without_spread_is_the_identity() -> None:

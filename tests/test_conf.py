@@ -14,11 +14,23 @@ from relcon_lightning.cli.app import config_folder
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.methods import DistanceLearning
 from relcon_lightning.nets import MotifDistance
+from relcon_lightning.unread import unread
 
 CONF = Path(config_folder())
 GROUPS = {
     group: sorted(p.stem for p in (CONF / group).glob("*.yaml"))
-    for group in ("augmentation", "data", "encoder", "logger", "loss", "model", "ranking", "sampling", "trainer")
+    for group in (
+        "augmentation",
+        "data",
+        "encoder",
+        "logger",
+        "loss",
+        "model",
+        "pair",
+        "ranking",
+        "sampling",
+        "trainer",
+    )
 }
 EVAL_GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in ("probe", "baseline", "task")}
 PARTS = {"base", "candidates"}  # parts of other choices, not choices
@@ -119,6 +131,67 @@ def test_the_methods_are_built_with_the_papers_defaults(toy_store):
     assert data.window == 256
     [group] = method.configure_optimizers().param_groups
     assert group["lr"] == 1e-3
+
+
+def test_simclr_has_the_papers_recipe_and_another_one_by_name():
+    for trainer in ("cpu", "gpu"):
+        method = composed("model=simclr", f"trainer={trainer}").model.method
+        assert method.views._target_.endswith(".OneTransformation")
+        assert method.views.warp_per_axis
+        assert (method.optimizer._target_, method.optimizer.momentum) == ("torch.optim.SGD", 0.9)
+        assert method.scheduler._target_.endswith(".CosineAnnealingLR")
+    random = composed("model=simclr", "pair=random", "augmentation.n=3").model.method
+    assert random.views.augmentation.n == 3
+    assert random.optimizer._target_ == "torch.optim.Adam"
+    for config in (composed("model=simclr"), composed("model=simclr", "pair=random")):
+        optimizer = instantiate(config.model.method.optimizer)([torch.nn.Parameter(torch.zeros(1))])
+        assert optimizer.param_groups[0]["lr"] == config.model.learning_rate
+        assert callable(instantiate(config.model.method.views))
+
+
+@pytest.mark.parametrize("model", ["distance", "relcon", "byol", "simsiam"])
+def test_the_augmentation_that_is_given_reaches_the_method(model):
+    config = composed(f"model={model}", "augmentation.n=3", "augmentation.warp_per_axis=false")
+    assert OmegaConf.to_container(config.model.method, resolve=True)["augmentation"] == {
+        "_target_": "relcon_lightning.augment.RandomAugmentations",
+        "n": 3,
+        "warp_per_axis": False,
+    }
+    assert unread(config, ["augmentation.n", "augmentation"]) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "ignored"),
+    [
+        ("simclr", "augmentation.n", True),
+        ("simclr", "augmentation", True),
+        ("simclr", "loss", True),
+        ("simclr", "view", True),
+        ("simclr", "pair", False),
+        ("simclr", "pair.views.warp_per_axis", False),
+        ("mae", "augmentation.n", True),
+        ("augpred", "augmentation.n", True),
+        ("relcon", "pair", True),
+        ("relcon", "loss", False),
+        ("relcon", "view.n", False),
+        ("rebar", "loss", True),
+        ("rebar", "ranking", False),
+        ("byol", "ranking.level", True),
+        ("byol", "temperature", False),  # what several methods share may be given to all of them
+        ("cpc", "encoder", False),
+        ("distance", "loss", False),  # it often gets the arguments of the run that follows
+    ],
+)
+def test_a_setting_that_the_method_does_not_read_is_named(model, key, ignored):
+    found = unread(composed(f"model={model}"), [key, "seed", "trainer.max_steps"])
+    assert found == [line for line in found if line.startswith(f"{key} has no effect with model={model}")]
+    assert len(found) == ignored
+
+
+def test_augmentations_of_simclr_are_read_with_random_pairs():
+    assert unread(composed("model=simclr", "pair=random"), ["augmentation.n", "pair"]) == []
+    [line] = unread(composed("model=simclr"), ["augmentation.n"])
+    assert line.endswith("leave it out or add pair=random, which reads it.")
 
 
 @pytest.mark.parametrize("entry", ["prepare", "eval"])

@@ -11,6 +11,7 @@ from torch import distributed, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
+from relcon_lightning.augment import TwoDraws
 from relcon_lightning.data import CohortStore
 from relcon_lightning.data.datamodule import CandidateBatches
 from relcon_lightning.data.sampling import CandidateSampler
@@ -44,7 +45,9 @@ CASES = {
     "log_ratio": partial(relcon, loss=log_ratio),
     "nearest": partial(relcon, loss=nearest_positive),
     "relative, tau 0.01": partial(relcon, loss=relative_contrastive, temperature=0.01),
-    "simclr": lambda: SimCLR(small_resnet_1d(), temperature=0.1, projection=(32, 16), augmentation=louder, gather=True),
+    "simclr": lambda: SimCLR(
+        small_resnet_1d(), temperature=0.1, projection=(32, 16), views=TwoDraws(louder), gather=True
+    ),
     "two views": partial(relcon, view=louder_by_axis, views=2, projection=(32, 16)),
     "two views, some pairs are all": partial(relcon, view=louder_by_axis, views=2, pairs=ANCHORS),
     "others alone": partial(relcon, within_user=False, augmentation=louder_by_axis),

@@ -12,7 +12,7 @@ from relcon_lightning.cli.app import config_folder
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 FILES = sorted(path.relative_to(EXPERIMENTS) for path in EXPERIMENTS.rglob("*.yaml"))
-PARTS = {"methods/trained.yaml"}  # of others
+PARTS = {"methods/trained.yaml", "methods/equal.yaml"}  # of others
 
 
 def entry(file: Path) -> str:
@@ -41,6 +41,42 @@ def test_every_experiment_composes(file):
     else:
         assert plain["model"]["method"]["_target_"].startswith("relcon_lightning.methods.")
         assert "runs/" in sweep
+
+
+def composed(*overrides: str) -> dict:
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose("pretrain", ["run_dir=here", f"hydra.searchpath=[file://{EXPERIMENTS}]", *overrides])
+    return OmegaConf.to_container(config, resolve=True)
+
+
+COMPARED = {
+    "methods": [("+methods=pretrain", f"model={model}") for model in ("relcon", "rebar", "simclr", "augpred")],
+    "table6": [("+table6=losses", "loss=relative"), ("+table6=losses", "loss=log_ratio"), ("+table6=rebar",)],
+    "methods_watch": [("+methods_watch=pretrain", f"model={model}") for model in ("relcon", "rebar", "simclr")],
+    "methods_wrist": [("+methods_wrist=pretrain", f"model={model}") for model in ("relcon", "rebar", "simclr")],
+}
+
+
+@pytest.mark.parametrize("trainer", ["cpu", "gpu"])
+@pytest.mark.parametrize("comparison", COMPARED)
+def test_methods_that_are_compared_get_equal_steps_rate_views_and_encoder(comparison, trainer):
+    def shared(config):
+        method = config["model"]["method"]
+        return (
+            config["trainer"]["max_steps"],
+            method["optimizer"]["lr"],
+            method.get("view"),
+            method["encoder"],
+            config["data"]["batch_size"],
+            config["temperature"],
+        )
+
+    found = [shared(composed(*overrides, f"trainer={trainer}")) for overrides in COMPARED[comparison]]
+    assert all(one == found[0] for one in found)
+
+
+def test_the_papers_harder_loss_is_rebars():
+    assert composed("+table6=rebar")["model"]["method"]["_target_"].endswith(".Rebar")
 
 
 @pytest.mark.parametrize("name", [f"table{i}" for i in range(1, 8)] + [f"figure{i}" for i in range(2, 6)])

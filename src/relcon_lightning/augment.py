@@ -113,9 +113,16 @@ class TimeFlip(Augmentation):
 
 
 class AxisShuffle(Augmentation):
-    """Permute the axes by a random permutation other than the identity."""
+    """Permute the axes by a random permutation other than the identity.
 
-    _PERMUTATIONS = torch.tensor([(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+    Args:
+        identity: Choose from all six permutations, including the identity.
+    """
+
+    _PERMUTATIONS = torch.tensor([(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0), (0, 1, 2)])
+
+    def __init__(self, identity: bool = False) -> None:
+        self.orders = 6 if identity else 5
 
     def draws(self, time: int) -> int:
         """One number, which selects the permutation."""
@@ -123,7 +130,7 @@ class AxisShuffle(Augmentation):
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
         """See :class:`Augmentation`."""
-        order = self._PERMUTATIONS.to(x.device)[(uniform[:, 0] * 5).long()]
+        order = self._PERMUTATIONS.to(x.device)[(uniform[:, 0] * self.orders).long()]
         return x.gather(1, order[:, :, None].expand_as(x))
 
 
@@ -154,26 +161,32 @@ class TimeWarp(Augmentation):
 
     The speed is a cubic spline through ``knots`` evenly spaced values N(1, sigma^2). It is at least 0.05, so that
     time never runs backwards. Its cumulative sum, rescaled to the window, gives the position of each sample.
+
+    Args:
+        knots: Number of knots of the spline.
+        sigma: Standard deviation of the speed at a knot.
+        per_axis: True: each axis has its own speed, as in the paper. False: all axes have the same speed.
     """
 
-    def __init__(self, knots: int = 6, sigma: float = 0.2) -> None:
-        self.knots = knots
-        self.sigma = sigma
+    def __init__(self, knots: int = 6, sigma: float = 0.2, per_axis: bool = True) -> None:
+        self.knots, self.sigma = knots, sigma
+        self.speeds = 3 if per_axis else 1
 
     def draws(self, time: int) -> int:
-        """One number per knot."""
-        return self.knots
+        """One number per speed and knot."""
+        return self.speeds * self.knots
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
         """See :class:`Augmentation`."""
         time = x.shape[-1]
         spline = torch.from_numpy(_spline_basis(self.knots, time)).to(x)
-        speed = ((1 + self.sigma * _normal(uniform)) @ spline.T).clamp_min(0.05)
-        elapsed = (speed[:, 1:] + speed[:, :-1]).cumsum(-1)
-        elapsed = torch.nn.functional.pad(elapsed / elapsed[:, -1:] * (time - 1), (1, 0))
+        knots = 1 + self.sigma * _normal(uniform).view(len(x), self.speeds, self.knots)
+        speed = (knots @ spline.T).clamp_min(0.05)
+        elapsed = (speed[..., 1:] + speed[..., :-1]).cumsum(-1)
+        elapsed = torch.nn.functional.pad(elapsed / elapsed[..., -1:] * (time - 1), (1, 0))
         left = elapsed.long().clamp(max=time - 2)
-        part = (elapsed - left)[:, None]
-        left = left[:, None].expand_as(x)
+        part = elapsed - left
+        left = left.expand_as(x)
         return x.gather(-1, left) * (1 - part) + x.gather(-1, left + 1) * part
 
 
@@ -181,7 +194,8 @@ class ContiguousMask(Augmentation):
     """Mask one contiguous part of the window: each axis is set to its mean there.
 
     This is not one of the eight augmentations. In distance learning it gives the masked reconstruction of REBAR (Xu et
-    al. 2024), which is the ablation "w/o augmentations" in Table 5 of the paper.
+    al. 2024), which is the ablation "w/o augmentations" in Table 5 of the paper: see
+    :class:`~relcon_lightning.methods.DistanceLearning`.
 
     Args:
         share: Fraction of the window that is masked, between 0 and 1.
@@ -198,19 +212,38 @@ class ContiguousMask(Augmentation):
 
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
         """See :class:`Augmentation`."""
-        time = x.shape[-1]
+        return self._hide(x, self._stretch(x.shape[-1], uniform))
+
+    def hide(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Masked windows ``(B, 3, T)``, and a boolean ``(B, T)``, True for the samples that are hidden."""
+        uniform = torch.rand(len(x), self.draws(x.shape[-1]), generator=generator, device=x.device)
+        hidden = self._stretch(x.shape[-1], uniform)
+        return self._hide(x, hidden), hidden
+
+    def _stretch(self, time: int, uniform: Tensor) -> Tensor:
         length = max(1, round(self.share * time))
         first = (uniform[:, :1] * (time - length + 1)).long()
-        instant = torch.arange(time, device=x.device)
-        hidden = (instant >= first) & (instant < first + length)
+        instant = torch.arange(time, device=uniform.device)
+        return (instant >= first) & (instant < first + length)
+
+    @staticmethod
+    def _hide(x: Tensor, hidden: Tensor) -> Tensor:
         return torch.where(hidden[:, None], x.mean(-1, keepdim=True), x)
 
 
 class RandomAugmentations(Augmentation):
-    """Apply ``n`` different augmentations, chosen from ``augmentations``, to each window in random order."""
+    """Apply ``n`` different augmentations, chosen from ``augmentations``, to each window in random order.
 
-    def __init__(self, augmentations: Sequence[Augmentation] | None = None, n: int = 2) -> None:
-        self.augmentations = default_augmentations() if augmentations is None else list(augmentations)
+    Args:
+        augmentations: Augmentations to choose from; None: the eight.
+        n: Number of augmentations per window.
+        warp_per_axis: ``per_axis`` of :class:`TimeWarp` among the eight.
+    """
+
+    def __init__(
+        self, augmentations: Sequence[Augmentation] | None = None, n: int = 2, warp_per_axis: bool = True
+    ) -> None:
+        self.augmentations = default_augmentations(warp_per_axis) if augmentations is None else list(augmentations)
         if not 1 <= n <= len(self.augmentations):
             raise ConfigError(
                 f"n={n} different augmentations out of {len(self.augmentations)}: expected 1 to that many."
@@ -235,9 +268,47 @@ class RandomAugmentations(Augmentation):
         return x
 
 
-def default_augmentations() -> list[Augmentation]:
+class OneTransformation:
+    """Two views of a batch: one transformation for each view, two different ones drawn for the whole batch.
+
+    The recipe of the SOAR tutorial (Haresamudram et al. 2023), which the paper follows for SimCLR.
+
+    Args:
+        augmentations: Two or more augmentations to choose from; None: the eight.
+        warp_per_axis: ``per_axis`` of :class:`TimeWarp` among the eight.
+    """
+
+    def __init__(self, augmentations: Sequence[Augmentation] | None = None, warp_per_axis: bool = True) -> None:
+        self.augmentations = default_augmentations(warp_per_axis) if augmentations is None else list(augmentations)
+        if len(self.augmentations) < 2:
+            raise ConfigError("Two views need two different augmentations to draw from.")
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Both views of ``x`` ``(B, 3, T)``."""
+        order = torch.randperm(len(self.augmentations), generator=generator, device=x.device)
+        first, second = (self.augmentations[k](x, generator) for k in order[:2].tolist())
+        return first, second
+
+
+class TwoDraws:
+    """Two views of a batch: an augmentation that is drawn twice for each window.
+
+    Args:
+        augmentation: Augmentation that creates a view; None: two random ones of the eight.
+    """
+
+    def __init__(self, augmentation: Augmentation | None = None) -> None:
+        self.augmentation = augmentation or RandomAugmentations()
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Both views of ``x`` ``(B, 3, T)``."""
+        return self.augmentation(x, generator), self.augmentation(x, generator)
+
+
+def default_augmentations(warp_per_axis: bool = True) -> list[Augmentation]:
     """The eight augmentations with their default parameters (Tang et al. 2020)."""
-    return [Noise(), Scale(), Rotation(), Negate(), TimeFlip(), AxisShuffle(), SegmentPermutation(), TimeWarp()]
+    warp = TimeWarp(per_axis=warp_per_axis)
+    return [Noise(), Scale(), Rotation(), Negate(), TimeFlip(), AxisShuffle(), SegmentPermutation(), warp]
 
 
 def _normal(uniform: Tensor) -> Tensor:

@@ -6,10 +6,14 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from sklearn.metrics import f1_score
 from torch import nn
 
-from relcon_lightning.checkpoint import seeded
+from relcon_lightning.checkpoint import FORMAT, KEY, build, seeded
+from relcon_lightning.cli.app import config_folder
+from relcon_lightning.cli.evaluate import _classifiers
+from relcon_lightning.compare import Trained
 from relcon_lightning.downstream.end_to_end import EndToEndProbe
 from relcon_lightning.methods.supervised import Supervised
 
@@ -97,6 +101,29 @@ def test_the_net_itself_learns_not_the_head_alone():
     before = {k: v.clone() for k, v in net.state_dict().items()}
     EndToEndProbe(lambda _: net, max_epochs=1).fit(*data(64, 0), *data(16, 1))
     assert all(not torch.equal(before[k], v) for k, v in net.state_dict().items())
+
+
+def test_the_head_has_the_hidden_layer_that_is_asked_for():
+    for hidden, widths in ((512, [(8, 512), (512, 3)]), (None, [(8, 3)])):
+        probe = EndToEndProbe(SMALL, max_epochs=1, hidden=hidden)
+        probe.fit(*data(64, 0), *data(16, 1))
+        layers = [layer for layer in probe._model.head if isinstance(layer, nn.Linear)]
+        assert [(layer.in_features, layer.out_features) for layer in layers] == widths
+
+
+def test_fine_tuned_nets_get_the_hidden_layer_of_the_probe_and_baselines_do_not(tmp_path):
+    encoder = {"_target_": "relcon_lightning.nets.ResNet1d", "widths": [4], "depths": [1], "kernel_sizes": [3]}
+    weights = {f"encoder.{name}": value for name, value in build(encoder).state_dict().items()}
+    config = {"model": {"name": "relcon", "method": {"encoder": encoder}}}
+    entry = {"format": FORMAT, "version": "0", "config": config, "participants": {"salt": "s", "hashes": []}}
+    torch.save({"state_dict": weights, KEY: entry}, tmp_path / "last.ckpt")
+    trained = [Trained("relcon", (str(tmp_path / "last.ckpt"),), (entry,))]
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        chosen = ["run_dir=here", "checkpoint=x", "probe=finetune", "baseline=[conv]"]
+        systems = _classifiers(compose("eval", chosen), trained)
+    hidden = {s.name: s.probe().hidden for s in systems if isinstance(s.probe(), EndToEndProbe)}
+    assert list(hidden.values()) == [512, 512, None]
+    assert next(iter(hidden)).endswith("fine-tuned")
 
 
 def test_the_logged_f1_is_that_of_scikit_learn():

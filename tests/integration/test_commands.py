@@ -173,3 +173,9 @@ def test_an_error_of_a_library_ends_its_job_alone_and_an_unknown_objective_is_na
     assert "1 of 2 jobs failed" in said
     assert "objective=val/typo was not logged; these were: val/" in said
     assert "done, but val/typo was not logged" in said
+
+
+def test_a_setting_that_the_method_does_not_read_is_refused_before_any_work(tmp_path):
+    said = run(tmp_path, "relcon-pretrain", "model=simclr", "augmentation.n=1", code=2)
+    assert "augmentation.n has no effect with model=simclr: leave it out or add pair=random" in said
+    assert not (tmp_path / "runs" / "watch" / "simclr" / "seed0" / "split.json").exists()

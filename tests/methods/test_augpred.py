@@ -91,12 +91,23 @@ def test_turning_comes_before_and_is_not_predicted():
     assert augpred.heads.out_features == 1
 
 
+def test_the_order_of_the_axes_can_stay_as_it_is(monkeypatch):
+    monkeypatch.setattr("relcon_lightning.methods.augpred.Rotation", lambda: lambda x, generator: x)
+    content = {"anchor": torch.arange(3.0)[:, None].expand(600, 3, 64), "candidates": torch.zeros(600, 0, 3, 64)}
+    x, _ = shown_to_the_encoder(method(tasks={"none": Add(0)}, weighted=False), content)
+    orders, counts = x[:, :, 0].unique(dim=0, return_counts=True)
+    assert len(orders) == 6
+    assert (counts - 100).abs().max() < 50  # five standard deviations are 46
+
+
 def test_the_tasks_are_those_of_the_papers():
     yuan = yuan_tasks()
     assert [type(task).__name__ for task in yuan.values()] == ["TimeFlip", "SegmentPermutation", "TimeWarp"]
     permute = yuan["permute"]
     assert isinstance(permute, SegmentPermutation)
     assert (permute.cuts, permute.shortest) == (3, 10)
+    assert yuan["warp"].draws(256) == 18
+    assert yuan_tasks(warp_per_axis=False)["warp"].draws(256) == 6
     assert len(saeed_tasks()) == 8
 
 

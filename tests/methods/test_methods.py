@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from relcon_lightning.augment import Negate
+from relcon_lightning.augment import ContiguousMask, Negate
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import nearest_positive, relative_contrastive
 from relcon_lightning.methods import DistanceLearning, RelCon
 from relcon_lightning.nets import MotifDistance, ResNet1d
+from tests import oracles
 
 
 def encoder() -> ResNet1d:
@@ -41,6 +42,23 @@ def test_distance_learning_minimises_the_mean_error_of_rebuilding_from_the_augme
     content = batch()
     expected = ((method.distance(content["anchor"], -content["anchor"]) - content["anchor"]) ** 2).sum((1, 2)).mean()
     torch.testing.assert_close(loss(method, content), expected)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.9])
+def test_masked_reconstruction_rebuilds_the_masked_stretch_of_the_anchor_from_the_whole_window(share):
+    """REBAR's task, one window at a time: the query is masked, the candidate is not, errors elsewhere do not count."""
+    method = DistanceLearning(distance().double(), augmentation=ContiguousMask(share)).eval()
+    anchor = batch()["anchor"].double()
+    value = loss(method, {"anchor": anchor})
+    masked = method.augmentation(anchor, torch.Generator().manual_seed(1))
+    weights = {name: tensor.numpy() for name, tensor in method.distance.state_dict().items()}
+    total = 0.0
+    for whole, query in zip(anchor.numpy(), masked.numpy(), strict=True):
+        hidden = (whole != query).all(0)
+        assert hidden.sum() == round(share * 64)
+        error = oracles.motif_reconstruction(weights, query, whole) - whole
+        total += float((error[:, hidden] ** 2).sum())
+    assert value.item() == pytest.approx(total / 6, rel=1e-9)
 
 
 def test_relcon_is_the_loss_over_both_kinds_of_candidates():
@@ -145,6 +163,7 @@ def test_training_lowers_the_loss_of_both_methods(toy_store, tmp_path):
         content = next(iter(module.train_dataloader()))
         before = loss(method.eval(), content).item()
         trained(toy_store, tmp_path, steps=25, method=method.train())
+        method.log_values = lambda stage, **values: None  # the trainer has ended
         assert loss(method.eval(), content).item() < before
 
 

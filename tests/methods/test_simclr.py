@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from relcon_lightning.augment import Negate
+from relcon_lightning.augment import Negate, OneTransformation, TwoDraws
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods import RelCon, SimCLR
 from relcon_lightning.nets import ResNet1d, SpectralDistance, small_resnet_1d
@@ -26,11 +26,12 @@ def generator(seed: int = 3) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_loss_is_nt_xent_of_two_views_written_out():
+@pytest.mark.parametrize("views", [None, TwoDraws()])
+def test_loss_is_nt_xent_of_two_views_written_out(views):
     """One view at a time in float64 (Chen et al. 2020, Eq. 1)."""
-    simclr, content = method(temperature=0.5), batch()
+    simclr, content = method(temperature=0.5, views=views), batch()
     g = generator()
-    views = [simclr.augmentation(content["anchor"], g) for _ in range(2)]
+    views = simclr.views(content["anchor"], g)
     z = nn.functional.normalize(simclr.head(simclr.encoder(torch.cat(views))), dim=1).double().tolist()
     total = 0.0
     for i in range(10):
@@ -39,9 +40,14 @@ def test_loss_is_nt_xent_of_two_views_written_out():
     torch.testing.assert_close(simclr.loss(content, generator(), "train").item(), total / 10, rtol=1e-5, atol=1e-6)
 
 
-def test_the_two_views_of_a_window_are_drawn_apart():
+def test_the_recipe_of_the_paper_is_the_default():
+    assert isinstance(method().views, OneTransformation)
+
+
+@pytest.mark.parametrize("views", [None, TwoDraws()])
+def test_the_two_views_of_a_window_are_drawn_apart(views):
     seen: list[torch.Tensor] = []
-    simclr = method()
+    simclr = method(views=views)
     simclr.encoder.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     simclr.loss(batch(), generator(), "train")
     first, second = seen[0].chunk(2)
@@ -56,7 +62,7 @@ def test_candidates_have_no_part_and_the_generator_decides():
 
 
 def test_every_parameter_learns_and_the_head_has_three_layers():
-    simclr = method(augmentation=Negate()).train()
+    simclr = method(views=TwoDraws(Negate())).train()
     simclr.loss(batch(), generator(), "train").backward()
     assert all(p.grad is not None for p in simclr.parameters())
     assert [type(layer) for layer in simclr.head] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]

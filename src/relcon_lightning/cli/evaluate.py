@@ -223,8 +223,9 @@ def _classifiers(config: DictConfig, trained: Sequence[Trained]) -> list[System[
         probe: Callable[[], Probe] = partial(instantiate, config.probe.head)
         own = _frozen(trained, probe, device)
     else:
-        own = [end_to_end(f"{one.name}, fine-tuned", _loader(one.checkpoints), training) for one in trained]
-        own.append(end_to_end(SCRATCH, _fresh(trained), training))
+        with_head = partial(training, hidden=config.probe.hidden)
+        own = [end_to_end(f"{one.name}, fine-tuned", _loader(one.checkpoints), with_head) for one in trained]
+        own.append(end_to_end(SCRATCH, _fresh(trained), with_head))
     baselines = [end_to_end(str(name), seeded(net), training) for name, net in baseline.items()]
     return [*own, *baselines, handcrafted(config.data.sampling_rate)]
 

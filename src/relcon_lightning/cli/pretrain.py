@@ -32,6 +32,7 @@ from relcon_lightning.lock import LockedError, lock
 from relcon_lightning.loggers import begin
 from relcon_lightning.record import make_record, save_record
 from relcon_lightning.resume import clear, find_checkpoint, keep_metrics, last_value
+from relcon_lightning.unread import unread
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def _train(config: DictConfig, folder: Path) -> float | None:
         raise ConfigError(f"objective_direction={config.objective_direction}: expected minimize, maximize or null.")
     _refuse_to_overwrite(folder, config.overwrite, config.resume)
     _refuse_parallel_sweep(config)
+    _refuse_unread(config)
     start = find_checkpoint(config.resume, (folder / LAST).parent)
     if start and not _steps_left(start, config.trainer.max_steps):
         return last_value(folder / "csv" / "metrics.csv", config.objective) if config.objective else None
@@ -187,6 +189,15 @@ def _built_from(config: DictConfig, start: Path | None) -> list[BuiltFrom]:
     if start is not None:
         parts.append(BuiltFrom.read(start, "start"))
     return parts
+
+
+def _refuse_unread(config: DictConfig) -> None:
+    """A run refuses what it would ignore; a sweep, which can hold other methods, says so."""
+    found = unread(config, _given())
+    if found and HydraConfig.get().mode != RunMode.MULTIRUN:
+        raise ConfigError(" ".join(found))
+    for line in found:
+        log.warning("%s", line)
 
 
 def _given() -> set[str]:

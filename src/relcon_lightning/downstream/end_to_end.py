@@ -21,7 +21,7 @@ Nets = Callable[[int], nn.Module]
 
 
 class EndToEndProbe:
-    """Trains a network and a linear layer. The epoch with the best macro F1 on the validation participants is used.
+    """Trains a network and a head. The epoch with the best macro F1 on the validation participants is used.
 
     Args:
         nets: Function from a seed to the network to train.
@@ -31,6 +31,7 @@ class EndToEndProbe:
         max_epochs: Maximum number of epochs.
         patience: Training ends after this many epochs without a better validation score.
         accelerator: Lightning's name of the device.
+        hidden: Number of units of the head's hidden layer; None: the head is a linear layer.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class EndToEndProbe:
         max_epochs: int = 50,
         patience: int = 5,
         accelerator: str = "auto",
+        hidden: int | None = None,
     ) -> None:
         self.nets, self.learning_rate, self.weight_decay = nets, learning_rate, weight_decay
         self.batch_size, self.max_epochs, self.patience = batch_size, max_epochs, patience
-        self.accelerator = accelerator
+        self.accelerator, self.hidden = accelerator, hidden
 
     def fit(
         self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0
@@ -58,7 +60,9 @@ class EndToEndProbe:
         validation = self._loader(x_val[known], label_val[known])
         with torch.random.fork_rng(), tempfile.TemporaryDirectory() as folder, _quiet():
             torch.manual_seed(seed)
-            self._model = Supervised(self.nets(seed).train(), len(self.classes), self.learning_rate, self.weight_decay)
+            self._model = Supervised(
+                self.nets(seed).train(), len(self.classes), self.learning_rate, self.weight_decay, self.hidden
+            )
             best = ModelCheckpoint(folder, monitor="val/f1", mode="max", save_weights_only=True)
             trainer = L.Trainer(
                 accelerator=self.accelerator,

@@ -21,14 +21,15 @@ from relcon_lightning.augment import (
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
 
 
-def yuan_tasks() -> dict[str, Augmentation]:
+def yuan_tasks(warp_per_axis: bool = True) -> dict[str, Augmentation]:
     """Three tasks of Yuan et al. (2024): reversal, permutation of four segments of at least ten samples, time warp."""
-    return {"flip": TimeFlip(), "permute": SegmentPermutation(cuts=3, shortest=10), "warp": TimeWarp()}
+    warp = TimeWarp(per_axis=warp_per_axis)
+    return {"flip": TimeFlip(), "permute": SegmentPermutation(cuts=3, shortest=10), "warp": warp}
 
 
-def saeed_tasks() -> dict[str, Augmentation]:
+def saeed_tasks(warp_per_axis: bool = True) -> dict[str, Augmentation]:
     """All eight augmentations (Saeed et al. 2019)."""
-    return {type(augmentation).__name__: augmentation for augmentation in default_augmentations()}
+    return {type(augmentation).__name__: augmentation for augmentation in default_augmentations(warp_per_axis)}
 
 
 class AugPred(EmbeddingMethod):
@@ -39,7 +40,7 @@ class AugPred(EmbeddingMethod):
         tasks: Name to transformation; by default those of Yuan et al.
         weighted: Draw the windows of a step from anchors and candidates in proportion to their standard deviation, so
             that windows at rest do not dominate (Yuan et al. 2024).
-        turned: Permute the axes and rotate the window first; this is not predicted (Yuan et al. 2024).
+        turned: Permute the axes (all six orders) and rotate the window first; this is not predicted (Yuan et al. 2024).
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
@@ -60,7 +61,7 @@ class AugPred(EmbeddingMethod):
         """Binary cross-entropy, mean over windows and tasks. Logs the accuracy of each task."""
         x = self._windows(batch, generator)
         if self.turned:
-            x = Rotation()(AxisShuffle()(x, generator), generator)
+            x = Rotation()(AxisShuffle(identity=True)(x, generator), generator)
         applied = torch.rand(len(x), len(self.tasks), generator=generator, device=x.device) < 0.5
         for column, transformation in zip(applied.T, self.tasks.values(), strict=True):
             x = torch.where(column[:, None, None], transformation(x, generator), x)

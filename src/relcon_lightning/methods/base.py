@@ -60,7 +60,7 @@ class Method(L.LightningModule, ABC):
         """Create the optimizer of the trainable parameters and, if set, its schedule."""
         try:
             optimizer = self._optimizer(p for p in self.parameters() if p.requires_grad)
-        except ValueError as error:  # such as a learning rate below 0
+        except (ValueError, TypeError) as error:  # such as a learning rate below 0, or an argument it does not have
             raise ConfigError(f"model.method.optimizer: {error}.") from error
         if self._scheduler is None:
             return optimizer

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from relcon_lightning.augment import Augmentation, RandomAugmentations
+from relcon_lightning.augment import OneTransformation
 from relcon_lightning.distributed import gather
 from relcon_lightning.losses import nt_xent_loss
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, positive
 from relcon_lightning.nets.heads import mlp
+
+Views = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
+"""From windows ``(B, 3, T)`` and a generator to two views of each."""
 
 
 class SimCLR(EmbeddingMethod):
@@ -22,7 +25,8 @@ class SimCLR(EmbeddingMethod):
         encoder: Network to train, from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
         temperature: Temperature tau; 1 in the paper.
         projection: Widths of the three linear layers of the projection head, which is discarded after training.
-        augmentation: Augmentation that creates a view; by default two random ones of the eight.
+        views: Function that creates the two views. By default :class:`~relcon_lightning.augment.OneTransformation`, the
+            paper's recipe. :class:`~relcon_lightning.augment.TwoDraws` draws augmentations for each window.
         gather: Also use views on other ranks as negatives.
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
@@ -32,19 +36,18 @@ class SimCLR(EmbeddingMethod):
         encoder: nn.Module,
         temperature: float = 1.0,
         projection: Sequence[int] = (256, 128, 50),
-        augmentation: Augmentation | None = None,
+        views: Views | None = None,
         gather: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, **kwargs)
         self.head = mlp([self.dim, *projection])
         self.temperature, self.gather = positive("temperature", temperature), gather
-        self.augmentation = augmentation or RandomAugmentations()
+        self.views = views or OneTransformation()
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
         """NT-Xent over the two views of the anchors. Candidates are not used."""
-        anchor = batch["anchor"]
-        views = torch.cat([self.augmentation(anchor, generator) for _ in range(2)])
-        pairs = torch.stack(self.head(self.encoder(views)).chunk(2), dim=1)
+        views = self.views(batch["anchor"], generator)
+        pairs = torch.stack(self.head(self.encoder(torch.cat(views))).chunk(2), dim=1)
         first, second = (gather(pairs) if self.gather else pairs).unbind(1)
         return nt_xent_loss(first, second, self.temperature)

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics.classification import MulticlassF1Score
 
+from relcon_lightning.nets.heads import mlp
+
 
 class Supervised(L.LightningModule):
-    """A network and a linear layer, trained with cross-entropy. Logs ``train/loss``, ``val/loss``, ``val/f1`` (macro).
+    """A network and a head, trained with cross-entropy. Logs ``train/loss``, ``val/loss``, ``val/f1`` (macro).
 
     Batches are pairs of windows ``(B, 3, T)`` in g and classes ``(B,)``.
 
@@ -22,12 +24,20 @@ class Supervised(L.LightningModule):
         classes: Number of classes.
         learning_rate: Learning rate of Adam.
         weight_decay: Weight decay of Adam.
+        hidden: Number of units of the head's hidden layer (ReLU); None: the head is a linear layer.
     """
 
-    def __init__(self, net: nn.Module, classes: int, learning_rate: float = 1e-3, weight_decay: float = 1e-4) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        classes: int,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+        hidden: int | None = None,
+    ) -> None:
         super().__init__()
         self.net, self.learning_rate, self.weight_decay = net, learning_rate, weight_decay
-        self.head = nn.Linear(cast(int, net.dim), classes)
+        self.head = mlp([cast(int, net.dim), *([hidden] if hidden else []), classes])
         self.f1 = MulticlassF1Score(classes, average="macro")
 
     def forward(self, x: Tensor) -> Tensor:
