@@ -27,7 +27,7 @@ from relcon_lightning.data.sources.folder import RecordingFolder
 from relcon_lightning.data.sources.inputs import find_inputs
 from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.errors import ConfigError, DataError
-from tests.data.sources.devices import START, cwa, geneactiv, gt3x
+from tests.data.sources.devices import START, archive, cwa, geneactiv, gt3x
 
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
 REAL = SHARED / "device_samples"
@@ -132,7 +132,13 @@ def zstd(content: bytes) -> bytes:
     return bytes(buffer.getvalue().to_pybytes())
 
 
-PACKED = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress, ".zst": zstd}
+PACKED = {
+    ".zip": lambda content: archive(recording=content),
+    ".gz": gzip.compress,
+    ".xz": lzma.compress,
+    ".bz2": bz2.compress,
+    ".zst": zstd,
+}
 KINDS = {
     ".cwa": sample(),
     ".bin": geneactiv([np.tile([10, 20, 250], (300, 1))] * 2),
@@ -429,3 +435,10 @@ def test_the_source_for_the_other_kind_of_files_is_named(tmp_path, name, hint):
     put(tmp_path, name)
     with pytest.raises(DataError, match=f"has no recordings: .* are read with {hint}"):
         RecordingFolder(tmp_path, participant=".") if hint == "data=device" else DeviceFolder(tmp_path, ".")
+
+
+def test_an_archive_of_several_files_is_named(tmp_path):
+    put(tmp_path, "a.cwa.zip", content=archive(a_cwa=sample(), b_cwa=sample()))
+    [found] = find_inputs(tmp_path, LAYOUT)
+    with pytest.raises(DataError, match=r"a\.cwa\.zip is damaged: a zip archive of 2 files, not of one"):
+        found.open()

@@ -8,8 +8,10 @@ import io
 import logging
 import lzma
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import IO, Any, cast
 
@@ -23,8 +25,9 @@ COMPRESSIONS = ("", ".gz", ".xz", ".bz2", ".zst")
 TABLE_SUFFIXES = (*(f".csv{compression}" for compression in COMPRESSIONS), ".parquet", ".zip")
 TEXT_SUFFIXES = tuple(f"{kind}{compression}" for kind in (".txt", ".tsv", ".dat") for compression in COMPRESSIONS)
 IN_ARCHIVES = ("ACC.csv", "TotalAcceleration.csv")  # of an E4 session and of Sensor Logger, beside other sensors
-DEVICE_SUFFIXES = tuple(f"{kind}{compression}" for kind in (".cwa", ".bin", ".gt3x") for compression in COMPRESSIONS)
-DEVICE_KINDS = f".cwa, .bin, .gt3x, also compressed ({', '.join(COMPRESSIONS[1:])})"  # for messages
+PACKED = (*COMPRESSIONS[1:], ".zip")  # suffixes of compressed device files
+DEVICE_SUFFIXES = tuple(f"{kind}{suffix}" for kind in (".cwa", ".bin", ".gt3x") for suffix in ("", *PACKED))
+DEVICE_KINDS = f".cwa, .bin, .gt3x, also compressed ({', '.join(PACKED)})"  # for messages
 _NAMED = 5  # files of a kind that are listed
 
 
@@ -35,7 +38,8 @@ def is_table(name: str, chosen: bool = False) -> bool:
         name: The name.
         chosen: Whether a user chose the file; a text file is then no note but a table.
     """
-    return name.lower().endswith((*TABLE_SUFFIXES, *TEXT_SUFFIXES) if chosen else TABLE_SUFFIXES)
+    suffixes = (*TABLE_SUFFIXES, *TEXT_SUFFIXES) if chosen else TABLE_SUFFIXES
+    return name.lower().endswith(suffixes) and not is_device_file(name)
 
 
 def is_device_file(name: str) -> bool:
@@ -45,7 +49,7 @@ def is_device_file(name: str) -> bool:
 
 def is_packed(name: str) -> bool:
     """Whether a file's name, in small letters or not, is that of a compressed file."""
-    return name.lower().endswith(COMPRESSIONS[1:])
+    return name.lower().endswith(PACKED)
 
 
 def stem(name: str) -> str:
@@ -116,6 +120,60 @@ def _open_member(path: Path) -> IO[bytes]:
 def _unpack_zstd(file: IO[bytes]) -> IO[bytes]:
     stream: Any = pa.CompressedInputStream(file, "zstd")
     return io.BufferedReader(stream)
+
+
+def open_device_bytes(path: Path) -> IO[bytes]:
+    """The bytes of a device file, unpacked as they are read.
+
+    Raises:
+        OSError: The file cannot be opened, or it is a zip archive of several files; also while it is read.
+    """
+    return io.BufferedReader(_Zipped(path), 2**16) if path.suffix.lower() == ".zip" else open_bytes(path)
+
+
+class _Zipped(io.RawIOBase):
+    """The one file in a zip archive; damage is an OSError."""
+
+    def __init__(self, path: Path) -> None:
+        with self._damage_named():
+            self.archive = zipfile.ZipFile(path)
+        try:
+            names = [name for name in self.archive.namelist() if not name.endswith("/") and not _is_added(name)]
+            if len(names) != 1:
+                raise OSError(f"a zip archive of {len(names)} files, not of one: unpack it")
+            with self._damage_named():
+                self.member = self.archive.open(names[0])
+        except BaseException:
+            self.archive.close()
+            raise
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with self._damage_named():
+            content = self.member.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.member.close()
+            self.archive.close()
+        super().close()
+
+    @staticmethod
+    @contextmanager
+    def _damage_named() -> Iterator[None]:
+        try:
+            yield
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise OSError(str(error)) from error  # also of an archive with a password
+
+
+def _is_added(name: str) -> bool:
+    """Whether a member is one that macOS adds to archives."""
+    return is_hidden(PurePath(name)) or name.startswith("__MACOSX/")
 
 
 def name_passed_over(root: Path, files: Iterable[Path], known: str) -> None:
