@@ -110,7 +110,7 @@ def test_a_fresh_encoder_has_the_shape_but_not_the_weights_and_is_seeded(checkpo
 def test_what_is_missing_is_named(tmp_path, nets):
     only_encoder = write(tmp_path / "e.ckpt", {"encoder": ENCODER}, {})
     only_distance = write(tmp_path / "d.ckpt", {"distance": DISTANCE}, {})
-    with pytest.raises(ConfigError, match=r"no motif distance but model=toy.*model\.distance_checkpoint"):
+    with pytest.raises(ConfigError, match=r"no motif distance; it is a run with model=toy.*model\.distance_checkpoint"):
         load_distance(only_encoder)
     with pytest.raises(ConfigError, match="no encoder"):
         load_encoder(only_distance)
@@ -155,19 +155,19 @@ PEOPLE = {"salt": "s", "hashes": []}
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"config": None}, "config is of type NoneType, expected dict"),
-        ({"config": {"model": {"name": "toy", "method": []}}}, r"config\.model\.method is of type list"),
-        ({"config": {"model": {"name": 5, "method": {}}}}, r"config\.model\.name is of type int"),
-        ({"config": {"model": {"name": "toy", "method": {}}, "data": 5}}, r"config\.data is of type int"),
-        ({"data": "toy"}, "data is of type str"),
+        ({"config": None}, "config has type NoneType, expected dict"),
+        ({"config": {"model": {"name": "toy", "method": []}}}, r"config\.model\.method has type list"),
+        ({"config": {"model": {"name": 5, "method": {}}}}, r"config\.model\.name has type int"),
+        ({"config": {"model": {"name": "toy", "method": {}}, "data": 5}}, r"config\.data has type int"),
+        ({"data": "toy"}, "data has type str"),
         ({"participants": None}, "participants is not a salt with hashes"),
         ({"participants": {"salt": "s"}}, "participants is not a salt with hashes"),
-        ({"participants": {"salt": 1, "hashes": []}}, r"participants\.salt is of type int"),
-        ({"participants": {"salt": "s", "hashes": "abc"}}, r"participants\.hashes is of type str"),
-        ({"participants": {"salt": "s", "hashes": [1]}}, "something else than text"),
+        ({"participants": {"salt": 1, "hashes": []}}, r"participants\.salt has type int"),
+        ({"participants": {"salt": "s", "hashes": "abc"}}, r"participants\.hashes has type str"),
+        ({"participants": {"salt": "s", "hashes": [1]}}, "values other than text"),
         ({"participants": {**PEOPLE, "more": 1}}, "not a salt with hashes"),
-        ({"built_from": {}}, "built_from is of type dict"),
-        ({"built_from": [1]}, "built_from holds something else"),
+        ({"built_from": {}}, "built_from has type dict"),
+        ({"built_from": [1]}, "built_from contains values other than"),
         ({"built_from": [{"participants": [PEOPLE, {}]}]}, "not a salt with hashes"),
         ({"format": [1]}, "checkpoint format"),
         ({"format": None}, "checkpoint format"),
@@ -182,7 +182,7 @@ def test_a_value_of_another_type_is_named(tmp_path, change, message):
 def test_what_a_checkpoint_does_not_say_is_named_where_it_is_needed(tmp_path, config):
     path = write(tmp_path / "bare.ckpt", {}, {}, config=config)
     for load in (load_encoder, load_distance, lambda path: fresh_encoder(path, 0)):
-        with pytest.raises(ConfigError, match=r"bare\.ckpt does not say what was trained"):
+        with pytest.raises(ConfigError, match=r"bare\.ckpt has no description of the model"):
             load(path)
 
 

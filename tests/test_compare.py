@@ -85,7 +85,7 @@ def test_a_pattern_finds_runs_and_passes_over_those_without_an_encoder(tmp_path,
     with caplog.at_level("INFO"):
         found = find_checkpoints(f"{tmp_path}/*/seed*")
     assert found == [str(tmp_path / "relcon" / "seed0")]
-    assert "1 runs without an encoder are left out" in caplog.text
+    assert "1 runs without an encoder are skipped" in caplog.text
     assert find_checkpoints([f"{tmp_path}/rel*/seed0", "x.ckpt"]) == [*found, "x.ckpt"]
     assert find_checkpoints(f"{tmp_path}/**/last.ckpt") == [f"{found[0]}/checkpoints/last.ckpt"]
 

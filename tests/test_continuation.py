@@ -86,7 +86,7 @@ def test_how_long_and_where_it_runs_may_change(changes):
 )
 def test_what_is_trained_may_not(key, value):
     with pytest.raises(
-        ConfigError, match=rf"(?s)^last\.ckpt is of another run:\n  {key}: .* -> {value}\n.*without resume"
+        ConfigError, match=rf"(?s)^last\.ckpt belongs to another run:\n  {key}: .* -> {value}\n.*without resume"
     ):
         check({key: value})
 

@@ -119,7 +119,7 @@ def test_nothing_found_and_damaged_folders_are_named(reports):
     with pytest.raises(ConfigError, match=r"nowhere/\* fits no folder of relcon-eval, seen from"):
         find_evaluations("nowhere/*")
     (reports / "toy" / "sports" / "facts.json").unlink()
-    with pytest.raises(DataError, match=r"toy/sports holds no whole evaluation .* run relcon-eval again"):
+    with pytest.raises(DataError, match=r"toy/sports contains no complete evaluation .* run relcon-eval again"):
         find_evaluations(str(reports / "toy" / "*"))
 
 

@@ -51,5 +51,5 @@ def test_each_thing_that_could_matter_is_named_and_places_are_not(record):
 def test_a_folder_without_a_record_is_named(tmp_path, content):
     if content is not None:
         (tmp_path / FILE).write_text(content)
-    with pytest.raises(ConfigError, match=rf"{tmp_path.name} is no run that can be made again"):
+    with pytest.raises(ConfigError, match=rf"{tmp_path.name} is not a run that can be repeated"):
         load_record(tmp_path)

@@ -20,7 +20,7 @@ def run(program):
 def test_it_tidies_up_and_ends_with_the_code():
     done = run(
         """
-        end_on_sigterm(75, "Asked to end.")
+        end_on_sigterm(75, "Stopped by a signal.")
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(10)
@@ -30,13 +30,13 @@ def test_it_tidies_up_and_ends_with_the_code():
             print("tidied up")
         """
     )
-    assert (done.returncode, done.stderr, done.stdout) == (75, "Asked to end.\n", "tidied up\n")
+    assert (done.returncode, done.stderr, done.stdout) == (75, "Stopped by a signal.\n", "tidied up\n")
 
 
 def test_a_forked_process_ends_as_others_do_and_says_nothing():
     done = run(
         """
-        end_on_sigterm(75, "Asked to end.")
+        end_on_sigterm(75, "Stopped by a signal.")
         child = os.fork()
         if not child:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -51,7 +51,7 @@ def test_who_listens_already_goes_on_doing_so():
     done = run(
         """
         signal.signal(signal.SIGTERM, lambda *_: print("mine"))
-        end_on_sigterm(75, "Asked to end.")
+        end_on_sigterm(75, "Stopped by a signal.")
         os.kill(os.getpid(), signal.SIGTERM)
         """
     )

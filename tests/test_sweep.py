@@ -98,7 +98,7 @@ def test_the_summary_names_the_best_and_what_failed(capsys):
     assert "Best, with the highest val/knn_f1 on validation people: relcon-eval checkpoint=runs/b\n" in said
     assert "1 of 6 jobs failed" in said
     assert "runs/f: stopped\n" in said
-    assert "Go on with the same command and resume=auto" in said
+    assert "Continue with the same command and resume=auto" in said
     assert "runs/d: done, but val/knn_f1 was not logged" in said
 
 

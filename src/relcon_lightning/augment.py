@@ -203,7 +203,7 @@ class ContiguousMask(Augmentation):
 
     def __init__(self, share: float = 0.25) -> None:
         if not 0 < share < 1:
-            raise ConfigError(f"share={share} of a window to hide: expected a number between 0 and 1.")
+            raise ConfigError(f"share={share} of a window to mask: expected a number between 0 and 1.")
         self.share = share
 
     def draws(self, time: int) -> int:

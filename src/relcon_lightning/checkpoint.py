@@ -184,11 +184,11 @@ def checksums(entry: dict[str, Any], weights: bytes) -> dict[str, str]:
 def _check_sums(folder: Path, content: dict[str, Any], weights: bytes) -> None:
     entry = content[KEY]
     if entry["format"] == 1:
-        log.info("%s was exported without checksums: damage to it would not be noticed.", folder)
+        log.info("%s was exported without checksums: damage to it cannot be detected.", folder)
         return
     for name, found in checksums(entry, weights).items():
         if content["checksums"][name] != found:
-            raise ValueError(f"{name} was changed or damaged, its SHA-256 is not the one that was written")
+            raise ValueError(f"{name} was changed or damaged, its SHA-256 is not that of the written file")
 
 
 def _downloaded(address: str) -> Path:
@@ -236,7 +236,9 @@ def people_of(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
         entry: Provenance of the checkpoint, see :func:`provenance`.
     """
     if "participants" not in entry:
-        raise ConfigError("A checkpoint does not say whom it was trained on: nobody can be kept out of a test.")
+        raise ConfigError(
+            "A checkpoint has no list of its training participants, so they cannot be excluded from a test."
+        )
     own = [entry["participants"], *(people for part in entry.get("built_from", []) for people in part["participants"])]
     return [people for i, people in enumerate(own) if people not in own[:i]]
 
@@ -272,7 +274,7 @@ def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDi
     config = method.get("distance")
     if not isinstance(config, dict) or "channels" not in config:
         raise ConfigError(
-            f"{checkpoint} holds no motif distance but model={name}: "
+            f"{checkpoint} contains no motif distance; it is a run with model={name}: "
             "give model.distance_checkpoint=PATH of a run with model=distance."
         )
     distance = _restore(config, content, "distance.", checkpoint)
@@ -301,7 +303,7 @@ def encoder_of(content: dict[str, Any], path: str | Path) -> nn.Module:
 def _encoder_config(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
     name, method = _model(content, path)
     if "encoder" not in method:
-        raise ConfigError(f"{path} holds no encoder: it is a run with model={name}.")
+        raise ConfigError(f"{path} contains no encoder: it is a run with model={name}.")
     config: dict[str, Any] = method["encoder"]
     return config
 
@@ -313,7 +315,7 @@ def _model(content: dict[str, Any], path: str | Path) -> tuple[str, dict[str, An
         return model["name"], model["method"]
     except KeyError as error:
         raise ConfigError(
-            f"{path} does not say what was trained ({error} is missing): give another checkpoint."
+            f"{path} has no description of the model ({error} is missing): give another checkpoint."
         ) from error
 
 

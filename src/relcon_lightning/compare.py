@@ -55,7 +55,7 @@ def find_checkpoints(asked: str | Sequence[str]) -> list[str]:
         if not with_encoder:
             raise ConfigError(f"checkpoint={name} fits no run that has an encoder, seen from {Path.cwd()}.")
         if len(with_encoder) < len(fitting):
-            log.info("%d runs without an encoder are left out.", len(fitting) - len(with_encoder))
+            log.info("%d runs without an encoder are skipped.", len(fitting) - len(with_encoder))
         found += with_encoder
     return found
 

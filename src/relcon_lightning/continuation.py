@@ -70,7 +70,7 @@ def refuse_another_run(
         found.append(f"processes: {trained_on['ranks']} -> {ranks}")
     if found:
         raise ConfigError(
-            f"{where} is of another run:\n  " + "\n  ".join(found) + "\nGo on with the settings of that run, or start "
+            f"{where} belongs to another run:\n  " + "\n  ".join(found) + "\nUse the settings of that run, or start "
             "a new one with another name=... and without resume."
         )
 

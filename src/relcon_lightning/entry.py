@@ -29,12 +29,12 @@ def check_entry(entry: Mapping[str, Any], weights: Any) -> None:
         _check_people(entry["participants"], "participants")
     for part in _typed(entry, "built_from", list):
         if not isinstance(part, dict):
-            raise ValueError("built_from holds something else than checkpoints")
+            raise ValueError("built_from contains values other than checkpoints")
         _typed(_typed(part, "config", dict, "built_from."), "model", dict, "built_from.config.")
         for people in _typed(part, "participants", list, "built_from."):
             _check_people(people, "built_from.participants")
     if not isinstance(weights, dict) or not all(isinstance(w, Tensor) for w in weights.values()):
-        raise ValueError("state_dict holds something else than tensors")
+        raise ValueError("state_dict contains values other than tensors")
     if not all(isinstance(name, str) for name in weights):
         raise ValueError("state_dict has names that are no text")
 
@@ -44,11 +44,11 @@ def _check_people(people: Any, where: str) -> None:
         raise ValueError(f"{where} is not a salt with hashes")
     _typed(people, "salt", str, f"{where}.")
     if not all(isinstance(text, str) for text in _typed(people, "hashes", list, f"{where}.")):
-        raise ValueError(f"{where}.hashes holds something else than text")
+        raise ValueError(f"{where}.hashes contains values other than text")
 
 
 def _typed(values: Mapping[str, Any], name: str, kind: type, prefix: str = "") -> Any:
     value = values.get(name, kind())
     if not isinstance(value, kind):
-        raise ValueError(f"{prefix}{name} is of type {type(value).__name__}, expected {kind.__name__}")
+        raise ValueError(f"{prefix}{name} has type {type(value).__name__}, expected {kind.__name__}")
     return value

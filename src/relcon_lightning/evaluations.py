@@ -67,7 +67,7 @@ class Finished:
             )
             return cls(folder, about["title"], about["facts"].get("Data", ""), about["units"], *tables)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{folder} holds no whole evaluation ({error}): run relcon-eval again.") from error
+            raise DataError(f"{folder} contains no complete evaluation ({error}): run relcon-eval again.") from error
 
 
 def find_evaluations(patterns: str | Sequence[str]) -> list[Finished]:

@@ -33,7 +33,7 @@ def check_fit(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> 
         room["tensors"] -= 1
         room["values"] -= tensor.numel() if isinstance(tensor, Tensor) else 0
         if min(room.values()) < 0:
-            raise ValueError("it describes a much larger net")
+            raise ValueError("it describes a much larger network")
 
     hooks = [
         registry.register_module_parameter_registration_hook(count),
@@ -43,7 +43,7 @@ def check_fit(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> 
         with torch.device("meta"):
             net = build()
         if not isinstance(net, nn.Module):
-            raise ValueError("it describes no net")
+            raise ValueError("it does not describe a network")
     except Exception as error:  # with invalid values, a constructor can raise any error
         raise ValueError(f"it cannot be built ({_cause(error)})") from error
     finally:
@@ -54,7 +54,7 @@ def check_fit(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> 
 
 def _compare(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
     for name in sorted(expected.keys() ^ weights.keys()):
-        raise ValueError(f"{name} is {'missing' if name in expected else 'not in the net'}")
+        raise ValueError(f"{name} is {'missing' if name in expected else 'not in the network'}")
     for name, tensor in expected.items():
         if tensor.shape != weights[name].shape:
             raise ValueError(

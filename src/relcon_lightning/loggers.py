@@ -78,5 +78,5 @@ def _answers(address: str) -> bool:
 @rank_zero_only
 def _say_offline(why: str, folder: Path) -> None:
     log.warning(
-        "W&B: %s. This run is logged offline; send it later with: wandb sync %s/wandb/offline-run-*", why, folder
+        "W&B: %s. This run is logged offline; upload it later with: wandb sync %s/wandb/offline-run-*", why, folder
     )

@@ -60,7 +60,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             part.unlink(missing_ok=True)
             raise TrainingError(
                 f"{path} cannot be written ({str(error).splitlines()[0]}). The checkpoint before it is kept: make room "
-                "on the disk, then go on with resume=auto."
+                "on the disk, then continue with resume=auto."
             ) from error
 
 
@@ -92,11 +92,11 @@ def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None
             damaged.append(path.name)
     if found:
         step, _, path = max(found)
-        log.info("Going on from %s, after %d steps.", path, step)
+        log.info("Resuming from %s, after %d steps.", path, step)
         return path, step
     if damaged:
-        raise ConfigError(f"No checkpoint in {folder} can be read; start anew with overwrite=true.")
-    log.info("There is no checkpoint in %s yet: starting anew.", folder)
+        raise ConfigError(f"No checkpoint in {folder} can be read; start a new run with overwrite=true.")
+    log.info("There is no checkpoint in %s yet: starting a new run.", folder)
     return None
 
 

@@ -72,7 +72,7 @@ def test_a_file_is_fetched_once(server, tmp_path, known):
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path, ranges):
     server.break_after, server.ranges = 300_000, ranges
-    with pytest.raises(DataError, match=r"set\.zip cannot be fetched .* What has come is kept"):
+    with pytest.raises(DataError, match=r"set\.zip cannot be fetched .* The downloaded part is kept"):
         download(url(server), tmp_path, "x.zip", SUM)
     assert not (tmp_path / "x.zip").exists()
     assert 0 < (tmp_path / "x.zip.part").stat().st_size <= 300_000

@@ -230,7 +230,7 @@ def test_a_store_that_does_not_say_what_it_was_made_from_cannot_be_added_to(tmp_
         with pytest.raises(DataError, match=r"sources\.json is damaged"):
             add(folder_source(folder), store)
     versions.unlink()
-    with pytest.raises(DataError, match="does not say which files it was made from"):
+    with pytest.raises(DataError, match="has no list of the files it was made from"):
         add(folder_source(folder), store)
     with pytest.raises(ConfigError, match="add=true: toy does not come in files"):
         add(Units("fine"), store)

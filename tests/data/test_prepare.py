@@ -85,7 +85,7 @@ def test_a_store_that_is_there_is_not_prepared_again(tmp_path: Path, caplog: pyt
     with caplog.at_level(logging.INFO):
         kept = prepare(Listed(AssertionError("the source was read")), tmp_path / "toy")
     assert kept.recordings["recording_id"].tolist() == ["old"]
-    assert "is there already" in caplog.text
+    assert "already exists" in caplog.text
     replaced = prepare(Listed(still("new")), tmp_path / "toy", overwrite=True)
     assert replaced.recordings["recording_id"].tolist() == ["new"]
 

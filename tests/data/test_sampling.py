@@ -149,7 +149,7 @@ def test_participants_with_too_few_windows_are_left_out_and_counted(caplog):
     with caplog.at_level(logging.WARNING):
         s = sampler({"rich": [500], "poor": [T * 3, T - 1], "short": [T - 1]}, n_candidates=3)
     assert s.participants == ["rich"]
-    assert "Left out 2 of 3 participants with fewer than 4 windows of 50 samples" in caplog.text
+    assert "Excluded 2 of 3 participants with fewer than 4 windows of 50 samples" in caplog.text
     assert "poor" in caplog.text
     assert "short" in caplog.text
 

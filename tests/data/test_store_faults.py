@@ -33,7 +33,7 @@ def test_recordings_with_nan_are_left_out_and_counted(tmp_path, caplog):
 
 def test_wrong_input_is_named_and_leaves_nothing_behind(tmp_path):
     cases = {
-        "comes twice": [recording("a"), recording("a")],
+        "occurs twice": [recording("a"), recording("a")],
         "has 50 Hz, the store 100 Hz": [recording("a", rate=50.0)],
         "No usable recording": [],
     }

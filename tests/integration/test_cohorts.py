@@ -90,5 +90,5 @@ def test_what_was_fetched_is_not_fetched_again(tmp_path, published):
     asked = ["data=motionsense", f"data.archive.url={published}", "download=true"]
     fork(tmp_path, "relcon-prepare", *asked)
     (tmp_path / "server" / "set.zip").unlink()
-    assert "is there already" in fork(tmp_path, "relcon-prepare", *asked)
+    assert "already exists" in fork(tmp_path, "relcon-prepare", *asked)
     fork(tmp_path, "relcon-prepare", *asked, "overwrite=true")

@@ -125,7 +125,7 @@ def test_a_sweep_gives_each_job_a_folder_and_goes_on_when_one_fails(folder):
         (["name=x", "model=distance", "data.root=elsewhere"], "There is no cohort store at elsewhere/watch"),
         (["name=x", "model=distance", "data.sampling_rate=50"], "holds signals at 100 Hz but 50 Hz are expected"),
         (["name=x", "model=distance", "data.window_s=60"], "fewer than"),
-        (["model=distance", *TINY], "holds a run"),
+        (["model=distance", *TINY], "contains a run"),
         (["name=x", "model=distance", "data.participants_per_batch=7"], "cannot be divided"),
     ],
 )

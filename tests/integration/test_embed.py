@@ -94,7 +94,7 @@ def test_one_bad_recording_does_not_stop_the_others_and_what_is_done_stays_done(
     assert pd.read_parquet(folder / "p.parquet")["recording_id"].nunique() == 3
     (root / "broken.csv").write_text(table(seed=3).to_csv(index=False))
     output = embed(folder, "input=partly", "output=p.parquet")
-    assert "3 of 4 recordings were embedded before" in output
+    assert "3 of 4 recordings are already embedded" in output
     assert pd.read_parquet(folder / "p.parquet")["recording_id"].nunique() == 4
 
 

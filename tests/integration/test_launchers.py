@@ -65,6 +65,6 @@ def test_submitit_queues_a_job_again_that_was_asked_to_end_and_it_goes_on(folder
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR2"])
 def test_without_submitit_either_signal_saves_and_ends(folder, name):
     output = run(folder, "relcon-pretrain", *EIGHT, f"name={name}", *STOP, f"+callbacks.stop.name={name}", code=75)
-    assert "Go on with resume=auto" in output
+    assert "Continue with resume=auto" in output
     path = folder / "runs" / "watch" / "distance" / name / "checkpoints" / "last.ckpt"
     assert torch.load(path, weights_only=True)["global_step"] == 5

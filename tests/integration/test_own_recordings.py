@@ -62,7 +62,7 @@ def test_one_command_judges_a_folder_as_the_store_that_is_made_of_it(folder, own
     assert set((folder / "data").iterdir()) == before
     for more, message in (
         (["task.root=ow"], "did you mean 'own'?"),
-        (["task.root=own", "data=simulated"], "data=simulated reads no folder of recordings"),
+        (["task.root=own", "data=simulated"], "data=simulated does not read a folder of recordings"),
         (
             ["task.root=own", "task.targets={pase: m/s}"],
             "has no target 'pase' in segments.parquet (did you mean 'pace'?)",

@@ -60,7 +60,7 @@ def test_a_run_killed_at_any_step_goes_on_to_the_same_weights_and_losses(folder,
         folder, "relcon-pretrain", *arguments, "name=killed", f"{NOW}SignalAt", f"+callbacks.stop.step={step}", code=-9
     )
     output = fork(folder, "relcon-pretrain", *arguments, "name=killed", "resume=auto")
-    assert ("Going on from" if step > 3 else "starting anew") in output or step == 3, (step, output)
+    assert ("Resuming from" if step > 3 else "starting a new run") in output or step == 3, (step, output)
     whole, killed = folder / "runs" / "watch" / method / "whole", folder / "runs" / "watch" / method / "killed"
     assert content(whole)["global_step"] == STEPS
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
@@ -90,7 +90,7 @@ def terminated(folder):
 def test_a_run_asked_to_end_saves_the_step_it_was_in_and_ends_with_a_code_of_its_own(terminated):
     made, output, _ = terminated
     assert content(made)["global_step"] == 5
-    assert "Go on with resume=auto" in output
+    assert "Continue with resume=auto" in output
     assert "Traceback" not in output
 
 
@@ -104,18 +104,22 @@ def test_ctrl_c_says_what_is_kept_and_the_run_goes_on(folder, times):
     output = fork(folder, "relcon-pretrain", *arguments, *stop, code=130)
     made = folder / "runs" / "watch" / "distance" / f"interrupted{times}"
     said = " ".join(output.split())
-    assert ("after 5 steps. Go on with resume=auto" if times == 1 else "holds 3 steps: go on with resume=auto") in said
+    assert (
+        "after 5 steps. Continue with resume=auto" if times == 1 else "holds 3 steps: continue with resume=auto"
+    ) in said
     assert "Traceback" not in output
     assert content(made)["global_step"] == (5 if times == 1 else 3)
     fork(folder, "relcon-pretrain", *arguments, "resume=auto")
     assert metrics(made)["train/loss"].index.tolist() == list(range(STEPS))
 
 
-@pytest.mark.parametrize(("name", "code", "word"), [("SIGTERM", 75, "Asked to end."), ("SIGINT", 130, "Interrupted.")])
+@pytest.mark.parametrize(
+    ("name", "code", "word"), [("SIGTERM", 75, "Stopped by a signal."), ("SIGINT", 130, "Interrupted.")]
+)
 def test_a_signal_before_training_begins_ends_with_the_same_code_as_later(folder, name, code, word):
     arguments = ["model=simclr", *TINY, f"name=before{name}", "logger=csv", f"{NOW}SignalNow"]
     output = fork(folder, "relcon-pretrain", *arguments, f"+callbacks.stop.name={name}", code=code)
-    assert output.strip() == f"{word} Go on with the same command and resume=auto."
+    assert output.strip() == f"{word} Continue with the same command and resume=auto."
     assert not (folder / "runs" / "watch" / "simclr" / f"before{name}" / "run.json").exists()
 
 
@@ -125,7 +129,7 @@ def test_ctrl_c_ends_a_sweep_with_the_summary_of_its_jobs_and_it_goes_on(folder)
     stop = [f"{NOW}SignalAt", "+callbacks.stop.step=4", "+callbacks.stop.name=SIGINT", "+callbacks.stop.seed=${seed}"]
     output = fork(folder, "relcon-pretrain", *arguments, *stop, code=130)
     assert re.search(r"/0: val/knn_f1 [\d.]+\n.*/1: stopped\nBest, with the highest .*/0\n", output)
-    assert "Go on with the same command and resume=auto" in output
+    assert "Continue with the same command and resume=auto" in output
     output = fork(folder, "relcon-pretrain", *arguments, "resume=auto")
     values = re.findall(r"/\d: val/knn_f1 ([\d.]+)", output)
     assert len(values) == 3  # also of the one that had nothing left to train
@@ -184,7 +188,7 @@ def test_a_run_is_made_again_from_its_folder(folder):
     output = fork(folder, "relcon-pretrain", f"from_run={first}", "name=other", "model.learning_rate=0.1")
     assert "model.learning_rate: 0.001 -> 0.1" in output
     output = fork(folder, "relcon-pretrain", "from_run=runs/watch", code=2)
-    assert "no run that can be made again" in output
+    assert "not a run that can be repeated" in output
 
 
 def test_a_run_folder_says_what_made_it(folder):
@@ -247,7 +251,7 @@ def test_a_replaced_run_leaves_nothing_to_go_on_from(folder):
     stop = [f"{NOW}SignalAt", "+callbacks.stop.step=1"]
     fork(folder, "relcon-pretrain", *arguments, "seed=7", "overwrite=true", *stop, code=-9)
     output = fork(folder, "relcon-pretrain", *arguments, "seed=7", "resume=auto")
-    assert "starting anew" in " ".join(output.split())
+    assert "starting a new run" in " ".join(output.split())
     assert content(folder / "runs" / "watch" / "distance" / "replaced")["relcon_lightning"]["config"]["seed"] == 7
 
 

@@ -66,8 +66,8 @@ class LastCheckpoint(Callback):
                 listened(self.asked, None)
             by_hand = self.asked == signal.SIGINT
             raise (Interrupted if by_hand else Preempted)(
-                f"{'Interrupted' if by_hand else 'Asked to end'}, after {trainer.global_step} steps. Go on with "
-                f"resume=auto: {self.path}",
+                f"{'Interrupted' if by_hand else 'Stopped by a signal'}, after {trainer.global_step} steps. "
+                f"Continue with resume=auto: {self.path}",
                 trainer.is_global_zero,
             )
 

@@ -1,4 +1,4 @@
-"""The commands: each composes its configuration, instantiates and calls."""
+"""The commands. Each composes its configuration and runs it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What the commands share: where the configuration lives, and errors without a traceback."""
+"""Shared code of the commands: the folder of the configuration, and errors without a traceback."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from relcon_lightning.errors import ConfigError, DataError, Interrupted, Preempt
 log = logging.getLogger(__name__)
 
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: saved, try again later
-INTERRUPTED = 130  # as a shell says of SIGINT
-MISTAKE = 2  # an error that a person can mend
+INTERRUPTED = 130  # exit code of a shell after SIGINT
+MISTAKE = 2  # an error that the user can fix
 COMPOSITION = 1  # Hydra's, of a configuration that cannot be composed among others
 
-_OF_LIGHTNING = "MisconfigurationException"  # of a trainer, such as a GPU that is not there
+_OF_LIGHTNING = "MisconfigurationException"  # for example, a GPU that does not exist
 
 
 def tenth(steps: int) -> int:
-    """A tenth of the steps of a run, as ``${tenth:...}`` of the configuration; 1000 of a run without an end."""
+    """A tenth of the steps of a run, for ``${tenth:...}`` in the configuration; 1000 for a run without an end."""
     return max(1, steps // 10) if steps > 0 else 1000
 
 
@@ -55,22 +55,22 @@ def command(
     expand: Callable[[list[str]], list[str]] | None = None,
     again: str = "Start it again with the same command.",
 ) -> Callable[[], None]:
-    """A command that composes ``conf/<entry>.yaml`` and hands it to ``main`` of a module beside this one.
+    """Make a command that composes ``conf/<entry>.yaml`` and passes it to ``main`` of a module of this package.
 
-    The module is imported only then: help, completion and what cannot be composed do not wait for torch.
+    The module is imported late, so that help, completion and errors of the composition do not wait for torch.
 
     Args:
-        entry: The entry file.
-        module: The module; called as the entry file if None.
+        entry: Name of the entry file.
+        module: Name of the module; None: the name of the entry file.
         expand: Function that completes the arguments of the command line.
-        again: How to go on when it was asked to end.
+        again: How to continue after the command was stopped.
     """
     path = f"relcon_lightning.cli.{module or entry}"
     jobs = sweep.Sweep()
 
     def run(config: DictConfig) -> float | None:
         work = import_module(path)
-        quiet()  # only now: Lightning sets the levels of its loggers when it is imported
+        quiet()  # after the import, because Lightning then sets the levels of its loggers
         jobs.objective = str(config.get("objective") or "")
         jobs.direction = config.get("objective_direction")
         if not sweep.in_this_process():
@@ -83,7 +83,7 @@ def command(
         except (KeyboardInterrupt, SystemExit):
             jobs.stopped()
             raise
-        except Exception as error:  # of a library, or our own fault: the other jobs are run all the same
+        except Exception as error:  # an unexpected error; the other jobs still run
             log.exception("The job ended with an error:")
             jobs.failed(error)
         return jobs.jobs[-1].value
@@ -98,7 +98,7 @@ def command(
             sys.argv[1:] = quoted(sys.argv[1:])  # also what Lightning starts the other ranks with
             if expand is not None:
                 sys.argv[1:] = expand(sys.argv[1:])
-        signals.end_on_sigterm(PREEMPTED, f"Asked to end. {again}")
+        signals.end_on_sigterm(PREEMPTED, f"Stopped by a signal. {again}")
         try:
             start()
             for line in for_the_others(sys.argv[1:]):
@@ -122,7 +122,7 @@ def command(
 
 @contextmanager
 def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[None]:
-    """Tell what a person can mend in a line in place of a traceback.
+    """Report errors that the user can fix in one line instead of a traceback.
 
     Args:
         tell: Function that receives the error; None: :func:`stop`, which ends the command.
@@ -159,7 +159,7 @@ def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[
 
 
 def quiet() -> None:
-    """Keep the libraries' own news off the terminal; their warnings that concern a user stay."""
+    """Silence messages of libraries, except warnings that concern the user."""
     for name in ("lightning.pytorch", "lightning.fabric", "httpx", "httpx2"):  # the latter two of the hub's client
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -174,13 +174,13 @@ def quiet() -> None:
 
 
 def stop(error: Exception, code: int = MISTAKE) -> NoReturn:
-    """End the command with a message in place of a traceback."""
+    """End the command with a message instead of a traceback."""
     log.error("%s", error)
     sys.exit(code)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The resolved configuration as plain Python, fit for a checkpoint that loads with ``weights_only=True``."""
+    """The resolved configuration as plain Python, which a checkpoint can contain with ``weights_only=True``."""
     content = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}

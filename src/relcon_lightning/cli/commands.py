@@ -1,4 +1,4 @@
-"""The commands, as they are installed."""
+"""Entry points of the installed commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def with_runs(arguments: list[str]) -> list[str]:
 
 prepare = command("prepare")
 inspect = command("inspect")
-pretrain = command("pretrain", expand=rerun.expand, again="Go on with the same command and resume=auto.")
+pretrain = command("pretrain", expand=rerun.expand, again="Continue with the same command and resume=auto.")
 evaluate = command("eval", "evaluate", expand=with_folder)
 report = command("report", expand=with_runs)
 dashboard = command("dashboard")

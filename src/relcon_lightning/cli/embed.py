@@ -1,4 +1,4 @@
-"""``relcon-embed``: one embedding for each window of recordings."""
+"""``relcon-embed``: one embedding per window of recordings."""
 
 from __future__ import annotations
 

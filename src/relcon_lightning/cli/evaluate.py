@@ -1,4 +1,4 @@
-"""``relcon-eval``: judge a trained encoder with a probe, beside two floors."""
+"""``relcon-eval``: evaluate a trained encoder with a probe, and compare it with baselines."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _cohort(config: DictConfig) -> Iterator[CohortStore]:
         yield store
         return
     if "raw_dir" not in config.data.source:
-        raise ConfigError(f"data={config.data.name} reads no folder of recordings: leave task.root={root} out.")
+        raise ConfigError(f"data={config.data.name} does not read a folder of recordings: remove task.root={root} out.")
     config.data.raw_dir = root
     source = instantiate(config.data.source)
     Path(config.data.root).mkdir(parents=True, exist_ok=True)
@@ -201,7 +201,7 @@ def _splits(config: DictConfig, store: CohortStore, allowed: list[str], found: n
 def _regressors(config: DictConfig, trained: Sequence[Trained]) -> list[System[RegressionProbe]]:
     """What was trained and the floors, each under a regression."""
     if "regression" not in config.probe:
-        raise ConfigError(f"The {config.probe.title} does not predict numbers: judge this task with probe=linear.")
+        raise ConfigError(f"The {config.probe.title} does not predict numbers: evaluate this task with probe=linear.")
     probe: Callable[[], RegressionProbe] = partial(instantiate, config.probe.regression)
     rate = config.data.sampling_rate
     return [
@@ -218,7 +218,7 @@ def _classifiers(config: DictConfig, trained: Sequence[Trained]) -> list[System[
     baseline = OmegaConf.to_container(config.get("baseline") or OmegaConf.create())
     assert isinstance(baseline, dict)
     if config.probe.frozen and "head" not in config.probe:
-        raise ConfigError(f"The {config.probe.title} predicts numbers alone: judge this task with probe=linear.")
+        raise ConfigError(f"The {config.probe.title} predicts only numbers: evaluate this task with probe=linear.")
     if config.probe.frozen:
         probe: Callable[[], Probe] = partial(instantiate, config.probe.head)
         own = _frozen(trained, probe, device)
@@ -293,7 +293,7 @@ def _unseen(asked: list[str] | None, store: CohortStore, trained_on: Sequence[di
         unseen = unseen_participants(unseen, **one)
     if len(unseen) < len(everybody):
         log.info(
-            "%d of %d participants are left out: they were pre-trained on (people are recognised by their ids).",
+            "%d of %d participants are excluded: the encoder was trained on them (people are recognised by their ids).",
             len(everybody) - len(unseen),
             len(everybody),
         )

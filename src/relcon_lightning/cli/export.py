@@ -1,4 +1,4 @@
-"""``relcon-export``: a trained encoder as a folder to publish."""
+"""``relcon-export``: write a trained encoder to a folder for publication."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def main(config: DictConfig) -> None:
-    """Write the folder, and upload it if asked to."""
+    """Write the folder, and upload it on request."""
     options = {key: config[key] for key in ("onnx", "torch_export", "results", "licence", "overwrite")}
     folder = export(config.checkpoint, config.to, **options)
     log.info("Encoder: %s", folder)

@@ -1,4 +1,4 @@
-"""``relcon-inspect``: see a cohort before training on it."""
+"""``relcon-inspect``: summarise a cohort store before training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def main(config: DictConfig) -> None:
-    """Print a summary of the store of ``data=...`` and write a page with pictures."""
+    """Print a summary of the store of ``data=...`` and write a page with figures."""
     store = CohortStore.open(config.data.datamodule.store, config.data.verify)
     found = inspect(store, config.windows, config.examples, config.seed)
     facts = _facts(store, found)

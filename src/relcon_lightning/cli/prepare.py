@@ -1,4 +1,4 @@
-"""``relcon-prepare``: turn recordings into a cohort store."""
+"""``relcon-prepare``: convert recordings to a cohort store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def main(config: DictConfig) -> None:
-    """Write the store of ``data=...`` below ``data.root``, unless it is there already."""
+    """Write the store of ``data=...`` below ``data.root``, unless it exists."""
     path, rate = config.data.datamodule.store, config.data.sampling_rate
     part = None if config.part is None else Part.parse(str(config.part))
     if part is not None and config.add:
@@ -63,7 +63,7 @@ def _tell_differences(config: DictConfig, store: CohortStore) -> None:
     """Warn where a store that is kept is not what would be written now."""
     if store.coding.dtype != config.store.dtype:
         log.warning(
-            "%s holds %s and not store.dtype=%s; overwrite=true writes it anew.",
+            "%s holds %s and not store.dtype=%s; overwrite=true replaces it.",
             *(store.path, store.coding.dtype, config.store.dtype),
         )
     if config.data.raw_dir is None or config.part is not None:
@@ -75,13 +75,13 @@ def _tell_differences(config: DictConfig, store: CohortStore) -> None:
         return
     if found is not None and str(found):
         log.warning(
-            "%s differs from its files: %s. add=true adds new files; overwrite=true writes the store anew.",
+            "%s differs from its files: %s. add=true adds new files; overwrite=true replaces the store.",
             *(store.path, found),
         )
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """Number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def main(config: DictConfig) -> float | None:
-    """Train, and say where the checkpoint and the logs are.
+    """Train, and print where the checkpoint and the logs are.
 
     Returns:
         The last value of the metric ``objective``; None if it was not logged.
@@ -50,10 +50,10 @@ def main(config: DictConfig) -> float | None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes than the ranks of this run out of its folder.
+    """Allow only the ranks of this run to use its folder.
 
     Raises:
-        ConfigError: Another process is at work there.
+        ConfigError: Another process uses the folder.
     """
     with ExitStack() as stack:
         if not getattr(rank_zero_only, "rank", 0):
@@ -62,7 +62,7 @@ def _alone(folder: Path) -> Iterator[None]:
                 stack.enter_context(lock(folder))
             except LockedError as error:
                 raise ConfigError(
-                    f"{folder} is in use: {error.holder} trains there. Wait for its end, or choose another name=..."
+                    f"{folder} is in use: {error.holder} trains there. Wait until it ends, or choose another name=..."
                 ) from error
         yield
 
@@ -132,10 +132,10 @@ def _train(config: DictConfig, folder: Path) -> float | None:
 
 @contextmanager
 def _interruption_told(folder: Path) -> Iterator[None]:
-    """Say what is kept of a training that Ctrl-C ends at once.
+    """Report what is kept of a training that Ctrl-C ends at once.
 
     Raises:
-        Interrupted: It was.
+        Interrupted: Training was stopped with Ctrl-C.
     """
     try:
         yield
@@ -146,7 +146,7 @@ def _interruption_told(folder: Path) -> Iterator[None]:
             step = read_checkpoint(folder / LAST)["global_step"]
         except ConfigError:
             raise Interrupted("Interrupted before a step was saved. Start again with the same command.") from end
-        raise Interrupted(f"Interrupted. {folder / LAST} holds {step} steps: go on with resume=auto.") from end
+        raise Interrupted(f"Interrupted. {folder / LAST} holds {step} steps: continue with resume=auto.") from end
 
 
 def _tell_few(datamodule: CandidateDataModule) -> None:
@@ -157,10 +157,10 @@ def _tell_few(datamodule: CandidateDataModule) -> None:
 
 
 def _steps_left(start: tuple[Path, int], max_steps: int) -> bool:
-    """Whether there is anything to train; says so if not.
+    """True if steps remain to be trained; reports it if not.
 
     Raises:
-        ConfigError: More steps were made than are asked for.
+        ConfigError: More steps were made than requested.
     """
     path, step = start
     if step < max_steps or max_steps < 0:
@@ -168,21 +168,23 @@ def _steps_left(start: tuple[Path, int], max_steps: int) -> bool:
     if step > max_steps:
         raise ConfigError(
             f"{path} has made {step} steps, more than trainer.max_steps={max_steps}. Ask for more than {step} steps to "
-            "train on, or start anew with another name=..."
+            "train on, or start a new run with another name=..."
         )
-    log.info("%s has made all %d steps: nothing is left to train. Train on with trainer.max_steps=N.", path, step)
+    log.info(
+        "%s has made all %d steps: nothing is left to train. Set a larger trainer.max_steps to continue.", path, step
+    )
     return False
 
 
 def _longer(start: Path | None, max_steps: int) -> list[LongerSchedule]:
-    """What a run needs that goes on to another number of steps than it was planned for."""
+    """Callbacks of a run that resumes with another number of steps than planned."""
     if start is None or provenance(start)["config"]["trainer"]["max_steps"] == max_steps:
         return []
     return [LongerSchedule()]
 
 
 def _built_from(config: DictConfig, start: Path | None) -> list[BuiltFrom]:
-    """The frozen distance and the checkpoint that this run begins with."""
+    """The frozen distance and the checkpoint from which this run starts."""
     ranking: Any = config.model.method.get("distance") or {}
     loaded = str(ranking.get("_target_", "")).endswith(".load_distance")
     parts = [BuiltFrom.read(ranking["checkpoint"], "distance")] if loaded and ranking["checkpoint"] else []
@@ -206,7 +208,7 @@ def _given() -> set[str]:
 
 
 def _parameters(method: L.LightningModule) -> str:
-    """How many there are to train and, of a frozen distance, how many are not."""
+    """Number of parameters to train and, with a frozen distance, of frozen ones."""
     trained, frozen = (sum(p.numel() for p in method.parameters() if p.requires_grad is own) for own in (True, False))
     return f"{trained:,} parameters to train" + (f", {frozen:,} frozen" if frozen else "")
 
@@ -214,13 +216,13 @@ def _parameters(method: L.LightningModule) -> str:
 def _refuse_to_overwrite(folder: Path, overwrite: bool, resume: str | None) -> None:
     if (folder / LAST).exists() and not (overwrite or resume):
         raise ConfigError(
-            f"{folder} holds a run. Choose another name=..., go on with it by resume=auto, or replace it with "
+            f"{folder} already contains a run. Choose another name=..., resume it with resume=auto, or replace it with "
             "overwrite=true."
         )
 
 
 def _refuse_parallel_sweep(config: DictConfig) -> None:
-    """Lightning starts the other ranks by repeating the command, ``-m`` included: each would sweep by itself."""
+    """Refuse it: Lightning starts the other ranks by repeating the command with ``-m``, and each would sweep."""
     devices = config.trainer.get("devices", 1)
     several = devices not in (1, "1", [0]) or config.trainer.get("num_nodes", 1) > 1
     started_by_rank = {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"} & os.environ.keys()  # torchrun, srun

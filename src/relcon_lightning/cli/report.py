@@ -1,4 +1,4 @@
-"""``relcon-report``: finished evaluations as one table per task, or runs beside each other."""
+"""``relcon-report``: collect finished evaluations into one table per task, or compare runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def main(config: DictConfig) -> None:
-    """Gather the evaluations of ``reports=...`` and write the tables; or the runs of ``runs=...``, and a page."""
+    """Collect the evaluations of ``reports=...`` into tables, or compare the runs of ``runs=...`` on a page."""
     folder = Path(relpath(config.folder))
     if config.compare == "runs":
         _runs(find_runs(_asked(config.runs)), folder)

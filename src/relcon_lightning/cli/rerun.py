@@ -1,4 +1,4 @@
-"""``from_run=PATH``: the command line of an earlier run in place of this one's."""
+"""``from_run=PATH``: repeat the command line of an earlier run."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _OF_THAT_RUN_ALONE = {"name", "overwrite", "resume", "from_run"}
 
 
 def expand(arguments: list[str]) -> list[str]:
-    """The arguments with those of the run in ``from_run=`` in front; what is given here counts more.
+    """The arguments, after those of the run in ``from_run=``; the given arguments take precedence.
 
     Raises:
-        ConfigError: The folder holds no run.
+        ConfigError: The folder does not contain a run.
     """
     source = next((word.split("=", 1)[1] for word in arguments if word.startswith("from_run=")), None)
     if source in (None, "null"):
@@ -39,7 +39,7 @@ def expand(arguments: list[str]) -> list[str]:
 
 
 def report_differences(source: str, record: dict[str, Any]) -> None:
-    """Say in what this run differs from the one it is to repeat."""
+    """Report the differences between this run and the one that it repeats."""
     found = differences(load_record(Path(source)), record)
     if found:
         log.warning("This run can differ from %s:\n  %s", source, "\n  ".join(found))
@@ -59,4 +59,4 @@ def _read(path: Path) -> Any:
     try:
         return OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, OmegaConfBaseException, YAMLError) as error:
-        raise ConfigError(f"{path.parent.parent} is no run that can be made again: {path} cannot be read.") from error
+        raise ConfigError(f"{path.parent.parent} is not a run that can be repeated: {path} cannot be read.") from error

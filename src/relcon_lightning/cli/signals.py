@@ -1,4 +1,4 @@
-"""SIGTERM to a command: an end that tidies up, with a code of its own."""
+"""Handle SIGTERM: clean up, and end with a separate exit code."""
 
 from __future__ import annotations
 

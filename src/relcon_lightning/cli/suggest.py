@@ -1,4 +1,4 @@
-"""The nearest name that exists, for a key or a choice on the command line that does not."""
+"""Suggest the nearest existing name for a misspelt key or choice on the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def suggestions(folder: str, entry: str, overrides: Sequence[str]) -> list[str]:
     Args:
         folder: Folder of the configuration.
         entry: Name of the entry file, such as ``pretrain``.
-        overrides: The words of the command line; options (``-m``) and what is added (``+key``) are passed over.
+        overrides: Arguments of the command line; options (``-m``) and added keys (``+key``) are ignored.
     """
     pairs = [word.partition("=")[::2] for word in overrides if "=" in word and word[0] not in "+~-'\""]
     groups = {path.name: _choices(path) for path in Path(folder).iterdir() if path.is_dir()}
@@ -30,7 +30,7 @@ def suggestions(folder: str, entry: str, overrides: Sequence[str]) -> list[str]:
     try:
         with initialize_config_dir(folder, version_base="1.3"):
             config = OmegaConf.to_container(compose(entry, wanted, return_hydra_config=True))
-    except HydraException:  # what Hydra has said already is enough
+    except HydraException:  # Hydra has already reported the error
         return []
     assert isinstance(config, dict)
     keys = set(_with_parents(flat({str(key): value for key, value in config.items()})))
@@ -49,7 +49,7 @@ def _nearest(key: str, value: str, groups: dict[str, list[str]], keys: set[str])
 
 
 def _same_ending(key: str, keys: set[str]) -> list[str]:
-    """A key of that name elsewhere, when there is one alone: ``max_steps`` for ``trainer.max_steps``."""
+    """A key with that name elsewhere, if there is only one: ``trainer.max_steps`` for ``max_steps``."""
     found = [known for known in keys if known.endswith(f".{key}") and not known.startswith("hydra.")]
     return found if len(found) == 1 else []
 

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 log = logging.getLogger(__name__)
 
 _LONGEST = 80  # characters of the readable part of a folder's name; file systems take 255 bytes
-# What changes nothing in a run, or where it lies.
+# Keys that do not change the result of a run, or only its location.
 _NOT_IN_NAME = {"name", "overwrite", "objective", "objective_direction", "paths.runs"}
 _SHOWN = {"data": "data.name", "model": "model.name"}  # groups whose name the path holds, unless it is given
 _DIRECTIONS = {
@@ -34,13 +34,13 @@ def register() -> None:
 
 
 def job_folder(overrides: Sequence[str], name: str) -> str:
-    """A folder's name for a job: readable, free of characters that a shell or Hydra's grammar would take apart.
+    """Readable name of a job's folder, without characters that are special to a shell or to Hydra's grammar.
 
-    Values that do not fit as they are, and names that are too long, are shortened and get a hash of all overrides, so
+    Values that cannot be used, and names that are too long, are shortened and get a hash of all overrides, so
     that two jobs never share a folder.
 
     Args:
-        overrides: ``key=value`` of the job.
+        overrides: Overrides ``key=value`` of the job.
         name: Name of the run.
     """
     given = {_key(word) for word in overrides}
@@ -66,7 +66,7 @@ class Job:
         folder: Folder of the run.
         overrides: Overrides of the job.
         value: Value of the objective; None if it was not logged.
-        error: Why it failed, or None.
+        error: Reason for which the job failed, or None.
         stopped: True if a user or a signal ended it.
     """
 
@@ -79,7 +79,7 @@ class Job:
 
 @dataclass
 class Sweep:
-    """The jobs that one process runs one after the other.
+    """Jobs that one process runs one after the other.
 
     Attributes:
         jobs: Jobs that have ended.
@@ -92,23 +92,23 @@ class Sweep:
     direction: str | None = None
 
     def failed(self, error: Exception) -> None:
-        """Note that the job that is running ends with an error."""
+        """Record that the running job has failed."""
         self.jobs.append(Job(_folder(), _overrides(), error=str(error) or type(error).__name__))
 
     def ended(self, value: float | None) -> None:
-        """Note that the job that is running is done."""
+        """Record that the running job has ended."""
         self.jobs.append(Job(_folder(), _overrides(), value))
 
     def stopped(self) -> None:
-        """Note that somebody ends the job that is running, and the sweep with it."""
+        """Record that the running job, and with it the sweep, is stopped by a user or a signal."""
         self.jobs.append(Job(_folder(), _overrides(), stopped=True))
 
     def any_failed(self) -> bool:
-        """Whether a job ended with an error."""
+        """True if a job has failed."""
         return any(job.error for job in self.jobs)
 
     def tell(self) -> None:
-        """Print the summary, unless a single job went well."""
+        """Print the summary, unless there was a single job without errors."""
         if len(self.jobs) > 1 or self.any_failed():
             print("\n".join(self.summary()))
 
@@ -121,7 +121,7 @@ class Sweep:
         if self.any_failed():
             lines.append(f"{sum(bool(job.error) for job in self.jobs)} of {len(self.jobs)} jobs failed.")
         if any(job.stopped for job in self.jobs):
-            lines.append("The sweep was ended before its last job. Go on with the same command and resume=auto.")
+            lines.append("The sweep was ended before its last job. Continue with the same command and resume=auto.")
         return lines
 
     def _told(self, job: Job) -> str:
@@ -160,7 +160,7 @@ def direction_of(metric: str) -> str | None:
 
 
 def in_this_process() -> bool:
-    """Whether this is a job of a sweep whose jobs run in one process, one after the other."""
+    """True if this is a job of a sweep whose jobs run in one process, one after the other."""
     hydra = HydraConfig.get()
     return hydra.mode == RunMode.MULTIRUN and str(hydra.launcher.get("_target_", "")).endswith("BasicLauncher")
 

@@ -43,7 +43,7 @@ def check_recordings(recordings: pd.DataFrame, shard_samples: Sequence[int]) -> 
         _whole(recordings, column, least)
     start = recordings["start_time"]
     if not is_numeric_dtype(start) or is_bool_dtype(start) or np.isinf(start.to_numpy(float, na_value=np.nan)).any():
-        raise ValueError("start_time holds something else than Unix seconds")
+        raise ValueError("start_time contains values other than Unix seconds")
     shard, offset, samples = (recordings[name].to_numpy() for name in ("shard", "offset", "n_samples"))
     if shard.max() >= len(shard_samples):
         raise ValueError(f"shard {shard.max()} is none of the {len(shard_samples)} signal files")
@@ -69,13 +69,13 @@ def check_segments(segments: pd.DataFrame, recordings: pd.DataFrame, sampling_ra
     _refuse(segments, samples.isna().to_numpy(), "is not in recordings.parquet")
     for column in ("start_s", "end_s"):
         if not is_numeric_dtype(segments[column]) or is_bool_dtype(segments[column]):
-            raise ValueError(f"{column} holds something else than seconds")
+            raise ValueError(f"{column} contains values other than seconds")
     start, end = segments["start_s"].to_numpy(float), segments["end_s"].to_numpy(float)
     longest = (samples.to_numpy(float) + 1.5) / sampling_rate + 1e-6
     _refuse(segments, ~((start >= 0) & (start < end) & (end <= longest)), "has a segment outside of it")
     labels = segments["label"].dropna()
     if not all(isinstance(label, str) for label in labels):
-        raise ValueError("label holds something else than text")
+        raise ValueError("label contains values other than text")
 
 
 def _need(table: pd.DataFrame, columns: set[str]) -> None:
@@ -86,20 +86,20 @@ def _need(table: pd.DataFrame, columns: set[str]) -> None:
 
 def _texts(table: pd.DataFrame, column: str) -> None:
     if not all(isinstance(value, str) for value in table[column]):
-        raise ValueError(f"{column} holds something else than text")
+        raise ValueError(f"{column} contains values other than text")
 
 
 def _ids(table: pd.DataFrame, column: str) -> None:
     _texts(table, column)
     twice = table[column].duplicated()
     if twice.any():
-        raise ValueError(f"{column} {table[column][twice].iloc[0]!r} comes twice")
+        raise ValueError(f"{column} {table[column][twice].iloc[0]!r} occurs twice")
 
 
 def _whole(table: pd.DataFrame, column: str, least: int) -> None:
     values = table[column]
     if not is_integer_dtype(values) or values.isna().any():
-        raise ValueError(f"{column} holds something else than whole numbers")
+        raise ValueError(f"{column} contains values other than whole numbers")
     if values.min() < least:
         raise ValueError(f"{column} holds {values.min()}, expected {least} or more")
 

@@ -46,7 +46,9 @@ def download(url: str, folder: str | Path, file: str, sha256: str | None = None)
     try:
         pooch.retrieve(url, expected and f"sha256:{expected}", file, folder, downloader=_Resuming(path))
     except requests.RequestException as error:
-        raise DataError(f"{url} cannot be fetched ({error}). What has come is kept: try again to go on.") from error
+        raise DataError(
+            f"{url} cannot be fetched ({error}). The downloaded part is kept: try again to continue."
+        ) from error
     except ValueError as error:  # pooch, of a wrong checksum
         raise DataError(f"{url} is not the expected file ({error}).") from error
     if sha256 is None and not kept.exists():

@@ -200,7 +200,7 @@ def _named(address: str) -> Iterator[None]:
     _processes.add(os.getpid())
     if len(_processes) > 1:
         raise DataError(
-            f"{address} was opened before this process was forked, and reading would hang. Start the workers with "
+            f"{address} was opened before this process was forked, and reading would block. Start the workers with "
             "multiprocessing_context='spawn', or set num_workers=0."
         )
     try:

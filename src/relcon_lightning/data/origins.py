@@ -80,11 +80,11 @@ def read_versions(folder: Path) -> dict[str, Version]:
         return {name: Version(**facts) for name, facts in json.loads(file.read_text("utf-8")).items()}
     except FileNotFoundError as error:
         raise DataError(
-            f"{folder} does not say which files it was made from, so none can be added: write it anew with "
+            f"{folder} has no list of the files it was made from, so none can be added: write it anew with "
             "overwrite=true."
         ) from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise DataError(f"{file} is damaged ({error}): write the store anew with overwrite=true.") from error
+        raise DataError(f"{file} is damaged ({error}): replace the store with overwrite=true.") from error
 
 
 def changes(units: Sequence[Unit], known: Mapping[str, Version]) -> Changes:

@@ -127,7 +127,7 @@ def add(source: Source, store: CohortStore, reading: Reading | None = None) -> C
         raise DataError(
             f"{path}: {len(found.changed)} files are not those that it was made from ({', '.join(found.changed[:3])}"
             f"{' ...' if len(found.changed) > 3 else ''}): the file, its participant, its labels or the settings of "
-            "data.source have changed. Put them back, or write the store anew with overwrite=true."
+            "data.source have changed. Put them back, or replace the store with overwrite=true."
         )
     if found.gone:
         log.warning("%s keeps the recordings of %d files that are gone: %s.", path, len(found.gone), found.gone[0])
@@ -230,7 +230,7 @@ def existing(path: str | Path, sampling_rate: float, verify: Verify = "once") ->
         return None
     store = CohortStore.open(path, verify)
     store.check_rate(sampling_rate)
-    log.info("%s is there already and is kept.", path)
+    log.info("%s already exists and is kept.", path)
     return store
 
 

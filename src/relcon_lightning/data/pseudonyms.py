@@ -53,7 +53,7 @@ def _of_known_kind(hashes: Iterable[str]) -> set[str]:
             kinds.add("fast")
         else:
             raise ConfigError(
-                f"The participants of this checkpoint are hashed in a way that this version does not know ({text!r}): "
+                f"This version does not know the hashes of the participants in this checkpoint ({text!r}): "
                 "upgrade relcon-lightning, or get the checkpoint again."
             )
     return kinds

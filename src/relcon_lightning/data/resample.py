@@ -94,7 +94,7 @@ def stamp_rate(times: np.ndarray) -> float:
     """
     steps = np.diff(np.unique(times[np.isfinite(times)]))
     if not len(steps):
-        raise DataError(f"A rate needs two different time stamps; there are {len(times)} stamps, none of them apart.")
+        raise DataError(f"A rate needs two different time stamps; there are {len(times)} stamps, all of them equal.")
     usual = float(np.median(steps))
     near = steps[steps < _GAP_STEPS * usual]
     rate = float(np.maximum((near / usual).round(), 1).sum() / near.sum())

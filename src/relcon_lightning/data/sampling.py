@@ -146,7 +146,7 @@ class CandidateSampler:
                 "Record longer, or lower data.n_candidates or data.window_s."
             )
         if excluded:
-            log.warning("Left out %d of %d participants with %s: %s", len(excluded), len(asked), what, excluded[:10])
+            log.warning("Excluded %d of %d participants with %s: %s", len(excluded), len(asked), what, excluded[:10])
 
     def _choose_participants(self, rng: np.random.Generator, count: int) -> np.ndarray:
         if self.participants_per_batch is None:

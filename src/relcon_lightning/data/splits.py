@@ -191,5 +191,5 @@ def refuse_leakage(participants: Collection[str], hashes: Collection[str], salt:
     if seen:
         raise DataError(
             f"{len(seen)} of {len(participants)} participants were used to pre-train this checkpoint, e.g. {seen[0]}: "
-            "the result would be worthless. Evaluate on other people; task.participants=null takes all that are left."
+            "the result would be invalid. Evaluate on other people; task.participants=null uses all others."
         )

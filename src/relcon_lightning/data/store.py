@@ -138,7 +138,7 @@ class CohortStore:
         known = {name: facts["sha256"] for name, facts in self._files.items() if "sha256" in facts}
         if len(known) < len(self._files):
             log.warning(
-                "%s/%s has no checksum of %s: damage would not be noticed; %s.",
+                "%s/%s has no checksum of %s: damage cannot be detected; %s.",
                 *(self.path, MANIFEST, ", ".join(sorted(self._files.keys() - known)), self._place.remedy),
             )
         verify_signals(self._place, {name: known[name] for name in self._shard_names if name in known}, verify)
@@ -243,7 +243,7 @@ class CohortStore:
         row = int(self._rows[recording_id])
         if not 0 <= start <= stop <= self._samples[row]:
             raise DataError(
-                f"Recording {recording_id} has {self._samples[row]} samples; {start} to {stop} were asked for."
+                f"Recording {recording_id} has {self._samples[row]} samples; {start} to {stop} were requested."
             )
         window = self._signals.windows(self._shard[[row]], self._offset[[row]] + start, stop - start)
         return np.ascontiguousarray(window[0].T)
@@ -266,7 +266,7 @@ class CohortStore:
         if outside.any():
             worst = int(np.flatnonzero(outside)[0])
             name = self.recordings["recording_id"].iloc[int(recording_rows[worst])]
-            raise DataError(f"Recording {name}: {length} samples from {starts[worst]} reach outside of it.")
+            raise DataError(f"Recording {name}: {length} samples from {starts[worst]} extend beyond it.")
         begins = self._offset[recording_rows] + starts
         return self._signals.windows(self._shard[recording_rows], begins, length)
 
@@ -338,7 +338,7 @@ def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any], folder: st
     if manifest["unit"] != "g":
         raise DataError(f"{where} has unit {manifest['unit']}, expected g; convert the signals first.")
     if "description_sha256" in manifest and manifest["description_sha256"] != description_checksum(manifest):
-        raise DataError(f"{where} was changed or damaged: its SHA-256 is not the one that was written; {place.remedy}.")
+        raise DataError(f"{where} was changed or damaged: its SHA-256 is not that of the written file; {place.remedy}.")
     _check_entries(manifest)
 
 
@@ -349,7 +349,7 @@ def _check_entries(manifest: dict[str, Any]) -> None:
     info, excluded, files = manifest["info"], manifest["excluded"], manifest["files"]
     texts = [value for key, value in info.items() if key != "sampling_rate"]
     if not all(isinstance(value, str) for value in [*texts, *excluded, *excluded.values()]):
-        raise ValueError("info or excluded holds something else than text")
+        raise ValueError("info or excluded contains values other than text")
     signals = len(files) - len(TABLES)
     expected = {f"{table}.parquet" for table in TABLES} | {f"signals/{i:05d}.npy" for i in range(signals)}
     if files.keys() != expected:

@@ -56,7 +56,7 @@ def verify_signals(place: Place, expected: Mapping[str, str], verify: Verify) ->
 
     Raises:
         ConfigError: ``verify`` has another value.
-        DataError: A file is not the one that was written. The message names it.
+        DataError: A file is not that of the written file. The message names it.
     """
     if verify not in ("once", "always", "never"):
         raise ConfigError(f"data.verify={verify}: expected once, always or never.")

@@ -244,7 +244,7 @@ class StoreWriter:
         name = entry.recording_id
         if name in self.ids:
             raise DataError(
-                f"Recording id {name} comes twice (participant {entry.participant_id}); ids must be unique."
+                f"Recording id {name} occurs twice (participant {entry.participant_id}); ids must be unique."
             )
         self.ids.add(name)
         if abs(entry.sampling_rate - self.info.sampling_rate) > 1e-6:
@@ -254,7 +254,7 @@ class StoreWriter:
             )
         if entry.fault:
             self.leave_out(name, entry.fault)
-            log.warning("Left out recording %s of participant %s: %s.", name, entry.participant_id, entry.fault)
+            log.warning("Excluded recording %s of participant %s: %s.", name, entry.participant_id, entry.fault)
             return False
         if entry.cut:
             self.cut += entry.cut

@@ -183,8 +183,7 @@ def embed_recording(
     """
     if isinstance(encoder, nn.Module):
         raise ConfigError(
-            "A bare encoder does not say the rate of its windows: give its checkpoint, "
-            "or Embedder(encoder, sampling_rate, window_s)."
+            "An encoder alone has no sampling rate: give its checkpoint, or Embedder(encoder, sampling_rate, window_s)."
         )
     embedder = encoder if isinstance(encoder, Embedder) else Embedder.load(encoder)
     signal = np.asarray(signal)

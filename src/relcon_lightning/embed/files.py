@@ -87,7 +87,7 @@ def _embed_missing(
     """Write the parts that are not there; why it failed for each recording of which it did."""
     missing = [one for one in inputs if not parts[one.recording_id].exists()]
     if len(missing) < len(inputs):
-        log.info("%d of %d recordings were embedded before.", len(inputs) - len(missing), len(inputs))
+        log.info("%d of %d recordings are already embedded.", len(inputs) - len(missing), len(inputs))
     failed: dict[str, str] = {}
     with _display() as display:
         for i, one in enumerate(missing, start=1):

@@ -32,7 +32,7 @@ class MAE(EmbeddingMethod):
 
     def __init__(self, encoder: ResNet1d, patch: int = 32, share: float = 0.5, width: int = 32, **kwargs: Any) -> None:
         if not 0 < share < 1:
-            raise ConfigError(f"share={share} of a window's patches to hide: expected a number between 0 and 1.")
+            raise ConfigError(f"share={share} of a window's patches to mask: expected a number between 0 and 1.")
         if not isinstance(encoder, ResNet1d):
             raise ConfigError(
                 f"The masked autoencoder decodes a ResNet1d, not a {type(encoder).__name__}: encoder=small."

@@ -258,7 +258,7 @@ def test_participants_are_refused_when_unclear(tmp_path: Path) -> None:
     assert recording.participant_id == "7"
     with pytest.raises(DataError, match=r"left\.cwa: data\.source\.participant=\^q\\d finds no participant"):
         DeviceFolder(tmp_path, r"^q\d")
-    with pytest.raises(ConfigError, match=r"participant=\( is no regular expression"):
+    with pytest.raises(ConfigError, match=r"participant=\( is not a regular expression"):
         DeviceFolder(tmp_path, "(")
 
 

@@ -169,7 +169,7 @@ def test_the_table_says_who_and_what(tmp_path: Path) -> None:
         ("file,person\na.csv,1\n", "no column 'participant'"),
         ("File,participant\na.csv,1\n", r"no column 'file' \(did you mean 'File'\?\)"),
         ("file,participant\na.csv,1\nb.csv,\n", r"row 2: b\.csv has no participant"),
-        ("file,participant\na.csv,1\na.csv,2\n", r"row 2: a\.csv comes twice"),
+        ("file,participant\na.csv,1\na.csv,2\n", r"row 2: a\.csv occurs twice"),
         ("file,participant\na.csv,1\n", r"does not list b\.csv"),
         ("file,participant\na.cvs,1\n", r"row 1: there is no recording 'a\.cvs' \(did you mean 'a\.csv'\?\)"),
         ("file,participant\n../../etc/passwd,1\n", "row 1: there is no recording"),

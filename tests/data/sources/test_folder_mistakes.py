@@ -97,7 +97,7 @@ def test_two_files_of_one_id_are_refused(tmp_path: Path) -> None:
         ({"time_unit": "min"}, ConfigError, "expected one of auto, s, ms"),
         ({"sampling_rate": -1}, ConfigError, "expected a number above 0"),
         ({"time_column": None, "format": "table"}, ConfigError, r"time_column or.*sampling_rate"),
-        ({"participant": "("}, ConfigError, "no regular expression"),
+        ({"participant": "("}, ConfigError, "not a regular expression"),
         ({"participant": ["a-z"]}, ConfigError, r"Quote .*'data\.source\.participant=\"\[a-z\]\"'"),
         ({"participant": "^P(.+)/"}, DataError, r"a\.csv: .*finds no participant in 'a\.csv'"),
         ({"participant": None}, DataError, "say who was recorded"),

@@ -34,7 +34,7 @@ _TYPES = {
 
 
 class Capture24(InFiles):
-    """151 people, a day each, 100 Hz, annotated after the film of a body camera and a diary.
+    """151 people, one day each, 100 Hz, annotated from the film of a body camera and a diary.
 
     A file is read in parts of six hours, each of which is a recording, so that hundreds of hours of a person need no
     more memory than a day. Stamps have no time zone; they are taken for UTC. Samples without annotation have no label.
@@ -44,7 +44,7 @@ class Capture24(InFiles):
             ``capture24.zip``; or the archive.
         labels: Column of the dictionary, without ``label:``, that names the classes: WillettsSpecific2018 (10),
             WillettsMET2018 (11), DohertySpecific2018 (10), Willetts2018 (6), Doherty2018 (5) or Walmsley2020 (4).
-        max_gap_s: A recording is parted where its samples are further apart, in seconds.
+        max_gap_s: Recordings are split where samples are further apart, in seconds.
 
     Raises:
         ConfigError: The dictionary has no such column.

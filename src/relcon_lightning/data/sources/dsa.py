@@ -33,12 +33,12 @@ _COLUMNS, _ROWS = [str(column) for column in range(45)], 125
 class DailyAndSports(InUnits):
     """8 people, 19 activities of five minutes, 25 Hz; each activity of a person is one recording.
 
-    A recording is published in files of 5 s, which follow one another and are joined; where one is missing, the
-    recording is parted.
+    A recording is published as consecutive files of 5 s, which are joined. Where one is missing, the
+    recording is split.
 
     Args:
         raw_dir: Folder with ``data/a01/p1/s01.txt`` and so on, plain or in archives; or the archive.
-        position: One of :data:`POSITIONS`. A store holds one.
+        position: One of :data:`POSITIONS`. A store contains one position.
 
     Raises:
         ConfigError: Unknown position.
@@ -63,11 +63,11 @@ class DailyAndSports(InUnits):
         )
 
     def units(self) -> list[Unit]:
-        """A unit for each activity of each person."""
+        """One unit per activity and person."""
         return [Unit("/".join(key), key) for key, _ in groupby(self.files, key=lambda key: key[:2])]
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """An activity of a person, with the activity as the label of its one segment."""
+        """Read an activity of a person, with one segment that is labelled with the activity."""
         activity, person = unit.key
         numbers = [int(key[2]) for key in self.files if key[:2] == unit.key]
         if activity not in ACTIVITIES:
@@ -83,7 +83,7 @@ class DailyAndSports(InUnits):
         return self.files[activity, person, f"{number:02d}"]
 
     def _read(self, file: RawFile) -> np.ndarray:
-        """``(125, 3)`` in g."""
+        """Signal ``(125, 3)`` in g."""
         columns = read_columns(file.read(), file.where, dict.fromkeys(self.axes, float), _COLUMNS)
         signal = stack(columns, self.axes) / STANDARD_GRAVITY
         if len(signal) != _ROWS:

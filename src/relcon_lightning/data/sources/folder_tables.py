@@ -29,7 +29,7 @@ def read_recordings(table: Path, files: Collection[str]) -> tuple[dict[str, str]
     for row, (file, person) in enumerate(zip(columns["file"], columns["participant"], strict=True), start=1):
         _check_file(table, row, file, files)
         if file in people:
-            raise DataError(f"{table}, row {row}: {file} comes twice.")
+            raise DataError(f"{table}, row {row}: {file} occurs twice.")
         if not person.strip():
             raise DataError(f"{table}, row {row}: {file} has no participant.")
         people[file] = person.strip()

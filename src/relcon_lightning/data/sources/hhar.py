@@ -39,7 +39,7 @@ _LATENCY_S = 10.0  # a sample arrives sooner
 
 
 class Hhar:
-    """9 people, six activities, four watches at once at 100 or 200 Hz, one recording a person and watch.
+    """9 people, six activities, four watches at once at 100 or 200 Hz, one recording per person and watch.
 
     In the file the watches' rows are mixed and not quite in order. A watch's own clock, ``Creation_Time``, is precise
     but stands still while the watch sleeps; ``Arrival_Time`` goes on, but tells when a bundle of samples arrived. So
@@ -47,7 +47,7 @@ class Hhar:
 
     Args:
         raw_dir: Folder with ``Watch_accelerometer.csv`` somewhere below, plain, zipped or zipped twice; or the archive.
-        max_gap_s: A recording is parted where its samples are further apart, in seconds.
+        max_gap_s: Recordings are split where samples are further apart, in seconds.
 
     Raises:
         DataError: No such file.
@@ -70,9 +70,9 @@ class Hhar:
         self.max_gap_s = max_gap_s
 
     def recordings(self) -> Iterator[Recording]:
-        """Each person's recording with each watch, with each activity as a segment; a gap parts it.
+        """Read the recording of each person with each watch, with one segment per activity, split at gaps.
 
-        A few pairs of person and watch have nearly no samples: they are left out, with a warning.
+        Pairs of person and watch with almost no samples are skipped with a warning.
         """
         with self.file.open() as file:
             table = read_columns(file, self.file.where, _TYPES)

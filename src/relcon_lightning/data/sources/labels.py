@@ -1,4 +1,4 @@
-"""From samples with a label each to recordings with segments."""
+"""Convert labelled samples to recordings with segments."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def recordings_of(
         recording_id: Id of the recording; its parts are numbered.
         participant_id: Id of the person.
         rate: Hz, that of the samples.
-        max_gap_s: The recording is parted where samples are further apart, in seconds.
+        max_gap_s: The recording is split where samples are further apart, in seconds.
         start_time: Unix seconds of time 0.
         attributes: Attributes of each part.
 

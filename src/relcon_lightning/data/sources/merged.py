@@ -19,7 +19,7 @@ MOVEMENT_G = 0.03  # standard deviation within a second; a wrist at rest has abo
 class MergedStores:
     """The recordings of several stores, one store after the other.
 
-    Ids stay as they are, so a participant or recording may be in one of the stores only; who is in two sets under two
+    Ids are not changed, so a participant or recording may be in only one store. A person who is in two stores with two
     ids counts as two people.
 
     Args:
@@ -29,7 +29,7 @@ class MergedStores:
 
     Raises:
         ConfigError: Fewer than two stores.
-        DataError: A store cannot be opened, two have another rate, or share a participant or a recording.
+        DataError: A store cannot be opened, or two differ in their rates or share a participant or a recording.
     """
 
     def __init__(self, stores: Sequence[str | Path], name: str, verify: Verify = "once") -> None:

@@ -33,7 +33,7 @@ _UNIT_FACTOR = 2.0  # seconds taken for samples are off by a factor of 100
 
 
 class MobiliseD(InFiles):
-    """Walks and daily tasks with a sensor on the lower back, 100 Hz, one recording a trial.
+    """Walks and daily tasks with a sensor on the lower back, 100 Hz, one recording per trial.
 
     Each stride of a walking bout is a segment with targets ``stride_velocity`` in m/s and ``double_support`` in s.
     Strides of the two feet overlap. A stride lacks a target that its system could not measure, and is left out if it
@@ -44,7 +44,7 @@ class MobiliseD(InFiles):
     Args:
         raw_dir: Folder with ``HA/1001/Laboratory/data.mat`` and so on.
         reference: ``indip`` (inertial sensors and pressure insoles on the feet) or ``stereophoto`` (cameras).
-        max_gap_s: A trial is parted where samples are missing for longer, in seconds.
+        max_gap_s: Trials are split where samples are missing for longer, in seconds.
 
     Raises:
         ConfigError: Unknown reference.
@@ -71,7 +71,7 @@ class MobiliseD(InFiles):
         self.max_gap_s = max_gap_s
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """Each trial of each participant; one without the sensor or a second of samples is left out, with a warning."""
+        """Read each trial of each participant. Trials without the sensor or with less than a second are skipped."""
         (cohort, number), file = unit.key, self.files[unit.key]
         for path, trial in _trials(_load(file)):
             yield from self._of_trial(cohort, number, path, trial, f"{file.where}, {'.'.join(path)}")

@@ -25,7 +25,7 @@ _COLUMNS = {
 
 
 class MotionSense(InFiles):
-    """24 people, downstairs, upstairs, walking, jogging, sitting, standing in 15 trials, 50 Hz, one recording a trial.
+    """24 people, downstairs, upstairs, walking, jogging, sitting, standing; 15 trials, 50 Hz, one recording per trial.
 
     Args:
         raw_dir: Folder with ``A_DeviceMotion_data/dws_1/sub_1.csv`` and so on, plain or zipped; or the archive.

@@ -22,13 +22,13 @@ _AXES = ["22", "23", "24"]  # accelerometer RWR, the right wrist
 
 
 class Opportunity(InFiles):
-    """4 people, five runs of daily activities and one drill each, right wrist, 30 Hz, one recording a run.
+    """4 people, five runs of daily activities and one drill each, right wrist, 30 Hz, one recording per run.
 
     Samples that were lost on the radio are NaN.
 
     Args:
         raw_dir: Folder with ``S1-ADL1.dat`` and so on somewhere below, plain or zipped; or the archive.
-        max_gap_s: A recording is parted where its samples are further apart, in seconds.
+        max_gap_s: Recordings are split where samples are further apart, in seconds.
 
     Raises:
         DataError: No such files.
@@ -51,7 +51,7 @@ class Opportunity(InFiles):
         self.max_gap_s = max_gap_s
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """Each run of each person, with stand, walk, sit and lie as segments; a gap parts it."""
+        """Read each run of each person, with stand, walk, sit and lie as segments, split at gaps."""
         (subject, run), file = unit.key, self.files[unit.key]
         participant, samples = f"opportunity-S{subject}", _read(file)
         rate = self.info.sampling_rate

@@ -46,8 +46,8 @@ class Pamap2(InFiles):
 
     Args:
         raw_dir: Folder with ``Protocol/subject101.dat`` and so on, plain, zipped or zipped twice; or the archive.
-        position: One of :data:`POSITIONS`; wrist and ankle are those of the dominant side. A store holds one.
-        max_gap_s: A recording is parted where its samples are further apart, in seconds.
+        position: One of :data:`POSITIONS`; wrist and ankle are on the dominant side. A store contains one position.
+        max_gap_s: Recordings are split where samples are further apart, in seconds.
 
     Raises:
         ConfigError: Unknown position.
@@ -73,7 +73,7 @@ class Pamap2(InFiles):
         )
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """Each person's recording, with each activity as a segment; a gap parts it."""
+        """Read the recording of each person, with one segment per activity, split at gaps."""
         (subject,), file = unit.key, self.files[unit.key]
         name, samples = f"pamap2-{subject}", self._read(file)
         yield from recordings_of(samples, name, name, self.info.sampling_rate, self.max_gap_s)

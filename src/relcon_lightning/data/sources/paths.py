@@ -13,7 +13,7 @@ def participant_in(expression: str, file: str, root: Path) -> str:
     """The first group of a regular expression, or all of it if it has none, searched in a file's path below ``root``.
 
     Raises:
-        ConfigError: It is no regular expression.
+        ConfigError: It is not a regular expression.
         DataError: It finds nothing; names the file.
     """
     if not isinstance(expression, str):  # [a-z] without quotes is a list for Hydra
@@ -22,7 +22,7 @@ def participant_in(expression: str, file: str, root: Path) -> str:
     try:
         match = re.search(expression, file)
     except re.error as error:
-        raise ConfigError(f"data.source.participant={expression} is no regular expression: {error}.") from error
+        raise ConfigError(f"data.source.participant={expression} is not a regular expression: {error}.") from error
     person = (match[1] if match.re.groups else match[0]) if match else None
     if not person:
         raise DataError(f"{root / file}: data.source.participant={expression} finds no participant in {file!r}.")

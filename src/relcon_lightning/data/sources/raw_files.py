@@ -112,7 +112,7 @@ def find_files(raw_dir: str | Path | None, pattern: str, layout: str) -> dict[tu
         if match:
             found[match.groups()] = file
     if not found:
-        raise DataError(f"{root} holds none of the expected files. {layout}")
+        raise DataError(f"{root} contains none of the expected files. {layout}")
     return dict(sorted(found.items()))
 
 

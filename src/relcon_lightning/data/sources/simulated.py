@@ -1,4 +1,4 @@
-"""A simulated cohort: wrist accelerometry of people who do not exist, to try things out where the truth is known."""
+"""A simulated cohort: wrist accelerometry with known ground truth."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class SimulatedCohort(InUnits):
     """Each participant does all workouts once, then walks laps; 100 Hz, wrist, in g.
 
     A workout has the activity as the label of its one segment. A lap has none, but the means over its own strides as
-    targets: ``stride_velocity`` in m/s, ``double_support`` in s a stride, ``stride_time`` in s, ``stride_length`` in m.
+    targets: ``stride_velocity`` (m/s), ``double_support`` (s per stride), ``stride_time`` (s), ``stride_length`` (m).
 
     A participant, a workout and a lap are each drawn from the seed and their own number: participant k is the same
     whatever the number of participants, and workouts are the same whatever the number of laps.
 
     Args:
-        participants: How many.
+        participants: Number of participants.
         minutes: Duration of each workout.
         laps: Number of laps per participant.
         seed: Seed of the cohort.
@@ -66,11 +66,11 @@ class SimulatedCohort(InUnits):
         )
 
     def units(self) -> list[Unit]:
-        """A unit for each participant."""
+        """One unit per participant."""
         return [Unit(f"simulated-{number:04d}", number) for number in range(self.participants)]
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """Of a participant the workouts, then the laps."""
+        """The workouts of a participant, then the laps."""
         number = unit.key
         person = Person.draw(self._rng(number))
         for i, workout in enumerate(WORKOUTS):

@@ -26,7 +26,7 @@ class SpSwHar(InFiles):
 
     Args:
         raw_dir: Folder with ``s01_01_sw.csv`` and so on somewhere below, plain or compressed; or the archive.
-        max_gap_s: A recording is parted where its samples are further apart, in seconds.
+        max_gap_s: Recordings are split where samples are further apart, in seconds.
 
     Raises:
         DataError: No such files.

@@ -25,7 +25,7 @@ class UWash(InFiles):
 
     Args:
         raw_dir: Folder with ``imuData_PERSON_A.B.C.csv`` somewhere below, plain or compressed; or the archive.
-        max_gap_s: A recording is parted where its samples are further apart, in seconds. Samples arrive in bursts, up
+        max_gap_s: Recordings are split where samples are further apart, in seconds. Samples arrive in bursts, up
             to 0.4 s apart.
 
     Raises:
@@ -49,7 +49,7 @@ class UWash(InFiles):
         self.max_gap_s = max_gap_s
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """Each file; a gap parts it."""
+        """Read each file, split at gaps."""
         (person, number), file = unit.key, self.files[unit.key]
         table = read_columns(file.read(), file.where, _TYPES)
         times = evenly_spaced(table["timestamp"] / 1000, self.max_gap_s)

@@ -1,4 +1,4 @@
-"""Smartwatch recordings of shoulder exercises (Burns et al. 2018), as the package seglearn 1.2.5 carries them."""
+"""Smartwatch recordings of shoulder exercises (Burns et al. 2018), from the package seglearn 1.2.5."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MEND = "pip install --no-deps --force-reinstall seglearn==1.2.5"
 class WatchExercises:
     """10 people, 7 exercises with each arm, 140 recordings at 50 Hz, wrist; each recording is one exercise.
 
-    The file is read where the package is installed; the package is not imported.
+    The file is read from the installed package, which is not imported.
 
     Args:
-        raw_dir: Folder that holds ``watch_dataset.npy``, instead of the installed package.
+        raw_dir: Folder with ``watch_dataset.npy``; None: the installed package.
 
     Raises:
-        DataError: The file is missing or is not the one that was published.
+        DataError: The file is missing, or is not the published one.
     """
 
     info = CohortInfo(
@@ -48,7 +48,7 @@ class WatchExercises:
             raise DataError(f"{self.path} is not the published file (its SHA-256 differs). Get it with: {_MEND}")
 
     def recordings(self) -> Iterator[Recording]:
-        """One recording an exercise and arm, with the exercise as the label of its one segment."""
+        """One recording per exercise and arm, with one segment that is labelled with the exercise."""
         content = load_pickled_npy(self.path)
         rows = zip(content["X"], content["y"], content["subject"], content["side"], strict=True)
         for signal, exercise, subject, side in rows:

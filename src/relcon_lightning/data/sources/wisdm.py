@@ -28,14 +28,14 @@ _TYPES = {"subject": int, "letter": str, "time": int, "x": float, "y": float, "z
 
 
 class Wisdm(InFiles):
-    """51 people, 18 activities of three minutes, watch on the wrist, one recording an activity.
+    """51 people, 18 activities of three minutes, watch on the wrist, one recording per activity.
 
-    The time stamps rule, not the nominal 20 Hz: several recordings were made at about 100 Hz. They have no common
+    The rate is that of the time stamps, not the nominal 20 Hz (several recordings have 100 Hz). Stamps have no common
     origin, so that recordings have no start time.
 
     Args:
-        raw_dir: Folder with the ``data_16NN_accel_watch.txt`` of all or some people somewhere below.
-        max_gap_s: A recording is parted where its samples are further apart, in seconds.
+        raw_dir: Folder that contains ``data_16NN_accel_watch.txt`` of all or some people, at any depth.
+        max_gap_s: Recordings are split where samples are further apart, in seconds.
 
     Raises:
         DataError: No such file.
@@ -58,7 +58,7 @@ class Wisdm(InFiles):
         self.max_gap_s = max_gap_s
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """Each activity of each person at the rate of its stamps; a gap parts it."""
+        """Read each activity of each person at the rate of its time stamps, split at gaps."""
         (subject,), file = unit.key, self.files[unit.key]
         yield from self._of_person(subject, file)
 

@@ -2,7 +2,7 @@
 
 The paper's text names eleven: climbing, indoor and outdoor cycling, elliptical, kickboxing, rowing, indoor and outdoor
 running, stair climbing, swimming, yoga. Walking, strength training and dance make them fourteen. Tempi are those of
-common experience (a runner's 160 to 175 steps a minute, 75 to 90 turns of the pedals, 24 to 30 strokes of the oar);
+common experience (a runner's 160 to 175 steps per minute, 75 to 90 turns of the pedals, 24 to 30 strokes of the oar);
 the other numbers are chosen so that accelerations at the wrist have a plausible size. Nothing is fitted to recordings.
 """
 

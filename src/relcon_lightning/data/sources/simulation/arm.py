@@ -81,7 +81,7 @@ def _channels(motif: Motif, phase: np.ndarray, size: np.ndarray) -> dict[str, np
 
 def _shocks(impacts: Sequence[Impact], phase: np.ndarray, rate: float) -> np.ndarray:
     """``(n,)`` g: after each impact a ringing that dies away."""
-    tempo = np.maximum(np.gradient(phase) * rate, 1e-3)  # cycles a second
+    tempo = np.maximum(np.gradient(phase) * rate, 1e-3)  # cycles per second
     total = np.zeros(len(phase))
     for at, size in impacts:
         since = ((phase - at) % 1.0) / tempo

@@ -37,7 +37,7 @@ def gait_at(person: Person, speed: float) -> Gait:
     With the walk ratio ``W`` the speed is ``W cadence^2 / 60``, which gives the cadence. Double support falls with
     the speed, in units of what the leg allows (Froude): about 0.22 of a stride at 1.4 m/s and 0.31 at 0.6 m/s.
     """
-    cadence = np.sqrt(60.0 * speed / person.walk_ratio)  # steps a minute
+    cadence = np.sqrt(60.0 * speed / person.walk_ratio)  # steps per minute
     stride_time = 120.0 / float(cadence)
     froude = speed / np.sqrt(GRAVITY * person.leg_m)
     share = 0.37 - 0.32 * froude + person.double_support

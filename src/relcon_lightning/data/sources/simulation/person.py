@@ -12,7 +12,7 @@ from relcon_lightning.data.sources.simulation.motif import factor
 
 @dataclass(frozen=True)
 class Person:
-    """Drawn once a participant.
+    """Parameters that are drawn once per participant.
 
     Attributes:
         height_m: Body height.
