@@ -31,6 +31,7 @@ from relcon_lightning.entry import check_entry
 from relcon_lightning.errors import ConfigError, nearest_path
 from relcon_lightning.fit import check_fit
 from relcon_lightning.nets import MotifDistance
+from relcon_lightning.trust import is_trusted
 
 log = logging.getLogger(__name__)
 
@@ -359,8 +360,11 @@ def _refuse_foreign(config: Any) -> None:
     """Allow only plain values without interpolations, which could turn text into a ``_target_``."""
     if isinstance(config, dict):
         target = config.get("_target_")
-        if target is not None and str(target) not in _BUILDABLE:
-            raise ConfigError(f"The checkpoint's configuration names {target!r}; only relcon_lightning.nets are built.")
+        if target is not None and str(target) not in _BUILDABLE and not is_trusted(str(target)):
+            raise ConfigError(
+                f"The checkpoint's configuration names {target!r}; only relcon_lightning.nets are built. A network of "
+                "your own package is built if you name the package: trust=[mypackage]. Its code then runs."
+            )
         config = list(config.values())
     if isinstance(config, list):
         for value in config:

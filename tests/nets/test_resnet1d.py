@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relcon_lightning import nets
+from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets import resnet18_1d, resnet34_1d, small_resnet_1d
 from relcon_lightning.nets.resnet1d import PreActivationBlock
 
@@ -274,3 +275,19 @@ def test_channels_stay_last(factory: Callable[[], nn.Module]) -> None:
     encoder(windows(8, 4, 128))
     assert len(seen) > 20
     assert all(seen)
+
+
+@pytest.mark.parametrize(
+    ("make", "width", "dim"), [(resnet34_1d, 8, 32), (resnet18_1d, 4, 64), (small_resnet_1d, 6, 48)]
+)
+def test_the_width_of_the_nets_that_ship_can_be_set(make, width, dim):
+    net = make(width=width).eval()
+    assert net.dim == dim
+    assert net.stem[0].weight.shape[0] == width
+    assert net(torch.zeros(1, 3, 256)).shape == (1, dim)
+
+
+@pytest.mark.parametrize("width", [0, -1, 2.5, "64"])
+def test_a_width_that_is_no_number_of_channels_is_refused(width):
+    with pytest.raises(ConfigError, match=r"encoder\.width="):
+        small_resnet_1d(width=width)

@@ -16,10 +16,12 @@ from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.embed import Embedder
 from relcon_lightning.embed.files import embed_files
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.trust import trust
 
 
 def main(config: DictConfig) -> None:
     """Embed the recordings of ``input=...`` with the encoder of ``checkpoint=...``."""
+    trust(config.trust)
     if Path(config.output).resolve().is_relative_to(Path(config.input).resolve()):
         raise ConfigError(f"output={config.output} lies in input={config.input} and would be read as a recording.")
     source = OmegaConf.to_container(config.data.source, resolve=True)

@@ -56,12 +56,14 @@ from relcon_lightning.downstream.systems import (
 )
 from relcon_lightning.embed.embedder import find_device
 from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.trust import trust
 
 log = logging.getLogger(__name__)
 
 
 def main(config: DictConfig) -> None:
     """Evaluate, print the tables and write the report."""
+    trust(config.trust)
     refuse_to_replace(Path(relpath(config.run_dir)), plain(config), config.overwrite)
     with read_once():
         trained = group(find_checkpoints(config.checkpoint))

@@ -7,12 +7,14 @@ import logging
 from omegaconf import DictConfig
 
 from relcon_lightning.export import export, push_to_hub
+from relcon_lightning.trust import trust
 
 log = logging.getLogger(__name__)
 
 
 def main(config: DictConfig) -> None:
     """Write the folder, and upload it on request."""
+    trust(config.trust)
     options = {key: config[key] for key in ("onnx", "torch_export", "results", "licence", "overwrite")}
     folder = export(config.checkpoint, config.to, **options)
     log.info("Encoder: %s", folder)

@@ -32,6 +32,7 @@ from relcon_lightning.lock import LockedError, lock
 from relcon_lightning.loggers import begin
 from relcon_lightning.record import make_record, save_record
 from relcon_lightning.resume import clear, find_checkpoint, keep_metrics, last_value
+from relcon_lightning.trust import foreign_networks, trust
 from relcon_lightning.unread import unread
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def main(config: DictConfig) -> float | None:
         The last value of the metric ``objective``; None if it was not logged.
     """
     folder = Path(relpath(config.run_dir))
+    trust(config.trust)
     with _alone(folder):
         return _train(config, folder)
 
@@ -81,6 +83,7 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     datamodule = instantiate(config.data.datamodule)
     datamodule.setup()
     _tell_few(datamodule)
+    _tell_foreign(settings)
     callbacks = [
         Provenance(settings, _built_from(config, start and start[0])),
         *_longer(start and start[0], config.trainer.max_steps),
@@ -147,6 +150,19 @@ def _interruption_told(folder: Path) -> Iterator[None]:
         except ConfigError:
             raise Interrupted("Interrupted before a step was saved. Start again with the same command.") from end
         raise Interrupted(f"Interrupted. {folder / LAST} holds {step} steps: continue with resume=auto.") from end
+
+
+def _tell_foreign(settings: dict[str, Any]) -> None:
+    """Say before the work is done what it takes to build a network of the user's own package from the checkpoint."""
+    method = settings["model"]["method"]
+    names = sorted({*foreign_networks(method.get("encoder")), *foreign_networks(method.get("distance"))})
+    if names and not getattr(rank_zero_only, "rank", 0):
+        packages = ",".join(sorted({name.split(".")[0] for name in names}))
+        log.warning(
+            "%s is not of this package: relcon-eval, relcon-embed and relcon-export build it from the checkpoint only "
+            "with trust=[%s].",
+            *(", ".join(names), packages),
+        )
 
 
 def _tell_few(datamodule: CandidateDataModule) -> None:

@@ -174,9 +174,9 @@ class CandidateDataModule(L.LightningDataModule):
         if not 0 < there < asked:
             return asked
         log.warning(
-            "data.participants_per_batch=%d, but %d participants can be trained on: a batch mixes these %d, with %d "
-            "windows each.",
-            *(asked, there, there, self.batch_size // asked),
+            "data.participants_per_batch=%d is lowered to %d: that many participants can be trained on. A batch has %d "
+            "windows of each.",
+            *(asked, there, self.batch_size // asked),
         )
         return there
 

@@ -97,7 +97,9 @@ def ratio_split(
     ids = sorted(set(participants))
     parts = np.count_nonzero(ratios)
     if len(ids) < parts:
-        raise DataError(f"{len(ids)} participants cannot be divided into {parts} parts.")
+        raise DataError(
+            f"{len(ids)} participants cannot be divided into {parts} parts (train, validation, test): each needs one."
+        )
     share = np.asarray(ratios, dtype=float) / sum(ratios) * len(ids)
     counts = np.maximum(np.floor(share).astype(int), share > 0)
     while counts.sum() != len(ids):

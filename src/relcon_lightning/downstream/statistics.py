@@ -151,7 +151,7 @@ def _missing(predictions: pd.DataFrame) -> str:
     """What a verdict lacks, in words; empty if nothing."""
     people, seeds = predictions["participant"].nunique(), predictions["seed"].nunique()
     if people < FEWEST:
-        return f"no verdict: {people} people, {FEWEST} needed"
+        return f"no verdict: {people} {'person' if people == 1 else 'people'}, {FEWEST} needed"
     if seeds < FEWEST_SEEDS:
         return f"no verdict: {seeds} seed{'s' if seeds > 1 else ''}, {FEWEST_SEEDS} needed"
     return ""

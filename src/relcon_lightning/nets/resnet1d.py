@@ -166,29 +166,47 @@ def _running_statistics_at_rest(block: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 
-def resnet34_1d(recompute: bool = False, stem: Stem = "unpadded") -> ResNet1d:
-    """The paper's encoder: 256-d embedding, 3.64 M parameters (the paper says 3.9 M)."""
-    return ResNet1d(widths=(64, 128, 256), depths=(3, 4, 6), kernel_sizes=(3, 4, 4), recompute=recompute, stem=stem)
+def _doubled(width: int, stages: int) -> tuple[int, ...]:
+    """Channels of each stage, twice those of the stage before.
+
+    Raises:
+        ConfigError: Not a whole number above 0.
+    """
+    if not isinstance(width, int) or width < 1:
+        raise ConfigError(f"encoder.width={width}: expected a whole number above 0.")
+    return tuple(width * 2**stage for stage in range(stages))
 
 
-def resnet18_1d(recompute: bool = False, stem: Stem = "unpadded") -> ResNet1d:
-    """For Table 7 (Yuan et al. 2024): 18 convolutions, 1024-d embedding, 8.91 M parameters (they say 10 M)."""
+def resnet34_1d(recompute: bool = False, stem: Stem = "unpadded", width: int = 64) -> ResNet1d:
+    """The paper's encoder: 256-d embedding, 3.64 M parameters (the paper says 3.9 M).
+
+    ``width`` is the number of channels of the first stage; the embedding has four times as many numbers.
+    """
+    return ResNet1d(widths=_doubled(width, 3), depths=(3, 4, 6), kernel_sizes=(3, 4, 4), recompute=recompute, stem=stem)
+
+
+def resnet18_1d(recompute: bool = False, stem: Stem = "unpadded", width: int = 64) -> ResNet1d:
+    """For Table 7 (Yuan et al. 2024): 18 convolutions, 1024-d embedding, 8.91 M parameters (they say 10 M).
+
+    ``width`` is the number of channels of the first stage; the embedding has sixteen times as many numbers.
+    """
     return ResNet1d(
-        widths=(64, 128, 256, 512),
+        widths=_doubled(width, 4),
         depths=(2, 2, 2, 2),
         kernel_sizes=(5, 5, 5, 5),
         pools=(1, 2, 2, 2),
-        expansion=1024,
+        expansion=16 * width,
         recompute=recompute,
         stem=stem,
     )
 
 
-def small_resnet_1d(recompute: bool = False, stem: Stem = "unpadded") -> ResNet1d:
+def small_resnet_1d(recompute: bool = False, stem: Stem = "unpadded", width: int = 32) -> ResNet1d:
     """A narrower and shallower :func:`resnet34_1d` for laptops: 256-d embedding, 0.14 M parameters.
 
     It pools the mean and the standard deviation of 128 channels, because the mean alone is too little with few layers.
+    ``width`` is the number of channels of the first stage; the embedding has eight times as many numbers.
     """
     return ResNet1d(
-        widths=(32, 64, 128), depths=(1, 1, 1), kernel_sizes=(3, 4, 4), spread=True, recompute=recompute, stem=stem
+        widths=_doubled(width, 3), depths=(1, 1, 1), kernel_sizes=(3, 4, 4), spread=True, recompute=recompute, stem=stem
     )
