@@ -75,6 +75,20 @@ def test_methods_that_are_compared_get_equal_steps_rate_views_and_encoder(compar
     assert all(one == found[0] for one in found)
 
 
+CUT = [f for f in FILES if f.parent.name in ("table3", "table4", "table7") and f.stem != "resnet18"]
+
+
+@pytest.mark.parametrize("file", CUT, ids=str)
+def test_windows_and_statistics_of_tables_3_4_and_7_are_those_of_their_sources(file):
+    overrides = ["run_dir=here", f"hydra.searchpath=[file://{EXPERIMENTS}]", f"+{file.parent.as_posix()}={file.stem}"]
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose("eval", overrides)
+    seconds, clip, scaled = (2, None, True) if file.parent.name == "table4" else (10, 3, False)
+    assert config.windows._target_ == "relcon_lightning.downstream.grid_windows"
+    assert (config.task.window_s, config.task.stride_s, config.task.overlap) == (seconds, seconds, 0.5)
+    assert (config.windows.clip_g, config.standardise, config.bootstrap) == (clip, scaled, False)
+
+
 def test_the_papers_harder_loss_is_rebars():
     assert composed("+table6=rebar")["model"]["method"]["_target_"].endswith(".Rebar")
 

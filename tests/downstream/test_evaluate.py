@@ -12,8 +12,8 @@ from sklearn.metrics import f1_score
 
 from relcon_lightning.data.splits import Split, leave_one_out
 from relcon_lightning.downstream import LinearProbe, MlpProbe, RandomForestProbe, evaluate, print_report, write_report
-from relcon_lightning.downstream.evaluate import Evaluation
-from relcon_lightning.downstream.report import score_table
+from relcon_lightning.downstream.evaluate import Evaluation, standardised
+from relcon_lightning.downstream.report import fold_table, result_tables, score_table
 from relcon_lightning.downstream.systems import System, handcrafted
 from relcon_lightning.downstream.windows import LabelledWindows
 from relcon_lightning.errors import DataError
@@ -335,3 +335,60 @@ def test_each_seed_can_divide_the_people_anew_and_draw_no_bootstrap():
     for bootstrap in (False, True):
         evaluate([System("x", lambda _, x: x.mean(-1), Witness)], w, [SPLIT], [0], bootstrap)
     assert seen[0] == np.isin(w.participant, SPLIT.train).sum() > seen[1]
+
+
+def f1_alone(result: Evaluation, at: str) -> float:
+    scores = result.scores
+    return scores[(scores["metric"] == "f1") & (scores["level"] == at)]["value"].item()
+
+
+def test_each_fold_is_also_scored_by_itself():
+    """Mean and sample deviation over folds of what each fold alone gives, in the report beside the other tables."""
+    w, folds = windows(), list(leave_one_out("abcd"))
+    together = evaluate([level("x", 0.5), level("y", 2.0)], w, folds, [1, 2], bootstrap=False)
+    for system, noise in (("x", 0.5), ("y", 2.0)):
+        for at in ("window", "recording"):
+            by_fold = []
+            for number, fold in enumerate(folds):
+                f1 = [f1_alone(evaluate([level(system, noise)], w, [fold], [s], bootstrap=False), at) for s in (1, 2)]
+                table = together.folds.set_index(["system", "level", "metric", "fold"]).sort_index()
+                assert table.loc[(system, at, "f1", number), "value"].tolist() == pytest.approx(f1)
+                by_fold.append(np.mean(f1))
+            cell = fold_table(together.folds, at).loc[system, "macro F1"]
+            assert cell == f"{np.mean(by_fold):.3f} ± {np.std(by_fold, ddof=1):.3f}"
+    assert [name for name in result_tables(together) if "each fold by itself" in name] == [
+        "Window level, each fold by itself",
+        "Recording level, each fold by itself",
+    ]
+
+
+def test_a_single_fold_has_no_table_of_folds(tmp_path):
+    result = evaluate([level("x")], windows(), [SPLIT], [0])
+    assert result.folds.empty
+    assert not [name for name in result_tables(result) if "fold" in name]
+    write_report(result, "t", {}, tmp_path)
+    assert not (tmp_path / "folds.parquet").exists()
+
+
+def test_windows_are_standardised_by_the_training_windows_of_each_fold():
+    seen = []
+
+    def features(seed: int, x: np.ndarray) -> np.ndarray:
+        seen.append(x)
+        return x.mean(-1)
+
+    w, folds = windows(), list(leave_one_out("abcd"))
+    w.signal[w.participant == "a"] *= 10
+    evaluate([System("x", features, LinearProbe)], w, folds, [0, 1], standardise=True)
+    assert len(seen) == 4  # of the first seed: the features do not depend on it
+    for fold, x in zip(folds, seen, strict=True):
+        train = w.signal[np.isin(w.participant, fold.train)].astype(np.float64)
+        for axis in range(3):
+            expected = (w.signal[:, axis] - train[:, axis].mean()) / train[:, axis].std()
+            np.testing.assert_allclose(x[:, axis], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_axis_that_stands_still_is_standardised_to_0():
+    x = np.random.default_rng(0).standard_normal((6, 3, 8)).astype(np.float32)
+    x[:, 1] = 1
+    assert (standardised(x, np.arange(4))[:, 1] == 0).all()

@@ -29,7 +29,6 @@ from relcon_lightning.downstream import (
     Evaluation,
     evaluate,
     evaluate_regression,
-    labelled_windows,
     print_report,
     target_windows,
     write_report,
@@ -143,15 +142,17 @@ def _spelled_out(config: DictConfig, classes: Sequence[str]) -> dict[str, str]:
 def _classification(
     config: DictConfig, trained: Sequence[Trained], store: CohortStore, allowed: list[str]
 ) -> tuple[Evaluation, dict[int, list[Split]]]:
-    windows = labelled_windows(store, *_lengths(config, store), allowed, config.task.get("classes"))
+    windows = instantiate(config.windows)(store, *_lengths(config, store), allowed, config.task.get("classes"))
     divided = _splits(config, store, allowed, windows.participant)
     systems, seeds = _classifiers(config, trained), list(config.seeds)
-    return evaluate(systems, windows, _of_all(config, divided), seeds, config.bootstrap), divided
+    return evaluate(systems, windows, _of_all(config, divided), seeds, config.bootstrap, config.standardise), divided
 
 
 def _regression(
     config: DictConfig, trained: Sequence[Trained], store: CohortStore, allowed: list[str]
 ) -> tuple[Evaluation, dict[int, list[Split]]]:
+    if config.standardise or not config.windows._target_.endswith(".labelled_windows"):
+        raise ConfigError("windows=grid and standardise=true are for tasks with labels: leave them out.")
     units = {str(name): str(unit) for name, unit in config.task.targets.items()}
     windows = target_windows(store, *_lengths(config, store), list(units), allowed)
     divided = _splits(config, store, allowed, windows.participant)

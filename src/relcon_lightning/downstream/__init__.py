@@ -2,6 +2,7 @@
 
 from relcon_lightning.downstream.end_to_end import EndToEndProbe
 from relcon_lightning.downstream.evaluate import Evaluation, evaluate
+from relcon_lightning.downstream.grid import grid_windows
 from relcon_lightning.downstream.probes import (
     LinearProbe,
     LinearRegressionProbe,
@@ -28,6 +29,7 @@ __all__ = [
     "TargetWindows",
     "evaluate",
     "evaluate_regression",
+    "grid_windows",
     "labelled_windows",
     "print_report",
     "target_windows",

@@ -19,6 +19,7 @@ from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
+FOLD_COLUMNS = ["system", "level", "metric", "seed", "fold", "value"]
 Divisions = Sequence[Split] | Mapping[int, Sequence[Split]]  # folds for all seeds, or per seed
 
 
@@ -29,6 +30,8 @@ class Evaluation:
     Attributes:
         scores: Long table with columns system, level, metric, seed, value. The level is window or recording; in a
             regression it is the target.
+        folds: Scores of each fold by itself, as in ``scores``, with a further column fold; empty for a single fold or a
+            regression.
         predictions: Long table with columns system, level, seed, participant, recording, label and predicted, one row
             per tested window or recording.
         costs: Seconds and number of parameters of each system.
@@ -50,6 +53,7 @@ class Evaluation:
     probabilities: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     embeddings: dict[str, np.ndarray] = field(default_factory=dict)
     embedded: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))
+    folds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=FOLD_COLUMNS))
 
 
 def evaluate(
@@ -58,10 +62,12 @@ def evaluate(
     splits: Divisions,
     seeds: Sequence[int],
     bootstrap: bool = True,
+    standardise: bool = False,
 ) -> Evaluation:
     """Fit each system's probe on training participants and score it on test participants.
 
-    With several splits (folds), the predictions for all test participants are scored together. A seed determines the
+    With several splits (folds), the predictions for all test participants are scored together, and each fold is also
+    scored by itself. A seed determines the
     weights of the random encoder, the trees of the forest and, if requested, a bootstrap of the training windows. The
     spread over seeds then shows how much the result of a probe depends on its training sample.
 
@@ -71,6 +77,8 @@ def evaluate(
         splits: Splits of participants, for all seeds or per seed. Within a seed, nobody is tested twice.
         seeds: One repetition each.
         bootstrap: True: each seed draws the training windows with replacement. False: each seed uses all of them once.
+        standardise: Normalise the windows of each fold, axis by axis, with mean and standard deviation of its training
+            windows. Features are then computed for each fold.
 
     Raises:
         DataError: A part of a split has no labelled windows, there is only one class, or somebody is tested twice.
@@ -79,7 +87,7 @@ def evaluate(
     tested = {seed: np.concatenate([fold["test"] for fold in own]) for seed, own in folds.items()}
     classes = sorted(set(windows.label.tolist()))
     predictions: list[pd.DataFrame] = []
-    scores, costs = [], []
+    scores, alone, costs = [], [], []
     shown = _some(tested[seeds[0]], windows.label)
     probabilities, embeddings = {}, {}
     with Bars(sum(len(folds[seed]) for seed in seeds)).of([system.name for system in systems]) as bars:
@@ -87,13 +95,17 @@ def evaluate(
             begin = time.perf_counter()
             bars.begin(system.name)
             for seed in seeds:
-                if seed == seeds[0] or system.seeded:
-                    features = system.features(seed, windows.signal)
-                if seed == seeds[0] and features.ndim == 2:
-                    embeddings[system.name] = features[shown]
+                if seed == seeds[0] or system.seeded or (standardise and isinstance(splits, Mapping)):
+                    features = _features(system, seed, windows.signal, folds[seed], standardise)
+                if seed == seeds[0] and features[0].ndim == 2:
+                    embeddings[system.name] = features[0][shown]
                 drawn = [_bootstrap(rows, seed) for rows in folds[seed]] if bootstrap else folds[seed]
                 parts = bars.folds(drawn, f"seed {seed}")
-                folded = [_predict(system.probe(), features, windows.label, rows, seed, classes) for rows in parts]
+                folded = [
+                    _predict(system.probe(), x, windows.label, rows, seed, classes)
+                    for x, rows in zip(features, parts, strict=True)
+                ]
+                alone += _alone(system.name, seed, windows, folds[seed], folded, classes)
                 for level, items, guess, chance in _levels(windows.take(tested[seed]), np.concatenate(folded), classes):
                     metrics = classification_metrics(items["label"].to_numpy(), guess, chance, classes)
                     scores += [(system.name, level, metric, seed, value) for metric, value in metrics.items()]
@@ -111,7 +123,44 @@ def evaluate(
         probabilities=probabilities,
         embeddings=embeddings,
         embedded=windows.label[shown],
+        folds=pd.DataFrame(alone, columns=FOLD_COLUMNS),
     )
+
+
+def _features(
+    system: System[Probe], seed: int, signal: np.ndarray, folds: Sequence[Mapping[str, np.ndarray]], standardise: bool
+) -> list[np.ndarray]:
+    """Features of all windows for each fold, which are the same unless the windows are standardised."""
+    if not standardise:
+        return [system.features(seed, signal)] * len(folds)
+    return [system.features(seed, standardised(signal, fold["train"])) for fold in folds]
+
+
+def standardised(signal: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Windows ``(N, 3, T)``, axis by axis less the mean and divided by the standard deviation of those in ``train``."""
+    mean = signal[train].mean((0, 2), dtype=np.float64)[:, None]
+    std = signal[train].std((0, 2), dtype=np.float64)[:, None]
+    scaled: np.ndarray = ((signal - mean) / np.where(std > 0, std, 1)).astype(np.float32)
+    return scaled
+
+
+def _alone(
+    system: str,
+    seed: int,
+    windows: LabelledWindows,
+    folds: Sequence[Mapping[str, np.ndarray]],
+    folded: Sequence[np.ndarray],
+    classes: Sequence[str],
+) -> list[tuple[str, str, str, int, int, float]]:
+    """Scores of each fold by itself, as rows of :attr:`Evaluation.folds`."""
+    if len(folds) < 2:
+        return []
+    return [
+        (system, level, metric, seed, i, value)
+        for i, (fold, probability) in enumerate(zip(folds, folded, strict=True))
+        for level, items, guess, chance in _levels(windows.take(fold["test"]), probability, classes)
+        for metric, value in classification_metrics(items["label"].to_numpy(), guess, chance, classes).items()
+    ]
 
 
 def by_seed(splits: Divisions, seeds: Sequence[int]) -> dict[int, list[Split]]:

@@ -50,6 +50,20 @@ def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
     return table.mask(mean.isna(), "-").rename(columns=CLASSIFICATION | REGRESSION)
 
 
+def fold_table(folds: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Rows systems, columns metrics, cells ``mean ± std`` over folds, each of which is scored by itself.
+
+    The score of a fold is its mean over seeds; ``std`` is the sample standard deviation, as in the paper's Tables 3, 4.
+
+    Args:
+        folds: Of an :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
+        level: Window or recording.
+    """
+    chosen = folds[folds["level"] == level]
+    by_fold = chosen.groupby(["system", "metric", "fold"], sort=False)["value"].mean().reset_index()
+    return score_table(by_fold.assign(level=level), level)
+
+
 def print_report(evaluation: Evaluation, title: str, console: Console | None = None) -> None:
     """Draw the tables on the terminal."""
     for heading, scores in result_tables(evaluation).items():
@@ -99,6 +113,8 @@ def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     tables = {}
     for level, heading in (targets or LEVELS).items():
         tables[heading] = score_table(evaluation.scores, level)
+        if len(evaluation.folds):
+            tables[f"{words(level)} level, each fold by itself"] = fold_table(evaluation.folds, level)
         of_level = evaluation.predictions[evaluation.predictions["level"] == level]
         tables[f"{words(level)}{'' if targets else ' level'}, compared"] = comparison_table(of_level)
     return tables
@@ -133,6 +149,8 @@ def write_report(
     evaluation.scores.to_parquet(folder / "scores.parquet", index=False)
     evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
     evaluation.costs.to_parquet(folder / "costs.parquet", index=False)
+    if len(evaluation.folds):
+        evaluation.folds.to_parquet(folder / "folds.parquet", index=False)
     about = {"title": title, "units": evaluation.units, "facts": {name: str(value) for name, value in facts.items()}}
     (folder / "facts.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     tables = result_tables(evaluation)

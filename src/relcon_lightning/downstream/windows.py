@@ -59,6 +59,28 @@ def labelled_windows(
     Raises:
         DataError: The cohort has no labels, a class does not occur, or no labelled segment is as long as a window.
     """
+    segments = chosen_segments(store, participants, classes)
+    first, last = sample_range(segments, store.sampling_rate)
+    counts = np.maximum((last - first - window) // stride + 1, 0)
+    if not counts.any():
+        raise DataError(
+            f"No labelled segment of {store.path} is as long as a window of {window / store.sampling_rate:g} s."
+        )
+    of = np.repeat(np.arange(len(segments)), counts)
+    nth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    signal = store.gather(segments["row"].to_numpy()[of], first[of] + nth * stride, window)
+    columns = (_strings(segments[name])[of] for name in ("label", "participant_id", "recording_id"))
+    return LabelledWindows(signal, *columns)
+
+
+def chosen_segments(
+    store: CohortStore, participants: Collection[str] | None, classes: Collection[str] | None
+) -> pd.DataFrame:
+    """The labelled segments of some participants and classes, as :func:`placed_segments` gives them.
+
+    Raises:
+        DataError: There is none, or none of one of the classes.
+    """
     segments = placed_segments(store, ["label"])
     if classes is not None:
         unknown = sorted(set(classes) - set(segments["label"]))
@@ -75,19 +97,14 @@ def labelled_windows(
         raise DataError(
             f"{store.path} has no labelled segments for these participants; a task needs labels in segments.parquet."
         )
-    first = np.ceil(segments["start_s"].to_numpy() * store.sampling_rate - 1e-6).astype(np.int64)
-    end = np.floor(segments["end_s"].to_numpy() * store.sampling_rate + 1e-6).astype(np.int64)
-    last = np.minimum(end, segments["n_samples"].to_numpy())
-    counts = np.maximum((last - first - window) // stride + 1, 0)
-    if not counts.any():
-        raise DataError(
-            f"No labelled segment of {store.path} is as long as a window of {window / store.sampling_rate:g} s."
-        )
-    of = np.repeat(np.arange(len(segments)), counts)
-    nth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    signal = store.gather(segments["row"].to_numpy()[of], first[of] + nth * stride, window)
-    columns = (_strings(segments[name])[of] for name in ("label", "participant_id", "recording_id"))
-    return LabelledWindows(signal, *columns)
+    return segments.copy()
+
+
+def sample_range(segments: pd.DataFrame, sampling_rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """First sample of each segment, and the one after its last."""
+    first = np.ceil(segments["start_s"].to_numpy() * sampling_rate - 1e-6).astype(np.int64)
+    end = np.floor(segments["end_s"].to_numpy() * sampling_rate + 1e-6).astype(np.int64)
+    return first, np.minimum(end, segments["n_samples"].to_numpy())
 
 
 def placed_segments(store: CohortStore, known: Sequence[str]) -> pd.DataFrame:

@@ -1,0 +1,87 @@
+"""Folds of other work: given by name, or divided as the code of a benchmark divides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import ceil
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from relcon_lightning.data.splits import FEWEST, Split
+from relcon_lightning.errors import ConfigError, DataError, nearest
+
+_SHARE = 0.2  # of the test participants, and of the others for validation
+
+
+def named_folds(
+    participants: Collection[str],
+    test: Sequence[Sequence[str]],
+    validation: Sequence[Sequence[str]] | None = None,
+    seed: int = 0,
+    strata: Mapping[str, str] | None = None,
+) -> Iterator[Split]:
+    """Make the splits whose test participants are named; everybody else of a fold trains.
+
+    Args:
+        participants: Ids of all who have windows.
+        test: Ids of the test participants of each fold.
+        validation: Ids of the validation participants of each fold; None: the test participants of the next fold.
+        seed: Not used; other functions that make folds have it.
+        strata: Not used.
+
+    Raises:
+        ConfigError: There is one fold and no validation set, or the numbers of folds differ.
+        DataError: A name is not among the participants.
+    """
+    if validation is None:
+        if len(test) < 2:
+            raise ConfigError(
+                "task.folds.test names one fold: name its validation participants in task.folds.validation."
+            )
+        validation = [*test[1:], test[0]]
+    if len(validation) != len(test):
+        raise ConfigError(f"task.folds names {len(test)} test and {len(validation)} validation sets: expected as many.")
+    everybody = set(participants)
+    for name in (name for part in (*test, *validation) for name in part):
+        if name not in everybody:
+            raise DataError(f"task.folds names {name}, who has no windows{nearest(name, everybody)}.")
+    for tested, chosen in zip(test, validation, strict=True):
+        rest = everybody.difference(tested, chosen)
+        yield Split(tuple(rest), tuple(chosen), tuple(tested))
+
+
+def benchmark_folds(
+    participants: Collection[str], k: int = 5, seed: int = 42, strata: Mapping[str, str] | None = None
+) -> Iterator[Split]:
+    """Make k splits as the public code of the benchmark in the paper's Table 4 does (Haresamudram et al. 2022).
+
+    The first test set is scikit-learn's random fifth, the next ones are shuffled out of who is left; a fifth of the
+    others validates. The code divides HHAR, whose people are letters, in an order that changes from run to run: there
+    the folds are one possible outcome.
+
+    Args:
+        participants: Ids; their sorted order counts.
+        k: Number of splits.
+        seed: Seed of all draws; 42 in the public code.
+        strata: Not used.
+
+    Raises:
+        ConfigError: k is below 3, or there are too few participants for k splits.
+    """
+    ids = sorted(set(participants))
+    size = ceil(len(ids) / k) if k else 0
+    if k < FEWEST or len(ids) < FEWEST or size * (k - 1) >= len(ids):
+        raise ConfigError(f"task.folds: {len(ids)} participants cannot be divided into k={k} folds, {FEWEST} or more.")
+    rng = np.random.RandomState(seed)
+    rest, test = train_test_split(ids, test_size=_SHARE, random_state=seed)
+    tested: list[str] = []
+    for i in range(k):
+        if i:
+            left = [name for name in ids if name not in tested]
+            rng.shuffle(left)
+            test = left[:size] if i < k - 1 else left
+            rest = [name for name in ids if name not in test]
+        train, validation = train_test_split(rest, test_size=_SHARE, random_state=seed)
+        tested += test
+        yield Split(tuple(train), tuple(validation), tuple(test))
