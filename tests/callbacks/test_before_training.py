@@ -11,7 +11,7 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
-from relcon_lightning.callbacks import Compiled, FirstValidation, RetrievalMonitor
+from relcon_lightning.callbacks import Compiled, FirstValidation, Pictures, RetrievalMonitor
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.methods import DistanceLearning, SimCLR
 from relcon_lightning.nets import MotifDistance, motif_distance, small_resnet_1d
@@ -112,3 +112,13 @@ def test_the_distance_is_compiled_before_the_first_step_and_only_if_asked_for(
     assert order == [int(enabled)]
     assert (len(calls) > 1) is enabled  # validation goes through it
     assert set(calls) <= {(False, False, False)}  # one kind of tensors, for each of which code is made
+
+
+def test_the_neighbours_of_an_anchor_are_drawn_by_distance_and_by_embedding(toy_store, tmp_path):
+    for method, names in (
+        (simclr(), {"curves.png", "ranking_embedding.png"}),
+        (DistanceLearning(MotifDistance(channels=8, kernel_size=7)), {"curves.png", "ranking.png"}),
+    ):
+        folder = tmp_path / type(method).__name__
+        fit(method, toy_store, folder, Pictures(str(folder), 100.0), steps=1)
+        assert {path.name for path in folder.glob("*.png")} == names

@@ -58,7 +58,11 @@ def test_another_evaluation_does_not_take_the_folder_of_this_one(folder):
 def test_the_report_shows_how_what_it_judges_was_trained(folder):
     fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "folder=reports/shown", "seeds=[0]")
     made = folder / "runs" / "watch" / "relcon" / "seed0"
-    for name, caption in (("curves", "Training of relcon"), ("ranking", "What ranked the windows for relcon")):
+    for name, caption in (
+        ("curves", "Training of relcon"),
+        ("ranking", "What ranked the windows for relcon"),
+        ("ranking_embedding", "How the embedding of relcon ranks the same windows"),
+    ):
         assert (folder / "reports" / "shown" / f"{name}_0.png").read_bytes() == (made / f"{name}.png").read_bytes()
         assert caption in (folder / "reports" / "shown" / "report.html").read_text()
 

@@ -18,7 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from relcon_lightning.data.store import CohortStore
-from relcon_lightning.methods.base import Batch
+from relcon_lightning.embed.windows import embed_windows
+from relcon_lightning.methods.base import Batch, EmbeddingMethod, Method
 from relcon_lightning.nets import MotifDistance, SpectralDistance
 from relcon_lightning.png import png
 
@@ -42,7 +43,10 @@ _GAP = 0.25  # between near and far windows, as a share of the width of one
 
 
 class Pictures(Callback):
-    """Draws ``curves.png`` from the CSV log, and ``ranking.png`` if the method has a distance, when training ends.
+    """Draws pictures of a training when it ends: ``curves.png`` from the CSV log, and neighbours of some anchors.
+
+    ``ranking.png`` has the neighbours by the distance of a method that has one, ``ranking_embedding.png`` those by the
+    embedding.
 
     Args:
         folder: Folder of the run.
@@ -77,17 +81,30 @@ class Pictures(Callback):
             path = Path(log.log_dir) / "metrics.csv"
             if path.exists():
                 (self.folder / "curves.png").write_bytes(png(curves({"": pd.read_csv(path)})))
-        distance = getattr(pl_module, "distance", None)
-        if self._batch is not None and isinstance(distance, MotifDistance | SpectralDistance):
+        if self._batch is not None and isinstance(pl_module, Method):
+            self._draw_rankings(pl_module, trainer.datamodule.store)  # type: ignore[attr-defined]
+
+    def _draw_rankings(self, method: Method, store: CohortStore) -> None:
+        """The same anchors twice: as the distance ranks their neighbours, and as the embedding does."""
+        assert self._batch is not None
+        windows = self._batch["anchor"][:_WINDOWS]
+        person = self._batch["participant"][:_WINDOWS].cpu().numpy()
+        rows, starts = (self._batch[name][:_WINDOWS, 0].cpu().numpy() for name in ("recording", "start"))
+        label = labels_at(store, rows, starts, windows.shape[-1])
+        shown = windows.cpu().numpy()
+        distance = getattr(method, "distance", None)
+        if isinstance(distance, MotifDistance | SpectralDistance):
             distance.eval()
-            windows = self._batch["anchor"][:_WINDOWS]
             found = distance.in_batch(windows).float().cpu().numpy()
-            person = self._batch["participant"][:_WINDOWS].cpu().numpy()
-            rows, starts = (self._batch[name][:_WINDOWS, 0].cpu().numpy() for name in ("recording", "start"))
-            store: CohortStore = trainer.datamodule.store  # type: ignore[attr-defined]
-            label = labels_at(store, rows, starts, windows.shape[-1])
-            figure = ranking(windows.cpu().numpy(), found, person, self.sampling_rate, distance.unit, label)
+            figure = ranking(shown, found, person, self.sampling_rate, distance.unit, label)
             (self.folder / "ranking.png").write_bytes(png(figure))
+        if isinstance(method, EmbeddingMethod):
+            z = embed_windows(method.encoder, shown, device=str(method.device))
+            z /= np.linalg.norm(z, axis=1, keepdims=True).clip(1e-12)
+            figure = ranking(
+                shown, 1 - z @ z.T, person, self.sampling_rate, "units of 1 - cosine of the embeddings", label
+            )
+            (self.folder / "ranking_embedding.png").write_bytes(png(figure))
 
 
 def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:

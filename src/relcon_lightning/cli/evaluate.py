@@ -259,7 +259,11 @@ def _check_rates(config: DictConfig, origins: Sequence[dict[str, Any]]) -> None:
 
 def _pictures(trained: Sequence[Trained]) -> dict[str, tuple[str, bytes]]:
     """What the first run of each method left of its training: curves, and examples of the ranking."""
-    captions = {"curves": "Training of {}", "ranking": "What ranked the windows for {}"}
+    captions = {
+        "curves": "Training of {}",
+        "ranking": "What ranked the windows for {}",
+        "ranking_embedding": "How the embedding of {} ranks the same windows",
+    }
     found = {}
     for i, one in enumerate(trained):
         run = Path(one.checkpoints[0])
