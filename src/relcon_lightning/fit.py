@@ -49,10 +49,15 @@ def check_fit(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> 
     finally:
         for hook in hooks:
             hook.remove()
-    _compare(net.state_dict(), weights)
+    compare(net.state_dict(), weights)
 
 
-def _compare(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+def compare(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """Compare the names and shapes of the tensors of a net with those of weights.
+
+    Raises:
+        ValueError: They differ; names the first tensor that does.
+    """
     for name in sorted(expected.keys() ^ weights.keys()):
         raise ValueError(f"{name} is {'missing' if name in expected else 'not in the network'}")
     for name, tensor in expected.items():

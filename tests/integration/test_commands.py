@@ -111,7 +111,7 @@ def test_a_sweep_gives_each_job_a_folder_and_goes_on_when_one_fails(folder):
     )
     said = " ".join(output.split())
     assert "4 of 6 jobs failed" in said
-    assert "Best by val/knn_f1 on validation people: relcon-eval checkpoint=runs/watch/sweeps/simclr/" in said
+    assert "highest val/knn_f1 on validation people: relcon-eval checkpoint=runs/watch/sweeps/simclr/" in said
     assert "Traceback" not in output
 
 
@@ -179,3 +179,42 @@ def test_a_setting_that_the_method_does_not_read_is_refused_before_any_work(tmp_
     said = run(tmp_path, "relcon-pretrain", "model=simclr", "augmentation.n=1", code=2)
     assert "augmentation.n has no effect with model=simclr: leave it out or add pair=random" in said
     assert not (tmp_path / "runs" / "watch" / "simclr" / "seed0" / "split.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["logger=null"], {"checkpoints", "run.json", "split.json", ".hydra"}),
+        (["logger.wandb=null", "callbacks.pictures=null"], {"checkpoints", "csv", "run.json", "split.json", ".hydra"}),
+        (["callbacks=null", "logger=csv"], {"checkpoints", "csv", "run.json", "split.json", ".hydra"}),
+    ],
+)
+def test_a_run_does_without_loggers_and_callbacks_and_keeps_its_last_step(folder, words, left):
+    arguments = [word for word in TINY if not (words[0] == "callbacks=null" and word.startswith("callbacks."))]
+    name = f"without_{words[0].split('=')[0]}"
+    fork(folder, "relcon-pretrain", "model=simclr", *arguments, *words, f"name={name}")
+    made = folder / "runs" / "watch" / "simclr" / name
+    assert {path.name for path in made.iterdir()} == left
+    assert torch.load(made / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 2
+
+
+@pytest.mark.parametrize("method", ["byol", "simsiam", "simclr"])
+def test_a_batch_of_one_window_is_refused_by_methods_that_compare_windows(folder, method):
+    arguments = [word for word in TINY if not word.startswith("data.batch_size")]
+    one = ["data.batch_size=1", "data.participants_per_batch=1", "logger=csv", "name=one"]
+    said = fork(folder, "relcon-pretrain", f"model={method}", *arguments, *one, code=2)
+    assert "data.batch_size=1: the" in said
+    assert "Traceback" not in said
+
+
+def test_weights_of_another_architecture_are_refused_with_the_first_difference(folder):
+    fork(folder, "relcon-pretrain", "model=simclr", *TINY, "name=shape", "logger=csv")
+    path = folder / "runs" / "watch" / "simclr" / "shape" / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    name = next(name for name in content["state_dict"] if name.startswith("head"))
+    content["state_dict"][name] = torch.zeros(3, 3)  # as of another version of the code
+    torch.save(content, path)
+    arguments = ["model=simclr", *TINY, "name=shape", "logger=csv", "resume=auto", "trainer.max_steps=4"]
+    said = fork(folder, "relcon-pretrain", *arguments, code=2)
+    assert f"does not fit the model (size mismatch for {name}" in " ".join(said.split())
+    assert "Traceback" not in said

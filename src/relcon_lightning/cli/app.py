@@ -19,7 +19,9 @@ from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryV
 
 import relcon_lightning
 from relcon_lightning.cli import signals, sweep, usage
+from relcon_lightning.cli.choices import checked
 from relcon_lightning.cli.completion import for_the_others
+from relcon_lightning.cli.launch import job, launch
 from relcon_lightning.cli.quoting import quoted
 from relcon_lightning.cli.suggest import suggestions
 from relcon_lightning.errors import ConfigError, DataError, Interrupted, Preempted, TrainingError
@@ -31,6 +33,8 @@ INTERRUPTED = 130  # exit code of a shell after SIGINT
 MISTAKE = 2  # an error that the user can fix
 COMPOSITION = 1  # Hydra's, of a configuration that cannot be composed among others
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 _OF_LIGHTNING = "MisconfigurationException"  # for example, a GPU that does not exist
 
 
@@ -74,11 +78,11 @@ def command(
         jobs.objective = str(config.get("objective") or "")
         jobs.direction = config.get("objective_direction")
         if not sweep.in_this_process():
-            with _mistakes_told():
+            with job(), _mistakes_told():
                 value: float | None = work.main(config)
             return value
         try:
-            with _mistakes_told(jobs.failed):
+            with job(), _mistakes_told(jobs.failed):
                 jobs.ended(work.main(config))
         except (KeyboardInterrupt, SystemExit):
             jobs.stopped()
@@ -98,9 +102,11 @@ def command(
             sys.argv[1:] = quoted(sys.argv[1:])  # also what Lightning starts the other ranks with
             if expand is not None:
                 sys.argv[1:] = expand(sys.argv[1:])
+            sys.argv[1:] = checked(config_folder(), sys.argv[1:])
         signals.end_on_sigterm(PREEMPTED, f"Stopped by a signal. {again}")
         try:
-            start()
+            with _mistakes_told():
+                launch(start)
             for line in for_the_others(sys.argv[1:]):
                 print(line)
         except KeyboardInterrupt:
@@ -144,9 +150,11 @@ def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[
         # Lightning's observer kills the first rank, still tidying up, when another one ends with a code.
         stop(error, PREEMPTED if error.first_rank else 0)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _NO_ROOM + _NO_PERMISSION:
             raise
-        told(error)
+        way_on = "Make room on the disk" if error.errno in _NO_ROOM else "Change its permissions"
+        place = f"{error.filename}: " if error.filename else ""
+        told(ConfigError(f"{place}{error.strerror}. {way_on}, or choose another folder."))
     except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
         key = str(error).split("Missing mandatory value: ")[-1].split()[0]
         told(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))

@@ -15,11 +15,12 @@ import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from relcon_lightning.callbacks import LongerSchedule, Provenance
+from relcon_lightning.callbacks import LastCheckpoint, LongerSchedule, Provenance
 from relcon_lightning.checkpoint import LAST, BuiltFrom, provenance, read_checkpoint
 from relcon_lightning.cli import commands
 from relcon_lightning.cli.app import plain
@@ -28,6 +29,7 @@ from relcon_lightning.continuation import refuse_another_run
 from relcon_lightning.data.datamodule import CandidateDataModule
 from relcon_lightning.data.splits import few_to_evaluate
 from relcon_lightning.errors import ConfigError, Interrupted
+from relcon_lightning.fit import compare
 from relcon_lightning.lock import LockedError, lock
 from relcon_lightning.loggers import begin
 from relcon_lightning.record import make_record, save_record
@@ -84,13 +86,15 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     datamodule.setup()
     _tell_few(datamodule)
     _tell_foreign(settings)
+    loggers = _made(config, "logger")
     callbacks = [
         Provenance(settings, _built_from(config, start and start[0])),
         *_longer(start and start[0], config.trainer.max_steps),
-        *(callback for callback in instantiate(config.callbacks).values() if callback is not None),
+        *(one for one in _made(config, "callbacks") if loggers or not isinstance(one, LearningRateMonitor)),
     ]
-    loggers = list(instantiate(config.logger).values())
-    trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers, enable_model_summary=False)
+    if not any(isinstance(callback, LastCheckpoint) for callback in callbacks):  # what was trained is always kept
+        callbacks.append(LastCheckpoint((folder / LAST).parent))
+    trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, enable_model_summary=False)
     if start:
         refuse_another_run(
             read_checkpoint(start[0]),
@@ -108,6 +112,8 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     rank_zero_only(datamodule.split.save)(folder / "split.json")
     rank_zero_only(save_record)(record, folder)
     method = instantiate(config.model.method)
+    if start:
+        _check_weights(method, start[0])
     for logger in trainer.loggers:
         if start and isinstance(logger, CSVLogger):
             keep_metrics(logger, step=start[1])
@@ -131,6 +137,11 @@ def _train(config: DictConfig, folder: Path) -> float | None:
         logged = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
         log.warning("objective=%s was not logged; these were: %s.", config.objective, logged)
     return None if value is None else float(value)
+
+
+def _made(config: DictConfig, group: str) -> list[Any]:
+    """The objects of a group, whose entries are null where they are switched off; it may be left out altogether."""
+    return [one for one in instantiate(config.get(group) or {}).values() if one is not None]
 
 
 @contextmanager
@@ -170,6 +181,21 @@ def _tell_few(datamodule: CandidateDataModule) -> None:
     few = few_to_evaluate(datamodule.split)
     if few and len(datamodule.store.segments) and not getattr(rank_zero_only, "rank", 0):
         log.warning("%s", few)
+
+
+def _check_weights(method: L.LightningModule, start: Path) -> None:
+    """Compare a checkpoint with the model that goes on from it.
+
+    Raises:
+        ConfigError: It is of another architecture.
+    """
+    try:
+        compare(method.state_dict(), read_checkpoint(start)["state_dict"])
+    except ValueError as error:
+        raise ConfigError(
+            f"{start} does not fit the model ({error}). Go on with the code and settings of that run, or start a new "
+            "one with another name=... and without resume."
+        ) from error
 
 
 def _steps_left(start: tuple[Path, int], max_steps: int) -> bool:

@@ -93,6 +93,16 @@ def positive(name: str, value: float) -> float:
     return value
 
 
+def require_several(windows: int, why: str) -> None:
+    """Refuse batches of one window.
+
+    Raises:
+        ConfigError: There are fewer than two.
+    """
+    if windows < 2:
+        raise ConfigError(f"data.batch_size={windows}: {why}. Set data.batch_size to 2 or more.")
+
+
 class EmbeddingMethod(Method):
     """Base class of methods that train an encoder. Embeddings are compared by their cosine."""
 

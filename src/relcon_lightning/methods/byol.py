@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from relcon_lightning.augment import Augmentation, RandomAugmentations
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
+from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, require_several
 from relcon_lightning.methods.simsiam import agreement
 from relcon_lightning.nets.heads import mlp
 from relcon_lightning.sphere import diversity
@@ -51,6 +51,8 @@ class BYOL(EmbeddingMethod):
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
         """``2 - 2 cos``, summed over both directions (Eq. 2), between 0 and 8. Candidates are not used."""
+        if stage == "train":
+            require_several(len(batch["anchor"]), "the batch normalisation of BYOL needs several windows")
         views = [self.augmentation(batch["anchor"], generator) for _ in range(2)]
         online = [self.projector(self.encoder(view)) for view in views]
         with torch.no_grad():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from relcon_lightning.augment import OneTransformation
 from relcon_lightning.distributed import gather
 from relcon_lightning.losses import nt_xent_loss
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, positive
+from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, positive, require_several
 from relcon_lightning.nets.heads import mlp
 
 Views = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
@@ -50,4 +50,5 @@ class SimCLR(EmbeddingMethod):
         views = self.views(batch["anchor"], generator)
         pairs = torch.stack(self.head(self.encoder(torch.cat(views))).chunk(2), dim=1)
         first, second = (gather(pairs) if self.gather else pairs).unbind(1)
+        require_several(len(first), "the negatives of a window in SimCLR are the others of its batch")
         return nt_xent_loss(first, second, self.temperature)

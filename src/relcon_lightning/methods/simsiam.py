@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from relcon_lightning.augment import Augmentation, RandomAugmentations
 from relcon_lightning.losses import cosine_similarities
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
+from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, require_several
 from relcon_lightning.nets.heads import mlp
 from relcon_lightning.sphere import diversity
 
@@ -50,6 +50,8 @@ class SimSiam(EmbeddingMethod):
 
     def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
         """Negative cosine, mean over both directions (Eq. 4), between -1 and 1. Candidates are not used."""
+        if stage == "train":
+            require_several(len(batch["anchor"]), "the batch normalisation of SimSiam needs several windows")
         first, second = (self.projector(self.encoder(self.augmentation(batch["anchor"], generator))) for _ in range(2))
         self.log_values(stage, diversity=diversity(first))
         return -(agreement(self.predictor(first), second) + agreement(self.predictor(second), first)) / 2

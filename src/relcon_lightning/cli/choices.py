@@ -1,0 +1,54 @@
+"""Choices on the command line that Hydra answers with a traceback."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from relcon_lightning.cli.usage import PARTS
+from relcon_lightning.errors import ConfigError
+
+_DISPENSABLE = ("callbacks", "logger")  # a run can do without any
+_USABLE_PARTS = {"trainer=base"}
+_SLURM = ("+cluster=slurm", "hydra/launcher=submitit_slurm")
+
+
+def checked(folder: str, arguments: Sequence[str]) -> list[str]:
+    """The arguments, with ``~logger`` for ``logger=null``, which is Hydra's word for it.
+
+    Args:
+        folder: Folder of the configuration.
+        arguments: Of the command line.
+
+    Raises:
+        ConfigError: A group without a choice, or with one that is only a part of others; a sweep for SLURM where there
+            is none.
+    """
+    groups = {path.name for path in Path(folder).iterdir() if path.is_dir()}
+    _check_launcher(arguments)
+    return [_checked(folder, word) if word.partition("=")[0] in groups else word for word in arguments]
+
+
+def _checked(folder: str, word: str) -> str:
+    group, _, value = word.partition("=")
+    if value in ("null", "") and group in _DISPENSABLE:
+        return f"~{group}"
+    chosen = set(value.split(","))
+    if chosen & {"null", ""} or (chosen & PARTS and word not in _USABLE_PARTS):
+        names = sorted(path.stem for path in Path(folder, group).glob("*.yaml") if path.stem not in PARTS)
+        raise ConfigError(f"{word} is no choice: give {group}= one of {', '.join(names)}.")
+    return word
+
+
+def _check_launcher(arguments: Sequence[str]) -> None:
+    named = next((word for word in arguments if word in _SLURM), None)
+    if named is None or any(word.startswith("-") and word not in ("-m", "--multirun") for word in arguments):
+        return  # such as --help
+    if not {"-m", "--multirun"} & set(arguments):
+        raise ConfigError(f"{named} submits the jobs of a sweep: add -m (relcon-pretrain -m {named} ...).")
+    if shutil.which("srun") is None:
+        raise ConfigError(
+            f"{named} needs SLURM, and this machine has no srun: start on a machine of the cluster, or leave "
+            f"{named} out to train here."
+        )
