@@ -78,7 +78,7 @@ def load_record(folder: Path) -> dict[str, Any]:
     """
     try:
         record: dict[str, Any] = json.loads((folder / FILE).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{folder} is not a run that can be repeated: {folder / FILE} cannot be read.") from error
     return record
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from relcon_lightning.cli import rerun
-from relcon_lightning.cli.app import command
+from relcon_lightning.cli.app import command, config_folder
 
 
 def with_folder(arguments: list[str]) -> list[str]:
@@ -17,9 +19,14 @@ def with_runs(arguments: list[str]) -> list[str]:
     return ["compare=runs" if word == "runs" else word for word in arguments]
 
 
+def with_run(arguments: list[str]) -> list[str]:
+    """The arguments of a training with those of the run in ``from_run=``."""
+    return rerun.expand(arguments, Path(config_folder()))
+
+
 prepare = command("prepare")
 inspect = command("inspect")
-pretrain = command("pretrain", expand=rerun.expand, again="Continue with the same command and resume=auto.")
+pretrain = command("pretrain", expand=with_run, again="Continue with the same command and resume=auto.")
 evaluate = command("eval", "evaluate", expand=with_folder)
 report = command("report", expand=with_runs)
 dashboard = command("dashboard")

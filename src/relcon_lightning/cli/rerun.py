@@ -1,4 +1,4 @@
-"""``from_run=PATH``: repeat the command line of an earlier run."""
+"""``from_run=PATH``: the command line of an earlier run in place of this one's."""
 
 from __future__ import annotations
 
@@ -6,57 +6,62 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
+from relcon_lightning.cli.recorded import key_of, read_bounded, read_overrides, taken
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.record import differences, load_record
 
 log = logging.getLogger(__name__)
 
-_OF_THAT_RUN_ALONE = {"name", "overwrite", "resume", "from_run"}
 
+def expand(arguments: list[str], folder: Path) -> list[str]:
+    """The arguments with those of the run in ``from_run=`` in front; what is given here counts more.
 
-def expand(arguments: list[str]) -> list[str]:
-    """The arguments, after those of the run in ``from_run=``; the given arguments take precedence.
+    Args:
+        arguments: Of the command line.
+        folder: Of the configuration.
 
     Raises:
-        ConfigError: The folder does not contain a run.
+        ConfigError: There is no run, or it has overrides that are not taken from a file.
     """
     source = next((word.split("=", 1)[1] for word in arguments if word.startswith("from_run=")), None)
     if source in (None, "null"):
         return arguments
-    folder = Path(source)
-    given = {_key(word) for word in arguments if "=" in word}
-    recorded = [str(word) for word in _read(folder / ".hydra" / "overrides.yaml")]
-    kept = [word for word in recorded if _key(word) not in given | _OF_THAT_RUN_ALONE]
+    run = Path(str(source))
+    given = {key_of(word) for word in arguments if "=" in word or word.startswith("~")}
+    own = _config_folders(arguments)
+    if not own and _used_another_folder(run):
+        raise ConfigError(f"{run} was made with a configuration folder of its own: give it as --config-dir FOLDER.")
+    kept = taken(read_overrides(run / ".hydra" / "overrides.yaml"), given, [folder, *own], run)
     if "name" not in given:
-        kept.append(f"name={folder.name}-again")
-    if "--config-dir" not in arguments:
-        kept = [*_config_folder(folder), *kept]
+        kept.append(f"name={run.name}-again")
     return [*kept, *arguments]
 
 
 def report_differences(source: str, record: dict[str, Any]) -> None:
-    """Report the differences between this run and the one that it repeats."""
-    found = differences(load_record(Path(source)), record)
+    """Say in what this run differs from the one it is to repeat.
+
+    Raises:
+        ConfigError: That one has no record.
+    """
+    try:
+        found = differences(load_record(Path(source)), record)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"{source} is not a run that can be repeated: its run.json is damaged.") from error
     if found:
         log.warning("This run can differ from %s:\n  %s", source, "\n  ".join(found))
 
 
-def _key(word: str) -> str:
-    return word.lstrip("+~").split("=", 1)[0]
+def _config_folders(arguments: list[str]) -> list[Path]:
+    """What ``--config-dir`` names here."""
+    words = zip(arguments, [*arguments[1:], ""], strict=True)
+    following = [Path(after) for word, after in words if word in ("--config-dir", "-cd")]
+    return following + [Path(word.split("=", 1)[1]) for word in arguments if word.startswith("--config-dir=")]
 
 
-def _config_folder(folder: Path) -> list[str]:
-    sources = _read(folder / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["config_sources"]
-    paths = [source["path"] for source in sources if source["provider"] == "command-line"]
-    return ["--config-dir", paths[0]] if paths else []
-
-
-def _read(path: Path) -> Any:
+def _used_another_folder(run: Path) -> bool:
+    content = read_bounded(run / ".hydra" / "hydra.yaml")
     try:
-        return OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, OmegaConfBaseException, YAMLError) as error:
-        raise ConfigError(f"{path.parent.parent} is not a run that can be repeated: {path} cannot be read.") from error
+        sources = content["hydra"]["runtime"]["config_sources"]
+        return any(source["provider"] == "command-line" for source in sources)
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{run} is not a run that can be repeated: its .hydra/hydra.yaml is damaged.") from error
