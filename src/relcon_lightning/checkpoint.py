@@ -279,7 +279,11 @@ def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDi
             "give model.distance_checkpoint=PATH of a run with model=distance."
         )
     distance = _restore(config, content, "distance.", checkpoint)
-    assert isinstance(distance, MotifDistance)
+    if not isinstance(distance, MotifDistance):
+        raise ConfigError(
+            f"{checkpoint} was changed or damaged: its motif distance describes another network, "
+            f"{type(distance).__name__}. Give another checkpoint, or get it again."
+        )
     distance.fused = fused
     return distance
 

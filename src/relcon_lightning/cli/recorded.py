@@ -73,7 +73,8 @@ def taken(words: Sequence[str], given: Collection[str], folders: Sequence[Path],
     Raises:
         ConfigError: Some could import code, or act on other folders, and are not given on the present command line.
     """
-    own = [word for word in words if (key := key_of(word)) not in given | _PLACES and not key.startswith(_PLACED)]
+    elsewhere = {*given, *_PLACES}
+    own = [word for word in words if (key := key_of(word)) not in elsewhere and not key.startswith(_PLACED)]
     refused = [word for word in own if not _is_plain(word, folders)]
     if refused:
         shown = " ".join(map(repr, refused[:5]))
