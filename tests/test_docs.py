@@ -69,6 +69,16 @@ def test_the_page_of_commands_shows_their_help(site):
     assert "augpred, autoencoder, byol" in text
 
 
+def test_the_values_of_the_papers_run_are_on_one_page(site):
+    text = words(site, "runs")
+    paper, _, rest = text.partition("One GPU")
+    for value in ("resnet34_1d", "temperature: 1.0", "n_candidates: 20", "batch_size: 64", "devices: 8", "100000"):
+        assert value in paper, value
+    laptop = rest[rest.index("A laptop") :]
+    for value in ("small_resnet_1d", "temperature: 0.1", "n_candidates: 0", "max_steps: 80", "max_steps: 200"):
+        assert value in laptop, value
+
+
 def test_formulas_are_drawn_by_mathjax(site):
     page = (site / "docs" / "method.html").read_text()
     assert "mathjax" in page
