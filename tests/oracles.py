@@ -173,7 +173,7 @@ def motif_attention(
     attention: str = "sparsemax",
     statistics: str = "candidate",
 ) -> Array:
-    """Weights (T, T) of METHODS section 1, step 3: row = anchor time, column = candidate time."""
+    """Weights (T, T) of Eq. 3: row = anchor time, column = candidate time."""
     mean, sigma = statistics_of(candidate if statistics == "candidate" else anchor)
     q = dilated_conv_net(weights, "query", _affine(weights, (anchor - mean) / sigma))
     k = dilated_conv_net(weights, "key", _normalised_candidate(weights, candidate))
@@ -188,7 +188,7 @@ def motif_reconstruction(
     attention: str = "sparsemax",
     statistics: str = "candidate",
 ) -> Array:
-    """The anchor (3, T) rebuilt from the candidate (3, T): METHODS section 1, steps 1 to 4."""
+    """The anchor (3, T) rebuilt from the candidate (3, T): Eq. 1 to 4."""
     w = motif_attention(weights, anchor, candidate, attention, statistics)
     v = dilated_conv_net(weights, "value", _normalised_candidate(weights, candidate))
     y = weights["output.weight"] @ (w @ v.T).T + weights["output.bias"][:, None]

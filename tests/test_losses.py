@@ -1,4 +1,4 @@
-"""The losses against loops in float64, closed forms, and the invariances of METHODS sections 2 to 4."""
+"""The losses against loops in float64, closed forms, and the invariances of Eq. 5 to 7 of the paper."""
 
 from __future__ import annotations
 

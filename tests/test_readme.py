@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 
 from relcon_lightning import load_encoder, nets
 from relcon_lightning.cli.app import config_folder
-from relcon_lightning.cli.commands import with_folder
+from relcon_lightning.cli.commands import with_folder, with_table
 from relcon_lightning.cli.usage import PARTS
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +42,7 @@ ENTRIES = {
     "relcon-embed": "embed",
     "relcon-export": "export",
     "relcon-dashboard": "dashboard",
+    "relcon-table": "table",
     "": "pretrain",
 }
 
@@ -55,10 +56,15 @@ def compose_line(line: str) -> None:
     entry = next(entry for name, entry in ENTRIES.items() if name in line)
     overrides = [w.replace("$data", "wisdm").rstrip(";") for w in words if re.match(r"^[\w./+]+=|^~", w)]
     overrides = with_folder(overrides) if entry == "eval" else overrides
-    first = [re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in overrides]
+    if entry == "table":  # whose name is a word by itself
+        named = [word for word in words[1:] if "=" in word or re.fullmatch(r"((figure)?\d,?)+", word)]
+        overrides = with_table(named)
+    first = [w if w.startswith("pretrain=[") else re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in overrides]
     experiments = [f"hydra.searchpath=[file://{ROOT / 'experiments'}]"] if "--config-dir" in words else []
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        compose(entry, ["++run_dir=here", *experiments, *first])
+        config = compose(entry, ["++run_dir=here", *experiments, *first])
+        if entry == "table":
+            compose("pretrain", ["++run_dir=here", *config.pretrain])
 
 
 @pytest.mark.parametrize("line", COMPOSED)

@@ -19,6 +19,7 @@ from relcon_lightning.markdown import inline, markdown_table
 from relcon_lightning.page import write_page
 
 FLOORS = {RANDOM, NORMALISED, HANDCRAFTED, HANDCRAFTED_LINEAR, MEAN}
+SYSTEMS = "systems.json"  # of an evaluation's folder: the checkpoints of each system that was trained
 NOTE = (
     "Mean ± standard deviation over seeds. Bold: better than every other system, the paired 95 % interval over people "
     "of the difference excluding 0; no bold where nothing is. Seconds are of features and probes, a seed."

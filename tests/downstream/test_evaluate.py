@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 
 from relcon_lightning.data.splits import Split, leave_one_out
 from relcon_lightning.downstream import LinearProbe, MlpProbe, RandomForestProbe, evaluate, print_report, write_report
-from relcon_lightning.downstream.evaluate import Evaluation, standardised
+from relcon_lightning.downstream.evaluate import Evaluation, standardised, whole_recordings
 from relcon_lightning.downstream.report import fold_table, result_tables, score_table
 from relcon_lightning.downstream.systems import System, handcrafted
 from relcon_lightning.downstream.windows import LabelledWindows
@@ -392,3 +392,19 @@ def test_an_axis_that_stands_still_is_standardised_to_0():
     x = np.random.default_rng(0).standard_normal((6, 3, 8)).astype(np.float32)
     x[:, 1] = 1
     assert (standardised(x, np.arange(4))[:, 1] == 0).all()
+
+
+def test_the_parts_of_a_recording_that_a_gap_divides_vote_together():
+    """They are one workout; a store has them as ``id#1``, ``id#2`` ..."""
+    w = windows()
+    tested = (w.participant == "d") & (w.label == "walk")
+    part = np.cumsum(tested)
+    recording = np.where(tested, np.where(part <= 4, "d-walk#1", "d-walk#2"), w.recording)
+    w = LabelledWindows(w.signal, w.label, w.participant, recording)
+    result = evaluate([level("x")], w, [SPLIT], [0])
+    voted = result.predictions.query("level == 'recording'")
+    assert voted["recording"].tolist().count("d-walk") == 1
+    assert len(voted) == 2
+    votes = result.predictions.query("level == 'window' and label == 'walk'")["predicted"].value_counts()
+    assert voted.set_index("recording").loc["d-walk", "predicted"] == votes.index[0]
+    assert whole_recordings(np.array(["a#1", "a#12", "a", "a#b", "a#1b"])) == ["a", "a", "a", "a#b", "a#1b"]

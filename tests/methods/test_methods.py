@@ -62,7 +62,7 @@ def test_masked_reconstruction_rebuilds_the_masked_stretch_of_the_anchor_from_th
 
 
 def test_relcon_is_the_loss_over_both_kinds_of_candidates():
-    """Written out one anchor and one candidate at a time, from METHODS section 2."""
+    """Written out one anchor and one candidate at a time, from Eq. 5 to 7 of the paper."""
     torch.manual_seed(0)
     method = RelCon(encoder(), distance(), temperature=0.5).eval()
     content = batch()

@@ -28,7 +28,7 @@ def loss(rebar: Rebar, content) -> float:
 
 
 def written_out(rebar: Rebar, content, alpha: float | None = None) -> float:
-    """One anchor at a time in float64, from METHODS section 3."""
+    """One anchor at a time in float64, as Xu et al. (2024) define it."""
     x, people = content["anchor"], content["participant"]
 
     def unit(window: torch.Tensor) -> torch.Tensor:

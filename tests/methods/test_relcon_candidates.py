@@ -61,7 +61,7 @@ def overlap(content, i, j):
 
 
 def by_loops(method, content, within_user=True):
-    """Eq. 7 one anchor, view and candidate at a time, float64; candidates of METHODS section 2."""
+    """Eq. 7 one anchor, view and candidate at a time, float64; candidates of the paper's section 3.2."""
     x, people, n = content["anchor"], content["participant"].tolist(), len(content["anchor"])
 
     def embed(window):

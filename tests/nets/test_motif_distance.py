@@ -1,4 +1,4 @@
-"""The learned distance against a float64 reference in loops, and against what METHODS section 1 implies."""
+"""The learned distance against a float64 reference in loops, and against what Eq. 1 to 4 of the paper imply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The encoders: size and layout of METHODS section 7, any length, one window at a time."""
+"""The encoders: size and layout of the reference code (paper, section 4.1), any length, one window at a time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def settled(factory: Callable[[], nn.Module], dtype: torch.dtype = torch.float32
 
 
 def expected_convolutions() -> Counter[tuple[int, int, int, int]]:
-    """(in, out, kernel, stride) of each convolution in METHODS section 7."""
+    """(in, out, kernel, stride) of each convolution in the reference code."""
     found = Counter([(3, 64, 7, 2)])
     width = 64
     for blocks, out, kernel in STAGES:

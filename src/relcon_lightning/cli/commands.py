@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from relcon_lightning.cli import rerun
@@ -24,6 +25,24 @@ def with_run(arguments: list[str]) -> list[str]:
     return rerun.expand(arguments, Path(config_folder()))
 
 
+def with_table(arguments: list[str]) -> list[str]:
+    """The arguments of a table: its name may be the first word, and what it has no key for goes to the runs."""
+    own, others = [], []
+    for word in arguments:
+        key = word.partition("=")[0]
+        if re.fullmatch(r"((table|figure)?\d+)(,(table|figure)?\d+)*", word):
+            names = [name if not name.isdigit() else f"table{name}" for name in word.split(",")]
+            own.append(f"table={','.join(names)}")
+        elif "=" in word and not word.startswith("-") and key.lstrip("+~").split(".")[0] not in _OF_TABLE:
+            others.append(word)
+        else:
+            own.append(word)
+    quoted = ",".join("'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'" for word in others)
+    return [*own, f"pretrain=[{quoted}]"] if others else own
+
+
+_OF_TABLE = {"table", "seeds", "pretrain", "evaluate", "gait", "workout", "dry_run", "folder", "paths", "hydra"}
+
 prepare = command("prepare")
 inspect = command("inspect")
 pretrain = command("pretrain", expand=with_run, again="Continue with the same command and resume=auto.")
@@ -32,3 +51,4 @@ report = command("report", expand=with_runs)
 dashboard = command("dashboard")
 embed = command("embed", again="Recordings that are done are kept: go on with the same command.")
 export = command("export")
+table = command("table", expand=with_table)

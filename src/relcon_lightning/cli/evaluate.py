@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,7 @@ from relcon_lightning.downstream.systems import (
 )
 from relcon_lightning.embed.embedder import find_device
 from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.evaluations import SYSTEMS
 from relcon_lightning.trust import trust
 
 log = logging.getLogger(__name__)
@@ -119,6 +121,9 @@ def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) 
         **_spelled_out(config, result.classes),
     }
     make_room(folder, plain(config))
+    systems = {one.name: [str(path) for path in one.checkpoints] for one in trained}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SYSTEMS).write_text(json.dumps(systems, indent=1) + "\n", "utf-8")
     page = write_report(result, title, facts, folder, _pictures(trained))
     _log(config, result, folder)
     log.info("Report: %s and %s", page, page.with_suffix(".md"))

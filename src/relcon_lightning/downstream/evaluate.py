@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -54,6 +56,25 @@ class Evaluation:
     embeddings: dict[str, np.ndarray] = field(default_factory=dict)
     embedded: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))
     folds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=FOLD_COLUMNS))
+
+    def save_drawn(self, folder: Path) -> None:
+        """Write ``probabilities.parquet`` and ``embeddings.npz`` of the first seed, to draw curves and maps from.
+
+        The first has the columns system, level and label and one for each class; the second has the labels under
+        ``label`` and the features of the k-th system under ``k``, whose name is in ``systems``.
+        """
+        if self.probabilities:
+            seed = self.predictions["seed"].iloc[0]
+            of_first = self.predictions[self.predictions["seed"] == seed].groupby(["system", "level"], sort=False)
+            parts = []
+            for (system, level), chances in self.probabilities.items():
+                known = of_first.get_group((system, level))[["system", "level", "label"]].reset_index(drop=True)
+                parts.append(known.join(pd.DataFrame(chances.astype(np.float32), columns=self.classes)))
+            pd.concat(parts, ignore_index=True).to_parquet(folder / "probabilities.parquet", index=False)
+        if self.embeddings:
+            arrays = {str(k): array.astype(np.float32) for k, array in enumerate(self.embeddings.values())}
+            names = np.array(list(self.embeddings))
+            np.savez_compressed(folder / "embeddings.npz", label=self.embedded, systems=names, **arrays)  # type: ignore[arg-type]
 
 
 def evaluate(
@@ -236,9 +257,15 @@ def _levels(
     items = pd.DataFrame({"participant": test.participant, "recording": test.recording, "label": test.label})
     yield "window", items, guess, probability
     # A recording with several labels counts as one workout for each of them.
-    workout = np.char.add(np.char.add(test.recording, "\0"), test.label)
-    first, voted, mean = by_recording(guess, probability, workout, classes)
+    items = items.assign(recording=whole_recordings(test.recording))
+    workout = items["participant"] + "\0" + items["recording"] + "\0" + items["label"]
+    first, voted, mean = by_recording(guess, probability, workout.to_numpy(dtype=str), classes)
     yield "recording", items.iloc[first], voted, mean
+
+
+def whole_recordings(ids: np.ndarray) -> list[str]:
+    """The recording that each part belongs to: ``walk#1`` and ``walk#2``, parted at a gap, are parts of ``walk``."""
+    return [re.sub(r"#\d+$", "", str(name)) for name in ids]
 
 
 def part_sizes(

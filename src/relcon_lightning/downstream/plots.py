@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 from sklearn.metrics import auc, roc_curve
@@ -69,6 +70,109 @@ def system_colours(systems: Sequence[str]) -> dict[str, str]:
     """A colour per system: what stands beside what is judged has the same one in every report."""
     free = itertools.cycle(_COLOURS)
     return {name: _BESIDE[name] if name in _BESIDE else next(free) for name in systems}
+
+
+def confusion_panels(
+    panels: Mapping[str, tuple[np.ndarray, np.ndarray]], classes: Sequence[str], shown: Sequence[str] | None = None
+) -> bytes:
+    """Confusion matrices of several systems side by side (paper, Figure 5); numbers are percent of the true class.
+
+    Args:
+        panels: By system the true and the predicted classes ``(N,)``.
+        classes: C names, sorted.
+        shown: Names on the axes, in the order of the classes; these if None.
+    """
+    names = list(shown or classes)
+    size = 1.2 + 0.3 * len(classes)
+    figure, grid = _grid(len(panels), size, size)
+    for axes, (system, (label, predicted)) in zip(grid, panels.items(), strict=False):
+        share = _shares(label, predicted, classes)
+        axes.set_axis_on()
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for row, column in np.argwhere(share >= 0.005):
+            colour = "white" if share[row, column] > 0.55 else "black"
+            text = f"{100 * share[row, column]:.0f}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=6)
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
+        axes.set_yticks(range(len(names)), names, fontsize=6)
+        axes.set_xlabel("predicted", fontsize=7)
+        axes.set_ylabel("true", fontsize=7)
+        axes.set_title(system, fontsize=9)
+    return png(figure)
+
+
+def _shares(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """``(C, C)``: of each true class the share that each class was predicted for."""
+    counts = np.zeros((len(classes), len(classes)))
+    np.add.at(counts, (np.searchsorted(classes, label), np.searchsorted(classes, predicted)), 1)
+    return np.asarray(counts / np.maximum(counts.sum(1, keepdims=True), 1))
+
+
+def roc_panels(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], classes: Sequence[str]) -> bytes:
+    """One-against-rest ROC curves of several systems side by side (paper, Figure 4), with macro areas in the titles.
+
+    Args:
+        panels: By system the true classes ``(N,)`` and the probabilities ``(N, C)``.
+        classes: C names, sorted.
+    """
+    figure, grid = _grid(len(panels), 2.8, 2.9, beside=1.8)
+    for axes, (system, (label, probability)) in zip(grid, panels.items(), strict=False):
+        axes.set_axis_on()
+        axes.plot([0, 1], [0, 1], color="#c9cdd1", linewidth=1)
+        areas = []
+        for k, name in enumerate(classes):
+            if 0 < (label == name).sum() < len(label):
+                false, true, _ = roc_curve(label == name, probability[:, k])
+                areas.append(auc(false, true))
+                dashes = ("-", "--", ":")[k // 10 % 3]
+                axes.plot(false, true, linewidth=1.1, label=name, color=_many(k), linestyle=dashes)
+        axes.set_title(f"{system}: macro AUC {np.mean(areas):.4f}" if areas else system, fontsize=8)
+        axes.set_xlabel("false positive rate", fontsize=7)
+        axes.set_ylabel("true positive rate", fontsize=7)
+        axes.tick_params(labelsize=6)
+        axes.set_aspect("equal")
+    _legend(figure, grid)
+    return png(figure)
+
+
+def scatter_panels(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], unit: str) -> bytes:
+    """Predicted against true averages of participants, several systems side by side, with r (paper, Figure 3).
+
+    Args:
+        panels: By system the true and the predicted numbers ``(participants,)``.
+        unit: Of both.
+    """
+    figure, grid = _grid(len(panels), 2.6, 2.7)
+    numbers = [array for pair in panels.values() for array in pair]
+    low, high = min(x.min() for x in numbers), max(x.max() for x in numbers)
+    for axes, (system, (true, predicted)) in zip(grid, panels.items(), strict=False):
+        axes.set_axis_on()
+        axes.plot([low, high], [low, high], color="#8a8d91", linewidth=1)
+        axes.scatter(true, predicted, s=14, color=_COLOURS[0], linewidths=0, alpha=0.7)
+        spread = min(np.ptp(true), np.ptp(predicted)) if len(true) > 1 else 0.0
+        r = f"r = {np.corrcoef(true, predicted)[0, 1]:.4f}" if spread > 1e-9 * abs(high) else "no r"
+        axes.set_title(f"{system}: {r}", fontsize=8)
+        axes.set_xlabel(f"true, {unit}", fontsize=7)
+        axes.set_ylabel(f"predicted, {unit}", fontsize=7)
+        axes.tick_params(labelsize=6)
+        axes.set_aspect("equal")
+    return png(figure)
+
+
+def _grid(count: int, width: float, height: float, beside: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels, at most four in a row, and room for a legend; the panels are switched off."""
+    columns = min(4, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(beside + width * columns, 0.3 + height * rows), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axes in panels:
+        axes.set_axis_off()
+    return figure, panels
+
+
+def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    handles, texts = panels[0].get_legend_handles_labels()
+    figure.legend(handles, texts, loc="outside right upper", frameon=False, fontsize=7)
 
 
 def confusion(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str], title: str) -> bytes:

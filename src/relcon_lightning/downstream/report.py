@@ -151,6 +151,7 @@ def write_report(
     evaluation.costs.to_parquet(folder / "costs.parquet", index=False)
     if len(evaluation.folds):
         evaluation.folds.to_parquet(folder / "folds.parquet", index=False)
+    evaluation.save_drawn(folder)
     about = {"title": title, "units": evaluation.units, "facts": {name: str(value) for name, value in facts.items()}}
     (folder / "facts.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     tables = result_tables(evaluation)

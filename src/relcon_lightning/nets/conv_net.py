@@ -1,4 +1,4 @@
-"""A plain convolutional network, the "conv classifier" in Table 3 of the paper."""
+"""A plain convolutional network, the "conv classifier" in Table 4 of the paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recurrent network, the "LSTM classifier" in Table 3 of the paper."""
+"""A recurrent network, the "LSTM classifier" in Table 4 of the paper."""
 
 from __future__ import annotations
 

@@ -1,0 +1,308 @@
+"""``relcon-table``: a table or figure of the paper, from the runs to the page."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os.path import relpath
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+import relcon_lightning
+from relcon_lightning.checkpoint import KEY, LAST, read_checkpoint
+from relcon_lightning.cli.app import INTERRUPTED, MISTAKE, PREEMPTED, plain
+from relcon_lightning.cli.children import Children
+from relcon_lightning.continuation import refuse_another_run
+from relcon_lightning.data.manifest import MANIFEST
+from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.tables import cost
+from relcon_lightning.tables.book import write_book
+from relcon_lightning.tables.plan import RUNS, Judgement, Page, page, trainings
+from relcon_lightning.tables.results import Results
+
+log = logging.getLogger(__name__)
+
+ASKED = "asked.json"  # of an evaluation's folder: what it was asked for
+_PUBLIC = {"gait": ("ipol_gait", "ipol_gait"), "workout": ("dsa", "dsa")}
+_SIMULATED = {"gait": ("simulated", "gait_simulated"), "workout": ("simulated", "workout_simulated")}
+_OF_EVALUATION = ("paths.", "data.root=", "data.verify=", "logger=", "logger.")  # options that concern both
+
+
+def experiments_folder() -> Path:
+    """The ``experiments``: inside the installed package, or at the top of the checkout of an editable install."""
+    package = Path(relcon_lightning.__file__).parent
+    folders = [package / "experiments", package.parents[1] / "experiments"]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
+
+
+def main(config: DictConfig) -> None:
+    """Train and evaluate what is missing, and write the page."""
+    book = Book(config, page(str(config.table)))
+    if config.dry_run:
+        _list(book)
+        return
+    children = Children()
+    book.prepare(children)
+    _train(book, children)
+    found, notes = _evaluate(book, children)
+    if not found:
+        raise DataError(f"There is nothing to write: {' '.join(notes)}")
+    path = write_book(str(config.table), book.page.title, found, book.facts(), notes, book.folder)
+    for note in notes:
+        log.warning("%s", note)
+    log.info("Page: %s and %s", path, path.with_suffix(".md"))
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run that a table needs.
+
+    Attributes:
+        name: In :data:`~relcon_lightning.tables.plan.RUNS`.
+        seed: Of the run.
+        folder: Of the run.
+        arguments: Of ``relcon-pretrain``.
+        settings: Resolved.
+        step: Steps that were made already.
+    """
+
+    name: str
+    seed: int
+    folder: Path
+    arguments: tuple[str, ...]
+    settings: dict[str, Any]
+    step: int
+
+    @property
+    def steps(self) -> int:
+        """Steps that it is asked to make."""
+        return int(self.settings["trainer"]["max_steps"])
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.step == self.steps
+
+
+class Book:
+    """What a table is made of, and where it lies.
+
+    Args:
+        config: Of the command.
+        page: The table.
+    """
+
+    def __init__(self, config: DictConfig, page: Page) -> None:
+        self.config, self.page = config, page
+        self.options = [str(word) for word in OmegaConf.to_container(config.pretrain, resolve=False)]  # type: ignore[union-attr]
+        self.options += [f"paths.{key}={value}" for key, value in config.paths.items()]
+        self.seeds = [int(seed) for seed in config.seeds]
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"seeds={self.seeds}: expected one or more, each once.")
+        self.base = _composed("pretrain", [*self.options, "run_dir=."])
+        if self.base["trainer"].get("num_nodes", 1) > 1:
+            raise ConfigError(
+                "relcon-table starts its runs on one machine. On several nodes start each run with torchrun, as "
+                "docs/tables.md says; the table is then made of them."
+            )
+        self.runs = Path(self.base["paths"]["runs"], self.base["data"]["name"])
+        reports = Path(self.base["paths"]["reports"], self.base["data"]["name"])
+        self.evaluations = reports / "tables"
+        self.folder = Path(config.folder) if config.folder else reports / str(config.table)
+
+    @cached_property
+    def trainings(self) -> list[Training]:
+        """The runs in the order in which they are trained.
+
+        Raises:
+            ConfigError: Options that do not compose, or a run in its folder with other settings.
+        """
+        return [self._training(name, seed) for name, seed in trainings(self.page.runs, self.seeds)]
+
+    def _training(self, name: str, seed: int) -> Training:
+        run = RUNS[name]
+        folder = self.runs / run.folder / f"seed{seed}"
+        words = [*run.overrides, *self.options, f"seed={seed}", f"folder={folder}"]
+        if run.distance is not None:
+            words.append(f"model.distance_checkpoint={self.runs / RUNS[run.distance].folder / f'seed{seed}'}")
+        settings = _composed("pretrain", [*words, f"run_dir={folder}"])
+        step = _steps(folder, settings, [word.partition("=")[0].lstrip("+~") for word in words])
+        return Training(name, seed, folder, (*_searched(), *words, "resume=auto"), settings, step)
+
+    def prepare(self, children: Children) -> None:
+        """Write the store of the cohort if there is none."""
+        data = [word for word in self.options if word.startswith(("data=", "data.", "paths."))]
+        self._prepared(self.base, data, children)
+
+    def _prepared(self, settings: dict[str, Any], words: Sequence[str], children: Children) -> None:
+        if not Path(settings["data"]["datamodule"]["store"], MANIFEST).exists():
+            _checked("relcon-prepare", children.run("relcon-prepare", words))
+
+    def evaluation(self, judgement: Judgement, part: str) -> tuple[Path, list[str], dict[str, Any]]:
+        """Folder, arguments and settings of an evaluation."""
+        task, same = judgement.overrides, False
+        if not task:
+            own = self.config[part]
+            default = (_SIMULATED if self.base["data"]["name"] == "simulated" else _PUBLIC)[part]
+            data = own.data or default[0]
+            task = (f"data={data}", f"task={own.task or (default[1] if own.data is None else own.data)}")
+            same = next((word for word in self.options if word.startswith("data=")), "data=watch") == f"data={data}"
+        shared = [
+            word for word in self.options if word.startswith(_OF_EVALUATION) or (same and word.startswith("data."))
+        ]
+        folder = self.evaluations / judgement.name
+        checkpoints = [
+            str(self.runs / RUNS[name].folder / f"seed{seed}") for name in judgement.systems for seed in self.seeds
+        ]
+        words = [
+            *(*task, "bootstrap=false", "overwrite=true", *shared),
+            *(f"data.sampling_rate={self.base['data']['sampling_rate']}", f"seeds={self.seeds}".replace(" ", "")),
+            *(f"folder={folder}", f"checkpoint=[{','.join(checkpoints)}]"),
+            *(str(word) for word in self.config.evaluate),
+        ]
+        return folder, words, _composed("eval", [*words, f"run_dir={folder}"])
+
+    def facts(self) -> dict[str, object]:
+        """What a reader of the page must know."""
+        trainer, data = self.base["trainer"], self.base["data"]
+        steps = sorted({one.steps for one in self.trainings})
+        made_up = " (SIMULATED people)" if str(data["source"]["_target_"]).endswith("SimulatedCohort") else ""
+        return {
+            "Pre-trained on": f"{data['name']}{made_up}, seeds {', '.join(map(str, self.seeds))}",
+            "Budget": f"{' or '.join(f'{n:,}' for n in steps)} steps of {data['batch_size']} anchors per device, "
+            f"devices: {cost.processes(self.base)} {trainer['accelerator']}, encoder "
+            f"{str(self.base['encoder']['_target_']).rsplit('.', 1)[-1]}, rate {data['sampling_rate']:g} Hz",
+        }
+
+
+def _train(book: Book, children: Children) -> None:
+    trained = book.trainings
+    missing = [one for one in trained if not one.done]
+    for i, one in enumerate(missing):
+        what = f"{one.name}, seed {one.seed}" + (f", from step {one.step}" if one.step else "")
+        place = len(trained) - len(missing) + i + 1
+        log.info("Run %d of %d: %s, %d left after it.", place, len(trained), what, len(missing) - i - 1)
+        code = children.run("relcon-pretrain", one.arguments, cost.processes(one.settings))
+        _checked(f"{one.folder}", code)
+
+
+def _evaluate(book: Book, children: Children) -> tuple[dict[str, Results], list[str]]:
+    found: dict[str, Results] = {}
+    notes = []
+    parts = book.page.judgements
+    for i, (part, judgement) in enumerate(parts.items()):
+        folder, words, settings = book.evaluation(judgement, part)
+        store = Path(settings["data"]["datamodule"]["store"])
+        if not (store / MANIFEST).exists() and settings["data"]["source"]["_target_"].endswith("SimulatedCohort"):
+            children.run("relcon-prepare", [w for w in words if w.startswith(("data=", "data.", "paths."))])
+        if not (store / MANIFEST).exists():
+            notes.append(f"{part} is not evaluated: there is no cohort store at {store} (relcon-prepare writes it).")
+            continue
+        runs = {name: book.runs / RUNS[name].folder for name in judgement.systems}
+        asked = {"words": words, "trained": [_stamp(path, seed) for path in runs.values() for seed in book.seeds]}
+        if _asked(folder) != asked:
+            log.info("Evaluation %d of %d: %s", i + 1, len(parts), judgement.name)
+            code = children.run("relcon-eval", [*_searched(), *words])
+            if code == MISTAKE:
+                notes.append(f"{part} is not evaluated: relcon-eval task={settings['task']['name']} says why above.")
+                continue
+            _checked(f"The evaluation in {folder}", code)
+            (folder / ASKED).write_text(json.dumps(asked, indent=1) + "\n", "utf-8")
+        found[part] = Results.read(folder, runs)
+    return found, notes
+
+
+def _list(book: Book) -> None:
+    trained = book.trainings
+    total, unknown, embedded = 0.0, 0, 0
+    for one in trained:
+        own = cost.seconds(one.settings, one.folder.parent)
+        state = "done" if one.done else f"{one.step} of {one.steps} steps made" if one.step else "to train"
+        share = (one.steps - one.step) / max(one.steps, 1)
+        embedded += round(share * cost.windows(one.settings))
+        unknown += own is None and not one.done
+        total += share * (own or 0.0)
+        size = f"{one.steps:,} steps, {cost.windows(one.settings):,} windows"
+        log.info("%-24s seed %d  %-24s %s", one.name, one.seed, state, size + (f", {cost.words(own)}" if own else ""))
+    for part, judgement in book.page.judgements.items():
+        folder, _, settings = book.evaluation(judgement, part)
+        log.info(
+            "%-24s %s on %s, task %s: %s",
+            "evaluation",
+            part,
+            settings["data"]["name"],
+            settings["task"]["title"],
+            folder,
+        )
+    left = sum(not one.done for one in trained)
+    known = f", about {cost.words(total)} of training" if left > unknown else ""
+    rest = f" besides {unknown} runs of methods that have not been timed on this machine yet" if unknown else ""
+    log.info("%d runs, %d to train: %s windows to embed%s%s.", len(trained), left, f"{embedded:,}", known, rest)
+
+
+def _composed(entry: str, words: Sequence[str]) -> dict[str, Any]:
+    """The resolved configuration of another command.
+
+    Raises:
+        ConfigError: It cannot be composed.
+    """
+    search = f"hydra.searchpath=[file://{experiments_folder()}]"
+    try:
+        return plain(compose(entry, [search, *words]))
+    except HydraException as error:
+        raise ConfigError(f"The options cannot be composed: {error}") from error
+
+
+def _searched() -> tuple[str, str]:
+    return ("--config-dir", str(experiments_folder()))
+
+
+def _steps(folder: Path, settings: dict[str, Any], given: Sequence[str]) -> int:
+    """Steps that were made in a folder.
+
+    Raises:
+        ConfigError: By a run with other settings, or more than are asked for.
+    """
+    if not (folder / LAST).exists():
+        return 0
+    content = read_checkpoint(folder / LAST)
+    made = content[KEY].get("training", {})
+    refuse_another_run(
+        content, settings, given, str(made.get("data", "")), int(made.get("ranks", 1)), f"{relpath(folder / LAST)}"
+    )
+    step = int(content["global_step"])
+    if step > settings["trainer"]["max_steps"]:
+        raise ConfigError(
+            f"{folder} has made {step} steps, more than trainer.max_steps={settings['trainer']['max_steps']}: ask for "
+            "as many, or for other folders with paths.runs=..."
+        )
+    return step
+
+
+def _stamp(runs: Path, seed: int) -> list[Any]:
+    path = runs / f"seed{seed}" / LAST
+    status = path.stat()
+    return [str(path), status.st_size, status.st_mtime_ns]
+
+
+def _asked(folder: Path) -> Any:
+    try:
+        return json.loads((folder / ASKED).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _checked(what: str, code: int) -> None:
+    """Go on after a command that ended well, or end as it did."""
+    if code in (PREEMPTED, INTERRUPTED):
+        sys.exit(code)
+    if code:
+        raise ConfigError(f"{what} ended with code {code}: its message is above. The same command goes on from there.")
