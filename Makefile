@@ -1,4 +1,4 @@
-# Every target makes the environment by itself when it is missing.
+# Each target creates the environment if it is missing.
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= watch
@@ -25,12 +25,12 @@ setup: .venv/done ## create .venv with the pinned versions of constraints.txt
 data/$(DATA)/cohort.json: | .venv/done
 	$(BIN)/relcon-prepare data=$(DATA)
 
-pretrain: .venv/done data/$(DATA)/cohort.json ## learn the motif distance, then MODEL (relcon) on DATA (watch)
+pretrain: .venv/done data/$(DATA)/cohort.json ## train the motif distance, then MODEL (relcon), on DATA (watch)
 	$(BIN)/relcon-pretrain model=distance data=$(DATA) seed=$(SEED) overwrite=true $(ARGS)
 	$(BIN)/relcon-pretrain model=$(MODEL) data=$(DATA) seed=$(SEED) overwrite=true \
 	  model.distance_checkpoint=$(RUNS)/distance/seed$(SEED) $(ARGS)
 
-eval: .venv/done ## judge what `make pretrain` trained, beside two floors
+eval: .venv/done ## evaluate the encoder of `make pretrain` and compare it with baselines
 	@test -f $(RUNS)/$(MODEL)/seed$(SEED)/checkpoints/last.ckpt || $(MAKE) pretrain
 	$(BIN)/relcon-eval checkpoint=$(RUNS)/$(MODEL)/seed$(SEED) data=$(DATA)
 
@@ -42,11 +42,11 @@ lint: .venv/done ## style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-docs: .venv/done ## the documentation's site, in build/docs
+docs: .venv/done ## build the documentation in build/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . build/docs
 	@echo 'Site: build/docs/index.html'
 
-bench: .venv/done ## time each part beside a plain reference
+bench: .venv/done ## compare the speed of each part with a plain reference
 	$(BIN)/python -m benchmarks.run
 
 clean: ## remove the environment and caches, not data or runs
