@@ -16,6 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 log = logging.getLogger(__name__)
 
 _PROBE_S = 5.0  # seconds to wait for a server; W&B itself waits for minutes
+_START_S = 8.0  # until a server that answered first and then fell silent is given up
 
 
 def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any) -> WandbLogger:
@@ -35,7 +36,7 @@ def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any)
     else:
         kwargs["id"] = uuid.uuid4().hex[:8]
         rank_zero_only(begun.write_text)(kwargs["id"] + "\n", "utf-8")
-    settings = wandb.Settings(silent=True, init_timeout=30, finish_timeout=60)
+    settings = wandb.Settings(silent=True, init_timeout=_START_S, x_graphql_timeout_seconds=_START_S, finish_timeout=60)
     mode = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
     server = wandb.setup().settings.base_url
     if mode in ("online", "run") and not _answers(server):
@@ -69,7 +70,7 @@ def _has_key() -> bool:
 def _answers(address: str) -> bool:
     """True if the server answers, even with an error."""
     try:
-        requests.head(address, timeout=_PROBE_S)
+        requests.post(f"{address}/graphql", json={"query": "{ __typename }"}, timeout=_PROBE_S)
     except requests.RequestException:
         return False
     return True
