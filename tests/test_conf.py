@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from relcon_lightning.augment import Noise, Scale, TimeWarp
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.methods import DistanceLearning
@@ -250,3 +252,13 @@ def test_the_stride_follows_the_window_of_the_task(name):
 @pytest.mark.parametrize("name", ["hhar", "motionsense", "pamap2_ankle"])
 def test_the_windows_of_table_4_last_for_two_seconds(name):
     assert composed(f"task={name}", "data.window_s=2.56", "checkpoint=x", name="eval").task.window_s == 2
+
+
+def test_what_make_pretrain_adds_for_four_people_is_understood():
+    makefile = (CONF.parent / "Makefile").read_text()
+    [added] = re.findall(r"^FOR_watch_relcon := (.*)$", makefile, re.M)
+    config = composed("model=relcon", "model.distance_checkpoint=d.ckpt", *added.split())
+    assert config.trainer.max_steps == 40
+    view = instantiate(config.view)
+    assert {type(one) for one in view.augmentations} == {Noise, Scale, TimeWarp}
+    assert view.n == 2
