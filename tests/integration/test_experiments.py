@@ -53,6 +53,7 @@ def test_the_ablations(folder):
 
 def test_the_losses_and_the_other_encoder(folder):
     sweep(folder, "+table6=losses")
-    assert checkpoints(folder, "runs/simulated/table6") == {"relative", "log_ratio", "binary"}
+    sweep(folder, "+table6=rebar")
+    assert checkpoints(folder, "runs/simulated/table6") == {"relative", "log_ratio", "rebar"}
     fork(folder, "relcon-pretrain", "-m", "--config-dir", str(EXPERIMENTS), "+table7=resnet18", *SMALL[:1], *SMALL[2:])
     assert checkpoints(folder, "runs/simulated/table7") == {"resnet18"}
