@@ -118,6 +118,16 @@ def test_what_is_missing_is_named(tmp_path, nets):
         load_encoder(tmp_path / "nowhere.ckpt")
 
 
+def test_a_distance_whose_configuration_builds_another_network_is_refused(tmp_path, nets):
+    weights = {f"distance.{k}": v for k, v in nets[1].state_dict().items()}
+    path = write(tmp_path / "d.ckpt", {"distance": {**ENCODER, "channels": 3}}, weights)
+    with pytest.raises(ConfigError, match=r"d\.ckpt"):  # ResNet1d has no channels
+        load_distance(path)
+    spectral = {"_target_": "relcon_lightning.nets.SpectralDistance", "channels": 3}
+    with pytest.raises(ConfigError, match=r"d\.ckpt"):
+        load_distance(write(tmp_path / "d.ckpt", {"distance": spectral}, {}))
+
+
 def test_weights_of_another_shape_are_refused(tmp_path, nets):
     weights = {f"distance.{k}": v for k, v in MotifDistance(8, 7).state_dict().items()}
     path = write(tmp_path / "d.ckpt", {"distance": DISTANCE}, weights)
