@@ -169,6 +169,8 @@ def test_the_augmentation_that_is_given_reaches_the_method(model):
         ("simclr", "augmentation", True),
         ("simclr", "loss", True),
         ("simclr", "view", True),
+        ("simclr", "augmentation@view", True),
+        ("relcon", "augmentation@view", False),
         ("simclr", "pair", False),
         ("simclr", "pair.views.warp_per_axis", False),
         ("mae", "augmentation.n", True),

@@ -29,7 +29,7 @@ def unread(config: DictConfig, given: Collection[str]) -> list[str]:
     read = _read(content, content["model"]["method"])
     found = []
     for key in sorted(given):
-        group = key.split(".")[0]
+        group = key.rsplit("@", 1)[-1].split(".")[0]  # augmentation@view=NAME sets view
         if group in _CHOICES and group not in read:
             other = " or add pair=random, which reads it" if (group, name) == ("augmentation", "simclr") else ""
             found.append(f"{key} has no effect with model={name}: leave it out{other}.")
