@@ -102,7 +102,9 @@ def test_the_card_says_what_a_user_has_to_know(run, tmp_path):
         "## Window level\n\n| relcon | 0.9 |\n\n![Macro F1](f1.png)\n\n![Areas](roc.png)\n"
     )
     card = (export(run, tmp_path / "out", results=report, licence="apache-2.0") / "README.md").read_text()
-    for fact in ("license: apache-2.0", "CC BY 4.0", "A and B (2020)", "wrist", "| participants | 2", "| steps | 77"):
+    facts = ["license: apache-2.0", "CC BY 4.0", "A and B (2020)", "wrist", "| steps | 77"]
+    facts += ["| participants | 2, as", "| participants of its distance | 1, who are refused as well |\n| written by"]
+    for fact in facts:
         assert fact in card
     assert card.count("\n## Results\n\n### Walking\n\n- Folds: 3\n\n#### Window level\n\n| relcon | 0.9 |\n\n") == 1
     assert "anna" not in card  # a card is public: no names, and no picture that is elsewhere
