@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relcon_lightning.data.sources.stamps import Clock, parse_date
+from relcon_lightning.data.sources.suffixes import text_of
 from relcon_lightning.data.sources.table_head import Head, is_number
 from relcon_lightning.data.sources.table_layout import AUTO, NO_RATE, PLAIN, XYZ, Layout
 from relcon_lightning.errors import ConfigError, DataError, nearest
@@ -79,7 +80,7 @@ def find_table(head: Head, layout: Layout) -> Table:
     Raises:
         DataError: The file has no such columns or another layout; says what it has and which options help.
     """
-    where = str(head.path)
+    where = text_of(head.path)
     if layout.format not in (AUTO, PLAIN):
         if layout.columns != XYZ and layout.format in _FIXED_COLUMNS:
             raise ConfigError(f"data.source.format={layout.format} sets the columns; leave out data.source.columns.")
@@ -97,7 +98,7 @@ def find_table(head: Head, layout: Layout) -> Table:
 
 def _completed(table: Table, head: Head, layout: Layout) -> Table:
     """The table with its decimal point, clock and unit, and with the user's options in force."""
-    where = str(head.path)
+    where = text_of(head.path)
     rows = head.rows(table.first, table.separator, _SAMPLE)
     rows = [row for row in rows if len(row) == table.width]
     decimal = table.decimal if layout.decimal == AUTO else layout.decimal
@@ -167,7 +168,7 @@ def _separators(head: Head, layout: Layout) -> Sequence[str]:
 
 def _named(head: Head, line: int, separator: str, names: Sequence[str], form: str) -> Table:
     """A table whose header is a line that has the names of x, y, z and, if there are four, of the time."""
-    header, where = head.cells(line, separator), str(head.path)
+    header, where = head.cells(line, separator), text_of(head.path)
     for name in names:
         if header.count(name) > 1:
             raise DataError(f"{where} has {header.count(name)} columns {name!r}.")
@@ -212,7 +213,7 @@ def _numbered(head: Head, layout: Layout, columns: Sequence[int]) -> Table | Non
         for line in range(layout.skip_rows or 0, len(head.lines)):
             cells = head.cells(line, separator)
             if len(cells) > max(columns) and _is_data(cells, columns[:3]) and all(cells[c] for c in columns):
-                width = _width(head, line, separator, len(cells), str(head.path))
+                width = _width(head, line, separator, len(cells), text_of(head.path))
                 x, y, z, *time = columns
                 notes = (f"data from line {line + 1} on",) if line else ()
                 names = (f"column {x}", f"column {y}", f"column {z}")
@@ -350,7 +351,7 @@ def _matching(header: Sequence[str], pattern: str) -> tuple[str, str, str] | Non
 def _actigraph(head: Head, layout: Layout) -> Table | None:
     if not any("Data File Created By ActiGraph" in line for line in head.lines[:2]):
         return None
-    where, title = str(head.path), next(line for line in head.lines[:2] if "ActiGraph" in line)
+    where, title = text_of(head.path), next(line for line in head.lines[:2] if "ActiGraph" in line)
     text = {key: _after(head, key) for key in ("Start Time", "Start Date", "Epoch Period (hh:mm:ss)")}
     if text["Epoch Period (hh:mm:ss)"] not in ("", "00:00:00"):
         raise DataError(

@@ -16,7 +16,7 @@ from typing import IO
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from relcon_lightning.data.sources.suffixes import open_bytes
+from relcon_lightning.data.sources.suffixes import open_bytes, text_of
 from relcon_lightning.errors import DataError
 
 _BYTES = 2**20  # that are looked at
@@ -56,14 +56,14 @@ class Head:
         except DataError:
             raise
         except UNREADABLE as error:
-            raise DataError(f"{path} is damaged or cut short ({error}).") from error
+            raise DataError(f"{text_of(path)} is damaged or cut short ({error}).") from error
         if not content.strip():
-            raise DataError(f"{path} is empty.")
+            raise DataError(f"{text_of(path)} is empty.")
         bom = next((mark for mark in _BOMS if content.startswith(mark)), b"")
         encoding = _BOMS[bom] if bom else _guess(content)
         text = codecs.getincrementaldecoder(encoding)("replace").decode(content[len(bom) :])
         if "\0" in text[:10_000]:
-            raise DataError(f"{path} is no text: it holds zero bytes.")
+            raise DataError(f"{text_of(path)} is no text: it holds zero bytes.")
         return cls(path, text, encoding, len(bom))
 
     @cached_property

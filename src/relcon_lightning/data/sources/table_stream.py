@@ -20,6 +20,7 @@ from relcon_lightning.data.sources.missing import FILL_VALUES, missing_rows, nam
 from relcon_lightning.data.sources.raw_files import Bounded
 from relcon_lightning.data.sources.stamps import Clock, Stopwatch
 from relcon_lightning.data.sources.stretches import gap_free
+from relcon_lightning.data.sources.suffixes import text_of
 from relcon_lightning.data.sources.table_formats import Table, find_table, recognised
 from relcon_lightning.data.sources.table_head import UNREADABLE, Head
 from relcon_lightning.data.sources.table_layout import PLAIN, UNITS, Layout
@@ -117,6 +118,7 @@ class TableStream:
 
     def __init__(self, path: Path, layout: Layout, bounded: bool = False) -> None:
         self.path, self.layout, self.bounded = path, layout, bounded
+        self.where = text_of(path)  # for messages
         self._as_text = False  # some cells are no numbers
         self._bursts: Bursts | None = None
         self._scan: Scan | None = None
@@ -193,7 +195,7 @@ class TableStream:
             return survey, kept
 
     def _finish(self, survey: _Survey) -> Scan:
-        layout, table, where = self.layout, self.table, str(self.path)
+        layout, table, where = self.layout, self.table, self.where
         self._check_damage(survey)
         if survey.fullest is None:
             raise DataError(f"{where} has no row with numbers in all of {', '.join(table.names)}.")
@@ -225,15 +227,15 @@ class TableStream:
             return
         if not self.layout.lenient and damage.rows > max(_FEW_DAMAGED, _DAMAGED * rows):
             raise DataError(
-                f"{self.path}: {damage.rows} of {rows} rows are damaged, the first: {damage.first}. Read around them "
+                f"{self.where}: {damage.rows} of {rows} rows are damaged, the first: {damage.first}. Read around them "
                 "with data.source.lenient=true."
             )
         if self.table.clock is None and damage.within and not self.layout.lenient:
             raise DataError(
-                f"{self.path}: a row is damaged, {damage.first}. Samples without time stamps are counted, so what "
+                f"{self.where}: a row is damaged, {damage.first}. Samples without time stamps are counted, so what "
                 "follows would be too early; skip it all the same with data.source.lenient=true."
             )
-        log.warning("%s: skipped %d damaged rows of %d, the first: %s.", self.path, damage.rows, rows, damage.first)
+        log.warning("%s: skipped %d damaged rows of %d, the first: %s.", self.where, damage.rows, rows, damage.first)
 
     def _check_minutes(self, survey: _Survey) -> None:
         """Refuse local time in which the hour that came twice was sorted into one."""
@@ -252,7 +254,7 @@ class TableStream:
             return
         at = np.datetime64(int(hours[0] * 3600), "s")
         raise DataError(
-            f"{self.path}: the hour of {at} has twice as many samples as the others: two hours of local time, before "
+            f"{self.where}: the hour of {at} has twice as many samples as the others: two hours of local time, before "
             "and after a clock was set back, lie in one. Export the file in UTC, or in the order of the recording."
         )
 
@@ -273,8 +275,8 @@ class TableStream:
         if clock is not None and self.layout.sampling_rate is None:
             _say_rate(self.path, rate)
         if survey.late:
-            log.warning("%s: sorted %d samples that were late.", self.path, survey.late)
-        name_missing(str(self.path), survey.missing, survey.rows)
+            log.warning("%s: sorted %d samples that were late.", self.where, survey.late)
+        name_missing(self.where, survey.missing, survey.rows)
 
     def _spread(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """Blocks with the samples of one stamp spread over its interval."""
@@ -292,7 +294,7 @@ class TableStream:
 
     def _read(self, survey: _Survey) -> Iterator[Block]:
         """Blocks whose times do not go back, as they are stamped."""
-        table, layout, where = self.table, self.layout, str(self.path)
+        table, layout, where = self.table, self.layout, self.where
         factor = table.scale * UNITS[table.unit]
         watch = Stopwatch(table.clock, where) if table.clock else None
         order = InOrder(layout.max_gap_s, where)
@@ -318,10 +320,10 @@ class TableStream:
                     yield Block(times, signal)
             survey.rows += len(raw)
         if not survey.rows:
-            raise DataError(f"{self.path} holds no rows.")
+            raise DataError(f"{self.where} holds no rows.")
         if watch is not None:
             if watch.start_time is None and not np.isfinite(order.newest):
-                raise DataError(f"{self.path} has no time stamps in its time column.")
+                raise DataError(f"{self.where} has no time stamps in its time column.")
             times, signal = order.put(np.empty(0), np.empty((0, 3)), last=True)
             if len(times):
                 yield Block(times, signal)
@@ -349,8 +351,8 @@ class TableStream:
             if "conversion error" in str(error) and not self._as_text:
                 raise _NotNumbersError from error
             if "Empty CSV" in str(error):
-                raise DataError(f"{self.path} holds no rows.") from error
-            raise DataError(f"{self.path}: {error.args[0] if isinstance(error, KeyError) else error}") from error
+                raise DataError(f"{self.where} holds no rows.") from error
+            raise DataError(f"{self.where}: {error.args[0] if isinstance(error, KeyError) else error}") from error
 
     def _parquet(self) -> Iterator[pa.Table]:
         table = self.table
@@ -379,7 +381,7 @@ class TableStream:
                 damage.cut.append(row.number)
             return "skip"
 
-        source = Bounded(stream, str(self.path)) if self.bounded and self.path.suffix.lower() != ".csv" else stream
+        source = Bounded(stream, self.where) if self.bounded and self.path.suffix.lower() != ".csv" else stream
         with csv.open_csv(
             source,
             csv.ReadOptions(column_names=[str(i) for i in range(table.width)], use_threads=False),
@@ -429,20 +431,20 @@ def _parquet_table(path: Path, layout: Layout) -> Table:
     try:
         with open_parquet(path) as file:
             schema = file.schema_arrow
-            require_columns(needed, schema.names, str(path))
+            require_columns(needed, schema.names, text_of(path))
             clock = None
             if layout.time_column is not None:
                 kind = schema.field(needed[3]).type
                 first = next(file.iter_batches(500, columns=needed[3:]), None)
                 stamps = [] if first is None else plain(pa.table(first))[needed[3]].cast(pa.string()).to_pylist()
                 cells = [stamp for stamp in stamps if stamp is not None]
-                clock = Clock.find(cells, layout, str(path), needed[3])
+                clock = Clock.find(cells, layout, text_of(path), needed[3])
                 if clock.is_text and not (pa.types.is_temporal(kind) or _is_text(kind)):
-                    raise DataError(f"{path}: column {needed[3]!r} holds {kind}, expected dates.")
+                    raise DataError(f"{text_of(path)}: column {needed[3]!r} holds {kind}, expected dates.")
     except DataError:
         raise
     except UNREADABLE as error:
-        raise DataError(f"{path}: {error.args[0] if isinstance(error, KeyError) else error}") from error
+        raise DataError(f"{text_of(path)}: {error.args[0] if isinstance(error, KeyError) else error}") from error
     triple = (names[0], names[1], names[2])
     notes = (clock.note,) if clock is not None and clock.note else ()
     return Table(
@@ -470,7 +472,7 @@ def _counts_hint(signal: np.ndarray) -> str:
 @cache
 def _say(folder: Path, what: str, example: str) -> None:
     """Say something about the files of a folder once."""
-    log.info("%s: %s.", folder / example, what)
+    log.info("%s: %s.", text_of(folder / example), what)
 
 
 _RATES_SAID: dict[Path, list[float]] = {}
@@ -481,7 +483,7 @@ def _say_rate(path: Path, rate: float) -> None:
     said = _RATES_SAID.setdefault(path.parent, [])
     if not any(abs(rate / other - 1) < _SAME_RATE for other in said):
         said.append(rate)
-        log.info("%s: %.6g Hz by its time stamps.", path, rate)
+        log.info("%s: %.6g Hz by its time stamps.", text_of(path), rate)
 
 
 def _in_blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
