@@ -45,7 +45,7 @@ def evaluation(right: dict[str, float], seeds: int = 3, numbers: bool = False) -
         pd.DataFrame({"participants": [8]}, index=["test"]),
         [] if numbers else ["a", "b"],
         {"speed": "m/s"} if numbers else {},
-        probabilities={(system, "window"): probability for system in right},
+        probabilities={} if numbers else {(system, "window"): probability for system in right},
     )
 
 

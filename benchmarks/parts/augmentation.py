@@ -63,11 +63,15 @@ def segment_permutation(x: Window, u: Draws) -> Window:
 
 
 def time_warp(x: Window, u: Draws) -> Window:
-    """At a smooth speed through six knots N(1, 0.2^2), which stays above a twentieth."""
-    time = np.arange(x.shape[1])
+    """Each axis at its own smooth speed through six knots N(1, 0.2^2), which stays above a twentieth."""
+    return np.stack([_warped(axis, own) for axis, own in zip(x, np.split(u, 3), strict=True)])
+
+
+def _warped(axis: np.ndarray, u: Draws) -> np.ndarray:
+    time = np.arange(len(axis))
     speed = CubicSpline(np.linspace(0, time[-1], 6), 1 + 0.2 * ndtri(u))(time).clip(0.05)
     elapsed = np.concatenate([[0], np.cumsum((speed[1:] + speed[:-1]) / 2)])
-    return np.stack([np.interp(elapsed / elapsed[-1] * time[-1], time, axis) for axis in x])
+    return np.interp(elapsed / elapsed[-1] * time[-1], time, axis)
 
 
 def plain(x: np.ndarray, uniform: np.ndarray) -> np.ndarray:
@@ -75,7 +79,7 @@ def plain(x: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     time = x.shape[-1]
     kinds: list[tuple[Callable[[Window, Draws], Window], int]] = [
         *((noise, 3 * time), (scale, 3), (rotation, 4), (negate, 0), (time_flip, 0), (axis_shuffle, 1)),
-        *((segment_permutation, 11), (time_warp, 6)),
+        *((segment_permutation, 11), (time_warp, 18)),
     ]
     out = []
     for window, numbers in zip(x, uniform, strict=True):

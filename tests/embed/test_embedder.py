@@ -103,7 +103,7 @@ def test_a_stride_below_a_sample_and_a_bare_encoder_are_refused():
     for stride in (0.001, 0.005, 0.0, -1.0, float("nan")):
         with pytest.raises(ConfigError, match="stride_s"):
             embed_recording(embedder, walk(20, 100), 100.0, stride_s=stride)
-    with pytest.raises(ConfigError, match="bare encoder"):
+    with pytest.raises(ConfigError, match="An encoder alone has no sampling rate"):
         embed_recording(encoder, walk(20, 100), 100.0)  # type: ignore[arg-type]
 
 

@@ -79,6 +79,9 @@ def test_every_block_runs_after_the_first_two_commands(pages, folder, tmp_path):
     shutil.copy(SHARED / "device_samples" / "ax3_sample.cwa", tmp_path / "week.cwa")
     if "README" in pages:
         python(next(text for language, text in blocks("docs/own_cohort") if language == "python"), tmp_path)
+        fork(
+            tmp_path, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "data=watch", *small("relcon-eval")
+        )  # make eval
     for page in pages:
         follow(page, tmp_path)
 

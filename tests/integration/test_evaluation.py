@@ -33,7 +33,7 @@ def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
     markdown = (report / "report.md").read_text()
     for text in ("relcon", "random encoder", "random, normalised", "hand-crafted + forest"):
         assert text in output
-        assert markdown.count(f"| {text} |") == 5  # window and recording with their comparisons, cost
+        assert markdown.count(f"| {text} |") == 7  # window and recording, by folds and with their comparisons, cost
     assert "report.html" in output
     scores = pd.read_parquet(report / "scores.parquet")
     assert len(scores) == 4 * 2 * 4 * 3
@@ -90,7 +90,14 @@ def test_several_runs_are_compared_with_nets_that_learn_from_the_labels(folder):
 def test_evaluation_on_participants_of_the_pretraining_stops(folder):
     split = json.loads((folder / "runs/watch/relcon/seed0/split.json").read_text())
     asked = ",".join([*split["test"], split["train"][0]])
-    output = fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", f"task.participants=[{asked}]", code=2)
+    output = fork(
+        folder,
+        "relcon-eval",
+        "checkpoint=runs/watch/relcon/seed0",
+        f"task.participants=[{asked}]",
+        "overwrite=true",
+        code=2,
+    )
     assert re.search(r"1 of 5 participants were used to pre-train", output)
     assert "Traceback" not in output
     report = (folder / "reports/watch/exercise/report.md").read_text()
