@@ -111,8 +111,8 @@ def _open_member(path: Path) -> IO[bytes]:
     if len(known or tables) != 1:
         some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
         raise DataError(
-            f"{text_of(path)} holds {len(tables)} tables ({some}). Unpack it and choose the files by data.source.files, "
-            "such as data.source.files=Accelerometer.csv."
+            f"{text_of(path)} holds {len(tables)} tables ({some}). Unpack it and choose the files by "
+            "data.source.files, such as data.source.files=Accelerometer.csv."
         )
     return archive.open((known or tables)[0])
 
