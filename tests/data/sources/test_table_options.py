@@ -91,6 +91,15 @@ def test_encodings(tmp_path, encoding):
     check(stream(tmp_path, text, encoding))
 
 
+def test_bytes_that_are_no_text_cost_their_row(tmp_path, caplog):
+    body = PLAIN.encode().splitlines(keepends=True)
+    body[100:100] = [b"8.0,\xff\xc0\x97\n", b"\xfb,1,2,3,4,5\n"]
+    _, times, signal = stream(tmp_path, b"\xef\xbb\xbf" + b"".join(body)).read()
+    np.testing.assert_allclose(signal, walk(), atol=1e-9)
+    assert len(times) == SAMPLES
+    assert "skipped 2 damaged rows" in caplog.text
+
+
 @pytest.mark.parametrize("end", ["\r\n", "\r"])
 def test_line_ends(tmp_path, end):
     check(stream(tmp_path, PLAIN.replace("\n", end)))

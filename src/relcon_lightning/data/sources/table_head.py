@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
@@ -96,7 +96,9 @@ class Head:
         start = self._spans[line][0] if line < len(self._spans) else len(self.text)
         file = open_bytes(self.path)
         file.read(self.bom)
-        if self.encoding != "utf-8":
+        if self.encoding == "utf-8":
+            file = io.BufferedReader(_ValidText(file), 2**20)
+        else:
             stream = pa.transcoding_input_stream(pa.PythonFile(file, "r"), self.encoding, "utf-8")
             file = io.BufferedReader(stream)
         left = len(self.text[:start].encode())
@@ -116,6 +118,34 @@ UNREADABLE = (
     ValueError,
     KeyError,
 )
+
+
+class _ValidText(io.RawIOBase):
+    """UTF-8 text in which bytes that are none are replaced: the parser of rows stops at them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.ready = file, b""
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self.ready:
+            piece = self.file.read(len(buffer))
+            if piece.isascii() and not self.decoder.getstate()[0]:
+                self.ready = piece
+            else:
+                self.ready = self.decoder.decode(piece, final=not piece).encode()
+            if not piece:
+                break
+        size = min(len(buffer), len(self.ready))
+        buffer[:size], self.ready = self.ready[:size], self.ready[size:]
+        return size
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
 
 
 def split(line: str, separator: str) -> list[str]:
