@@ -26,7 +26,7 @@ class Children:
 
         Args:
             command: Such as ``relcon-eval``.
-            arguments: Of its command line.
+            arguments: Arguments on its command line.
             devices: Processes that train together: several are started with torchrun.
 
         Returns:

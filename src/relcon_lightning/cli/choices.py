@@ -19,7 +19,7 @@ def checked(folder: str, arguments: Sequence[str]) -> list[str]:
 
     Args:
         folder: Folder of the configuration.
-        arguments: Of the command line.
+        arguments: Arguments on the command line.
 
     Raises:
         ConfigError: A group without a choice, or with one that is only a part of others; a sweep for SLURM where there

@@ -16,7 +16,7 @@ def for_the_others(arguments: Sequence[str]) -> list[str]:
     """Lines that follow Hydra's script for one command, so that it completes every command of the package.
 
     Args:
-        arguments: Of the command line; without ``-sc install=SHELL`` there is nothing to add.
+        arguments: Arguments on the command line; without ``-sc install=SHELL`` there is nothing to add.
     """
     if not {"-sc", "--shell-completion"} & set(arguments):
         return []

@@ -65,9 +65,9 @@ def taken(words: Sequence[str], given: Collection[str], folders: Sequence[Path],
     """The overrides that are taken over.
 
     Args:
-        words: Of the run.
+        words: Overrides of the run.
         given: Keys on the present command line, which count more.
-        folders: Of configurations; their sub-folders are groups.
+        folders: Configuration folders; their sub-folders are groups.
         where: The run, for the error.
 
     Raises:

@@ -17,8 +17,8 @@ def expand(arguments: list[str], folder: Path) -> list[str]:
     """The arguments with those of the run in ``from_run=`` in front; what is given here counts more.
 
     Args:
-        arguments: Of the command line.
-        folder: Of the configuration.
+        arguments: Arguments on the command line.
+        folder: Configuration folder.
 
     Raises:
         ConfigError: There is no run, or it has overrides that are not taken from a file.

@@ -67,9 +67,9 @@ class Training:
 
     Attributes:
         name: In :data:`~relcon_lightning.tables.plan.RUNS`.
-        seed: Of the run.
-        folder: Of the run.
-        arguments: Of ``relcon-pretrain``.
+        seed: Seed of the run.
+        folder: Folder of the run.
+        arguments: Arguments for ``relcon-pretrain``.
         settings: Resolved.
         step: Steps that were made already.
     """
@@ -96,7 +96,7 @@ class Book:
     """What a table is made of, and where it lies.
 
     Args:
-        config: Of the command.
+        config: Configuration of the command.
         page: The table.
     """
 

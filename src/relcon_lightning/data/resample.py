@@ -10,7 +10,7 @@ from scipy.signal import resample_poly
 from relcon_lightning.errors import DataError
 
 _RATIO_LIMITS = (10**3, 10**4, 10**5)  # of the larger term; the filter has 20 taps for each
-_GAP_STEPS = 10  # multiples of the usual step; longer steps are not used to estimate the rate
+GAP_STEPS = 10  # multiples of the usual step; longer steps are not used to estimate the rate
 _WHOLE = 1e-3  # fraction of the rate; the clocks of sensors are more accurate
 _REST_NORM_G = (0.5, 3.0)  # observed median norms: 1 at rest, up to 2.5 in vigorous exercise, 9.8 if the unit is m/s^2
 
@@ -96,7 +96,7 @@ def stamp_rate(times: np.ndarray) -> float:
     if not len(steps):
         raise DataError(f"A rate needs two different time stamps; there are {len(times)} stamps, all of them equal.")
     usual = float(np.median(steps))
-    near = steps[steps < _GAP_STEPS * usual]
+    near = steps[steps < GAP_STEPS * usual]
     rate = float(np.maximum((near / usual).round(), 1).sum() / near.sum())
     whole = round(rate)
     return float(whole) if whole and abs(rate / whole - 1) < _WHOLE else rate

@@ -25,6 +25,7 @@ from relcon_lightning.data.sources.suffixes import (
     is_device_file,
     is_table,
     name_passed_over,
+    refuse_none,
     text_of,
     unpacked,
 )
@@ -227,11 +228,8 @@ def _recordings_in(root: Path, pattern: str | None) -> dict[str, Path]:
     files = files_below(root, pattern)
     found = {name: path for name, path in files.items() if is_device_file(name)}
     name_passed_over(root, (path for name, path in files.items() if name not in found), DEVICE_KINDS)
-    if not found and pattern is not None:
-        raise DataError(f"{root} has no recordings that match data.source.files={pattern}.")
-    if not found:
-        hint = " Tables are read with data=folder." if any(map(is_table, files)) else ""
-        raise DataError(f"{root} has no recordings: expected files that end in {DEVICE_KINDS}.{hint}")
+    hint = " Tables are read with data=folder." if any(map(is_table, files)) else ""
+    refuse_none(root, found, pattern, DEVICE_KINDS, hint)
     once: dict[str, str] = {}
     for name in found:
         if (other := once.setdefault(unpacked(name), name)) != name:

@@ -18,6 +18,7 @@ from relcon_lightning.data.sources.suffixes import (
     is_device_file,
     is_table,
     name_passed_over,
+    refuse_none,
     stem,
 )
 from relcon_lightning.data.sources.table_layout import Layout
@@ -138,11 +139,8 @@ def _recordings_in(root: Path, pattern: str | None) -> dict[str, Path]:
     tables = {name: path for name, path in files.items() if is_table(name, pattern is not None)}
     found = {name: path for name, path in tables.items() if name not in (RECORDINGS, SEGMENTS)}
     name_passed_over(root, (path for name, path in files.items() if name not in tables), ", ".join(TABLE_SUFFIXES))
-    if not found and pattern is not None:
-        raise DataError(f"{root} has no recordings that match data.source.files={pattern}.")
-    if not found:
-        hint = " Device files are read with data=device." if any(map(is_device_file, files)) else ""
-        raise DataError(f"{root} has no recordings: expected files that end in {', '.join(TABLE_SUFFIXES)}.{hint}")
+    hint = " Device files are read with data=device." if any(map(is_device_file, files)) else ""
+    refuse_none(root, found, pattern, ", ".join(TABLE_SUFFIXES), hint)
     stems: dict[str, str] = {}
     for name in found:
         if (other := stems.setdefault(stem(name), name)) != name:

@@ -24,6 +24,7 @@ from relcon_lightning.data.sources.suffixes import (
     is_device_file,
     is_table,
     name_passed_over,
+    refuse_none,
     stem,
     text_of,
     unpacked,
@@ -136,10 +137,7 @@ def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
     name_passed_over(path, (file for file in every if file not in set(known)), _KNOWN)
     tables = (RECORDINGS, SEGMENTS)
     found = {text_of(name): file for name, file in below.items() if name.as_posix() not in tables}
-    if not found and pattern is not None:
-        raise DataError(f"{path} has no recordings that match data.source.files={pattern}.")
-    if not found:
-        raise DataError(f"{path} has no recordings: expected files that end in {_KNOWN}.")
+    refuse_none(path, found, pattern, _KNOWN)
     return found, path
 
 

@@ -12,15 +12,15 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import compute
 
+from relcon_lightning.data.resample import GAP_STEPS
+from relcon_lightning.data.sources.stretches import PLAUSIBLE_HZ
 from relcon_lightning.data.sources.table_head import is_number
 from relcon_lightning.data.sources.table_layout import AUTO, TIME_UNITS, Layout, zone
 from relcon_lightning.errors import DataError
 
-PLAUSIBLE_HZ = (5.0, 1000.0)
 ISO, TIME_OF_DAY = "ISO 8601", "time of day"
 
 _EPOCH_S = (9.4e8, 4.2e9)  # unix time of the years 1999 to 2103
-_GAP_STEPS = 10  # usual steps from which on a step says nothing of the rate
 _DAY_S, _HOUR_S = 86400.0, 3600.0
 _MISSING = np.iinfo(np.int64).min  # NaT
 
@@ -310,6 +310,6 @@ def _is_plausible(stamps: np.ndarray, unit: float) -> bool:
     steps = np.diff(np.unique(stamps))
     if not len(steps):
         return False
-    near = steps[steps < _GAP_STEPS * np.median(steps)].sum() * unit
+    near = steps[steps < GAP_STEPS * np.median(steps)].sum() * unit
     rate = len(stamps) * (len(steps) / (len(steps) + 1)) / near if near > 0 else np.inf
     return bool(PLAUSIBLE_HZ[0] <= rate <= PLAUSIBLE_HZ[1])

@@ -12,7 +12,7 @@ from relcon_lightning.errors import DataError
 log = logging.getLogger(__name__)
 
 STANDARD_GRAVITY = 9.80665  # m/s^2 in a g
-_RATES = (5.0, 1000.0)  # Hz; beyond, the unit of the stamps is not what it was said to be
+PLAUSIBLE_HZ = (5.0, 1000.0)  # Hz; beyond, the unit of the stamps is not what it was said to be
 _FILLED = 10  # grid points a sample: beyond, nearly all of the signal would be interpolated
 _TOLERANCE = 0.2  # of a configured rate: linear interpolation does not filter as a change of rate must
 _SHORTEST_S = 1.0
@@ -48,9 +48,10 @@ def gap_free(
         own = stamp_rate(times[present])
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
-    if not _RATES[0] <= own <= _RATES[1]:
+    low, high = PLAUSIBLE_HZ
+    if not low <= own <= high:
         raise DataError(
-            f"{where}: the steps of the time stamps mean {own:.3g} Hz, expected {_RATES[0]:g} to {_RATES[1]:g}; "
+            f"{where}: the steps of the time stamps mean {own:.3g} Hz, expected {low:g} to {high:g}; "
             "is their unit right? If not, give it, such as data.source.time_unit=ms."
         )
     grid_rate = own if rate is None else rate

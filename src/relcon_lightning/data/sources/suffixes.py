@@ -10,7 +10,7 @@ import lzma
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import IO, Any, cast
@@ -21,6 +21,7 @@ from relcon_lightning.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)  # of damage
 COMPRESSIONS = ("", ".gz", ".xz", ".bz2", ".zst")
 TABLE_SUFFIXES = (*(f".csv{compression}" for compression in COMPRESSIONS), ".parquet", ".zip")
 TEXT_SUFFIXES = tuple(f"{kind}{compression}" for kind in (".txt", ".tsv", ".dat") for compression in COMPRESSIONS)
@@ -81,6 +82,25 @@ def files_below(root: Path, pattern: str | None = None) -> dict[str, Path]:
         return {text_of(name): path for name, path in below.items() if not is_hidden(name)}
     except (ValueError, NotImplementedError) as error:
         raise ConfigError(f"data.source.files={pattern}: {error}.") from error
+
+
+def refuse_none(root: Path, found: Collection[str], pattern: str | None, known: str, hint: str = "") -> None:
+    """Refuse a folder without recordings.
+
+    Args:
+        root: The folder.
+        found: Names of the recordings in it.
+        pattern: Pattern for the files to read, if one is given.
+        known: Suffixes that are read, for the message.
+        hint: Sentence to append.
+
+    Raises:
+        DataError: Nothing was found.
+    """
+    if not found and pattern is not None:
+        raise DataError(f"{root} has no recordings that match data.source.files={pattern}.")
+    if not found:
+        raise DataError(f"{root} has no recordings: expected files that end in {known}.{hint}")
 
 
 def is_hidden(path: PurePath) -> bool:

@@ -136,7 +136,7 @@ def _completed(table: Table, head: Head, layout: Layout) -> Table:
 def _plain(head: Head, layout: Layout) -> Table | None:
     """A table that has the columns which the options name."""
     lines = range(len(head.lines)) if layout.skip_rows is None else range(layout.skip_rows, layout.skip_rows + 1)
-    needed = [*layout.columns, *([] if layout.time_column is None else [layout.time_column])]
+    needed = layout.needed
     names = [str(column) for column in needed]
     for separator in _separators(head, layout):
         for line in lines:
@@ -245,7 +245,7 @@ def _width(head: Head, first: int, separator: str, named: int, where: str) -> in
 
 def _lacks(head: Head, layout: Layout) -> str:
     """Why a file is no table with the columns of the options, and what to do."""
-    needed = [*layout.columns, *([] if layout.time_column is None else [layout.time_column])]
+    needed = layout.needed
     separator = max(_separators(head, layout), key=lambda mark: _score(head, mark))
     line = _likely_header(head, separator) if layout.skip_rows is None else layout.skip_rows
     if line >= len(head.lines):

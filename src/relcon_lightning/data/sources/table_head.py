@@ -5,10 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import lzma
 import re
-import zipfile
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import IO, Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from relcon_lightning.data.sources.suffixes import open_bytes, text_of
+from relcon_lightning.data.sources.suffixes import UNREADABLE, open_bytes, text_of
 from relcon_lightning.errors import DataError
 
 _BYTES = 2**20  # that are looked at
@@ -55,7 +52,7 @@ class Head:
                 content = file.read(_BYTES)
         except DataError:
             raise
-        except UNREADABLE as error:
+        except NO_TABLE as error:
             raise DataError(f"{text_of(path)} is damaged or cut short ({error}).") from error
         if not content.strip():
             raise DataError(f"{text_of(path)} is empty.")
@@ -107,17 +104,7 @@ class Head:
         return file
 
 
-UNREADABLE = (
-    pa.ArrowException,
-    OSError,
-    EOFError,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    RuntimeError,  # of an encrypted archive
-    ValueError,
-    KeyError,
-)
+NO_TABLE = (*UNREADABLE, RuntimeError, ValueError, KeyError)  # RuntimeError: of an encrypted archive
 
 
 class _ValidText(io.RawIOBase):

@@ -114,6 +114,11 @@ class Layout:
             zone(self.time_zone)
 
     @property
+    def needed(self) -> list[str | int]:
+        """The columns of x, y, z and, if there is one, of the time stamps."""
+        return [*self.columns, *([] if self.time_column is None else [self.time_column])]
+
+    @property
     def delimiter(self) -> str:
         """The separator as a character; empty if it is to be found."""
         return "" if self.separator == AUTO else SEPARATORS.get(self.separator.lower(), self.separator)

@@ -22,7 +22,7 @@ from relcon_lightning.data.sources.stamps import Clock, Stopwatch
 from relcon_lightning.data.sources.stretches import gap_free
 from relcon_lightning.data.sources.suffixes import text_of
 from relcon_lightning.data.sources.table_formats import Table, find_table, recognised
-from relcon_lightning.data.sources.table_head import UNREADABLE, Head
+from relcon_lightning.data.sources.table_head import NO_TABLE, Head
 from relcon_lightning.data.sources.table_layout import PLAIN, UNITS, Layout
 from relcon_lightning.data.sources.tables import require_columns
 from relcon_lightning.data.stream import BLOCK, Block
@@ -347,7 +347,7 @@ class TableStream:
                     yield from self._csv(stream, damage)
         except DataError:
             raise
-        except UNREADABLE as error:
+        except NO_TABLE as error:
             if "conversion error" in str(error) and not self._as_text:
                 raise _NotNumbersError from error
             if "Empty CSV" in str(error):
@@ -356,7 +356,7 @@ class TableStream:
 
     def _parquet(self) -> Iterator[pa.Table]:
         table = self.table
-        names = [*table.names, *([] if self.layout.time_column is None else [str(self.layout.time_column)])]
+        names = [str(column) for column in self.layout.needed]
         with open_parquet(self.path) as file:
             for record in file.iter_batches(BLOCK, columns=names):
                 batch = plain(pa.table(record))
@@ -426,8 +426,8 @@ class _NotNumbersError(Exception):
 
 def _parquet_table(path: Path, layout: Layout) -> Table:
     """Where the samples lie in a Parquet file: its columns by their names."""
-    names = [str(column) for column in layout.columns]
-    needed = [*names, *([] if layout.time_column is None else [str(layout.time_column)])]
+    needed = [str(column) for column in layout.needed]
+    names = needed[:3]
     try:
         with open_parquet(path) as file:
             schema = file.schema_arrow
@@ -443,7 +443,7 @@ def _parquet_table(path: Path, layout: Layout) -> Table:
                     raise DataError(f"{text_of(path)}: column {needed[3]!r} holds {kind}, expected dates.")
     except DataError:
         raise
-    except UNREADABLE as error:
+    except NO_TABLE as error:
         raise DataError(f"{text_of(path)}: {error.args[0] if isinstance(error, KeyError) else error}") from error
     triple = (names[0], names[1], names[2])
     notes = (clock.note,) if clock is not None and clock.note else ()

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import csv
 
-from relcon_lightning.data.parquet import open_parquet, plain
 from relcon_lightning.errors import DataError, nearest
 
 _TYPES = {float: pa.float64(), int: pa.int64(), str: pa.string()}
@@ -94,26 +93,6 @@ def columns_of(content: bytes | Path, where: str, separator: str = ",") -> list[
             return list(reader.schema.names)
     except (pa.ArrowException, ValueError) as error:
         raise DataError(f"{where}: {error}") from error
-
-
-def read_parquet(path: Path, types: Mapping[str, type]) -> dict[str, np.ndarray]:
-    """Some columns of a Parquet file, as :func:`read_columns` gives them.
-
-    Raises:
-        DataError: No such file or column, another type, or no rows.
-    """
-    try:
-        with open_parquet(path) as file:
-            require_columns(types, file.schema_arrow.names, str(path))
-            table = plain(file.read(columns=list(types)))
-        columns = {name: table[name].cast(_TYPES[kind]).to_numpy() for name, kind in types.items()}
-    except DataError:
-        raise
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: {error}") from error
-    if not table.num_rows:
-        raise DataError(f"{path} holds no rows.")
-    return columns
 
 
 def require_columns(needed: Iterable[str], names: Sequence[str], where: str) -> None:

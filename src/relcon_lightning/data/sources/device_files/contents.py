@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import io
 import logging
-import lzma
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
 
+from relcon_lightning.data.sources.suffixes import UNREADABLE
 from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
-UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)
 _UNPACKED = 2**13  # bytes at once: what is lost before a place of damage
 _NAMED = 5  # places of damage in a file that are listed
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO, cast
 
 from relcon_lightning.data.sources.device_files import actigraph, axivity, geneactiv
-from relcon_lightning.data.sources.device_files.contents import UNREADABLE, Contents, Damage
-from relcon_lightning.data.sources.suffixes import is_packed, open_device_bytes, text_of
+from relcon_lightning.data.sources.device_files.contents import Contents, Damage
+from relcon_lightning.data.sources.suffixes import UNREADABLE, is_packed, open_device_bytes, text_of
 from relcon_lightning.errors import DataError
 
 MAX_BYTES = 2**32  # of a compressed archive once unpacked; a .gt3x of a month has some hundred MB
