@@ -21,9 +21,10 @@ from relcon_lightning.data.sources.raw_files import Bounded
 from relcon_lightning.data.sources.stamps import Clock, Stopwatch
 from relcon_lightning.data.sources.stretches import gap_free
 from relcon_lightning.data.sources.suffixes import text_of
-from relcon_lightning.data.sources.table_formats import Table, find_table, recognised
+from relcon_lightning.data.sources.table_formats import find_table, recognised
 from relcon_lightning.data.sources.table_head import NO_TABLE, Head
 from relcon_lightning.data.sources.table_layout import PLAIN, UNITS, Layout
+from relcon_lightning.data.sources.table_plain import Table
 from relcon_lightning.data.sources.tables import require_columns
 from relcon_lightning.data.stream import BLOCK, Block
 from relcon_lightning.errors import DataError
