@@ -32,13 +32,13 @@ from benchmarks.machine import name as processor
 from benchmarks.material import RATE, TOY, Size, cohort, trained_distance, windows
 from benchmarks.parts.loss import looped_loss
 from benchmarks.timing import count_flops
-from relcon_lightning.checkpoint import FORMAT, KEY
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.embed import Embedder
 from relcon_lightning.losses import relative_contrastive
 from relcon_lightning.methods import RelCon
 from relcon_lightning.nets import MotifDistance
+from relcon_lightning.runs.checkpoint import FORMAT, KEY
 
 METHODS = ("relcon", "rebar", "simclr", "augpred", "simsiam", "byol", "mae", "cpc", "autoencoder")
 PAPER = replace(Size(), batch=64, participants=32, minutes=20.0, training_steps=30, embed_minutes=24 * 60.0, rounds=20)

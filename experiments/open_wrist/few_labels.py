@@ -27,11 +27,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from relcon_lightning import load_encoder
-from relcon_lightning.checkpoint import fresh_encoder
 from relcon_lightning.data import CohortStore
 from relcon_lightning.downstream.features import handcrafted_features
 from relcon_lightning.downstream.windows import LabelledWindows, labelled_windows
 from relcon_lightning.embed.windows import embed_windows, estimate_normalisation
+from relcon_lightning.runs.checkpoint import fresh_encoder
 
 HERE = Path(__file__).parent
 CHECKPOINT, RATE, WINDOW = "open-wrist-small", 50, 128

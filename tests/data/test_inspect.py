@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment, inspect_plot
+from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
 from relcon_lightning.data.inspect import inspect
-from relcon_lightning.data.inspect_plot import overview
+from relcon_lightning.reporting import cohort as inspect_plot
+from relcon_lightning.reporting.cohort import overview
 
 INFO = CohortInfo("toy", 50.0, "wrist", "here", "CC0", "none")
 

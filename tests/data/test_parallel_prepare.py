@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from relcon_lightning.data import CohortStore, Recording
-from relcon_lightning.data.manifest import checksum
 from relcon_lightning.data.prepare import Reading, prepare
 from relcon_lightning.data.sources.folder import RecordingFolder
 from relcon_lightning.data.sources.motionsense import MotionSense
 from relcon_lightning.data.sources.simulated import SimulatedCohort
+from relcon_lightning.data.store.manifest import checksum
 from relcon_lightning.data.units import Divisible
 from relcon_lightning.errors import ConfigError, DataError
 from tests.data.acting_units import INFO, Units

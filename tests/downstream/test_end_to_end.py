@@ -10,12 +10,12 @@ from hydra import compose, initialize_config_dir
 from sklearn.metrics import f1_score
 from torch import nn
 
-from relcon_lightning.checkpoint import FORMAT, KEY, build, seeded
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.cli.evaluate import _classifiers
-from relcon_lightning.compare import Trained
 from relcon_lightning.downstream.end_to_end import EndToEndProbe
 from relcon_lightning.methods.supervised import Supervised
+from relcon_lightning.runs.checkpoint import FORMAT, KEY, build, seeded
+from relcon_lightning.runs.compare import Trained
 
 SMALL = seeded({"_target_": "relcon_lightning.nets.ConvNet", "widths": [8, 8], "dropout": 0.0})
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from sklearn.metrics import f1_score
 
 from relcon_lightning.data.splits import Split, leave_one_out
-from relcon_lightning.downstream import LinearProbe, MlpProbe, RandomForestProbe, evaluate, print_report, write_report
+from relcon_lightning.downstream import LinearProbe, MlpProbe, RandomForestProbe, evaluate
 from relcon_lightning.downstream.evaluate import Evaluation, standardised, whole_recordings
-from relcon_lightning.downstream.report import fold_table, result_tables, score_table
 from relcon_lightning.downstream.systems import System, handcrafted
 from relcon_lightning.downstream.windows import LabelledWindows
 from relcon_lightning.errors import DataError
+from relcon_lightning.reporting.report import fold_table, print_report, result_tables, score_table, write_report
 
 SPLIT = Split(("a", "b"), ("c",), ("d",))
 
@@ -311,7 +311,7 @@ def test_results_are_there_before_the_first_picture_is_drawn(tmp_path, monkeypat
         assert (tmp_path / "scores.parquet").stat().st_size
         raise KeyboardInterrupt  # passes where an ordinary error is a warning
 
-    monkeypatch.setattr("relcon_lightning.downstream.plots.score_bars", crash)
+    monkeypatch.setattr("relcon_lightning.reporting.plots.score_bars", crash)
     with pytest.raises(KeyboardInterrupt):
         write_report(small(), "Toy", {}, tmp_path)
 

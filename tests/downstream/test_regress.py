@@ -14,12 +14,11 @@ from relcon_lightning.downstream import (
     RidgeRegressionProbe,
     TargetWindows,
     evaluate_regression,
-    print_report,
 )
-from relcon_lightning.downstream.report import write_report
 from relcon_lightning.downstream.statistics import bootstrap_mae, comparison_table
 from relcon_lightning.downstream.systems import MEAN, System, handcrafted_regression, training_mean
 from relcon_lightning.errors import DataError
+from relcon_lightning.reporting.report import print_report, write_report
 
 UNITS = {"speed": "m/s", "support": "s"}
 

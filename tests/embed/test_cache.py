@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-import relcon_lightning.checkpoint as checkpoint_module
 import relcon_lightning.embed.cache as cache_module
-from relcon_lightning.checkpoint import load_encoder, provenance, read_once, shipped
+import relcon_lightning.runs.checkpoint as checkpoint_module
 from relcon_lightning.embed.cache import embed_cached
 from relcon_lightning.embed.windows import embed_windows, estimate_normalisation
 from relcon_lightning.nets import small_resnet_1d
+from relcon_lightning.runs.checkpoint import load_encoder, provenance, read_once, shipped
 
 WINDOWS = np.random.default_rng(0).standard_normal((6, 3, 64)).astype(np.float32)
 

@@ -12,10 +12,10 @@ import pytest
 from torch import nn
 
 from relcon_lightning import Embedder
+from relcon_lightning.data.inputs import Input, Opened, find_inputs
 from relcon_lightning.data.prepare import prepare
+from relcon_lightning.data.readers.table_layout import Layout
 from relcon_lightning.data.sources.folder import RecordingFolder
-from relcon_lightning.data.sources.inputs import Input, Opened, find_inputs
-from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.data.stream import blocks_of
 from relcon_lightning.embed.files import _by_kind, embed_files
 from relcon_lightning.errors import ConfigError, DataError

@@ -11,8 +11,8 @@ from pyarrow import csv, parquet
 from torch import nn
 
 from relcon_lightning import Embedder
-from relcon_lightning.data.sources.inputs import find_inputs
-from relcon_lightning.data.sources.table_stream import Layout
+from relcon_lightning.data.inputs import find_inputs
+from relcon_lightning.data.readers.table_stream import Layout
 from relcon_lightning.embed.files import embed_files
 from relcon_lightning.embed.output import EmbeddingFile
 

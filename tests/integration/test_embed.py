@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from relcon_lightning import embed_recording
 from relcon_lightning.data import CohortStore
-from tests.data.sources.devices import gt3x
+from tests.data.readers.devices import gt3x
 from tests.integration.commands import fork
 
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))

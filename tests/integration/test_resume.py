@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
-from relcon_lightning.checkpoint import load_distance
 from relcon_lightning.lock import lock
+from relcon_lightning.runs.checkpoint import load_distance
 from tests.integration.commands import TINY, fork, wandb_records
 
 STEPS = 8

@@ -11,11 +11,11 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from relcon_lightning.callbacks import Provenance
-from relcon_lightning.checkpoint import FORMAT, KEY, load_encoder
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.methods.base import EmbeddingMethod
 from relcon_lightning.nets import MotifDistance
+from relcon_lightning.runs.checkpoint import FORMAT, KEY, load_encoder
+from relcon_lightning.training.callbacks import Provenance
 
 METHODS = ["relcon", "rebar", "simclr", "augpred", "simsiam", "byol", "mae", "cpc", "autoencoder"]
 DISTANCE = {"_target_": "relcon_lightning.nets.MotifDistance", "channels": 8, "kernel_size": 7}

@@ -10,7 +10,7 @@ from pathlib import Path
 import wandb
 from omegaconf import DictConfig
 
-from relcon_lightning.dashboard import build, plan
+from relcon_lightning.reporting.dashboard import build, plan
 
 log = logging.getLogger(__name__)
 

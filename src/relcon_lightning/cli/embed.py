@@ -10,13 +10,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from relcon_lightning.cli import commands
-from relcon_lightning.data.parts import Part
-from relcon_lightning.data.sources.inputs import find_inputs
-from relcon_lightning.data.sources.table_layout import Layout
+from relcon_lightning.data.inputs import find_inputs
+from relcon_lightning.data.readers.table_layout import Layout
+from relcon_lightning.data.store.parts import Part
 from relcon_lightning.embed import Embedder
 from relcon_lightning.embed.files import embed_files
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.trust import trust
+from relcon_lightning.runs.trust import trust
 
 
 def main(config: DictConfig) -> None:

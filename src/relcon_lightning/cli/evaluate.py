@@ -19,25 +19,19 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
-from relcon_lightning.checkpoint import fresh_encoder, load_encoder, people_of, read_once, seeded
 from relcon_lightning.cli.app import plain
-from relcon_lightning.compare import Trained, find_checkpoints, group
 from relcon_lightning.data.prepare import prepare, summary
 from relcon_lightning.data.pseudonyms import unseen_participants
 from relcon_lightning.data.splits import Split, refuse_leakage
-from relcon_lightning.data.store import CohortStore
+from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.downstream import (
     Evaluation,
     evaluate,
     evaluate_regression,
-    print_report,
     target_windows,
-    write_report,
 )
 from relcon_lightning.downstream.end_to_end import Nets
 from relcon_lightning.downstream.evaluate import Divisions
-from relcon_lightning.downstream.replace import make_room, refuse_to_replace
-from relcon_lightning.downstream.report import result_tables
 from relcon_lightning.downstream.systems import (
     NORMALISED,
     RANDOM,
@@ -56,8 +50,12 @@ from relcon_lightning.downstream.systems import (
 )
 from relcon_lightning.embed.embedder import find_device
 from relcon_lightning.errors import ConfigError, DataError
-from relcon_lightning.evaluations import SYSTEMS
-from relcon_lightning.trust import trust
+from relcon_lightning.reporting.evaluations import SYSTEMS
+from relcon_lightning.reporting.replace import make_room, refuse_to_replace
+from relcon_lightning.reporting.report import print_report, result_tables, write_report
+from relcon_lightning.runs.checkpoint import fresh_encoder, load_encoder, people_of, read_once, seeded
+from relcon_lightning.runs.compare import Trained, find_checkpoints, group
+from relcon_lightning.runs.trust import trust
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import logging
 
 from omegaconf import DictConfig
 
-from relcon_lightning.export import export, push_to_hub
-from relcon_lightning.trust import trust
+from relcon_lightning.runs.export import export, push_to_hub
+from relcon_lightning.runs.trust import trust
 
 log = logging.getLogger(__name__)
 

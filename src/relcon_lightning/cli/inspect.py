@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from relcon_lightning.data.inspect import STILL_G, Inspection, inspect
-from relcon_lightning.data.inspect_plot import overview
-from relcon_lightning.data.store import CohortStore
-from relcon_lightning.page import write_page
+from relcon_lightning.data.store.cohort import CohortStore
+from relcon_lightning.reporting.cohort import overview
+from relcon_lightning.reporting.page import write_page
 
 log = logging.getLogger(__name__)
 

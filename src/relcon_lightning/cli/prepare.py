@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from relcon_lightning.data.download import download
-from relcon_lightning.data.parts import Part
 from relcon_lightning.data.prepare import Reading, Source, add, existing, prepare, source_changes, summary
 from relcon_lightning.data.splits import few_to_evaluate, ratio_split
-from relcon_lightning.data.store import CohortStore
+from relcon_lightning.data.store.cohort import CohortStore
+from relcon_lightning.data.store.parts import Part
 from relcon_lightning.data.units import Divisible
 from relcon_lightning.errors import ConfigError, DataError
 

@@ -20,22 +20,22 @@ from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from relcon_lightning.callbacks import LastCheckpoint, LongerSchedule, Provenance
-from relcon_lightning.checkpoint import LAST, BuiltFrom, provenance, read_checkpoint
 from relcon_lightning.cli import commands
 from relcon_lightning.cli.app import plain
 from relcon_lightning.cli.rerun import report_differences
-from relcon_lightning.continuation import refuse_another_run
 from relcon_lightning.data.datamodule import CandidateDataModule
 from relcon_lightning.data.splits import few_to_evaluate
 from relcon_lightning.errors import ConfigError, Interrupted
-from relcon_lightning.fit import compare
 from relcon_lightning.lock import LockedError, lock
-from relcon_lightning.loggers import begin
-from relcon_lightning.record import make_record, save_record
-from relcon_lightning.resume import clear, find_checkpoint, keep_metrics, last_value
-from relcon_lightning.trust import foreign_networks, trust
-from relcon_lightning.unread import unread
+from relcon_lightning.runs.checkpoint import LAST, BuiltFrom, provenance, read_checkpoint
+from relcon_lightning.runs.fit import compare
+from relcon_lightning.runs.record import make_record, save_record
+from relcon_lightning.runs.trust import foreign_networks, trust
+from relcon_lightning.training.callbacks import LastCheckpoint, LongerSchedule, Provenance
+from relcon_lightning.training.continuation import refuse_another_run
+from relcon_lightning.training.loggers import begin
+from relcon_lightning.training.resume import clear, find_checkpoint, keep_metrics, last_value
+from relcon_lightning.training.unread import unread
 
 log = logging.getLogger(__name__)
 

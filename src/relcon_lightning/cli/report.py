@@ -9,10 +9,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from relcon_lightning.downstream.report import print_table
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.evaluations import Finished, find_evaluations, tables, write_tables
-from relcon_lightning.runs import Run, ends, find_runs, write_runs
+from relcon_lightning.reporting.evaluations import Finished, find_evaluations, tables, write_tables
+from relcon_lightning.reporting.report import print_table
+from relcon_lightning.reporting.runs import Run, ends, find_runs, write_runs
 
 log = logging.getLogger(__name__)
 

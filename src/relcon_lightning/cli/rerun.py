@@ -8,7 +8,7 @@ from typing import Any
 
 from relcon_lightning.cli.recorded import key_of, read_bounded, read_overrides, taken
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.record import differences, load_record
+from relcon_lightning.runs.record import differences, load_record
 
 log = logging.getLogger(__name__)
 

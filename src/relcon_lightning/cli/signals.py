@@ -13,7 +13,7 @@ def end_on_sigterm(code: int, message: str) -> None:
     """End this process at SIGTERM as at an exception: what is half written is removed, other processes are ended.
 
     Nothing is changed where somebody else listens already. While a run trains,
-    :class:`~relcon_lightning.callbacks.LastCheckpoint` listens.
+    :class:`~relcon_lightning.training.callbacks.LastCheckpoint` listens.
 
     Args:
         code: Exit code.

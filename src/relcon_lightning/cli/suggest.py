@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from relcon_lightning.cli.usage import PARTS
-from relcon_lightning.record import flat
+from relcon_lightning.runs.record import flat
 
 
 def suggestions(folder: str, entry: str, overrides: Sequence[str]) -> list[str]:

@@ -17,16 +17,16 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 import relcon_lightning
-from relcon_lightning.checkpoint import KEY, LAST, read_checkpoint
 from relcon_lightning.cli.app import INTERRUPTED, MISTAKE, PREEMPTED, plain
 from relcon_lightning.cli.children import Children
-from relcon_lightning.continuation import refuse_another_run
-from relcon_lightning.data.manifest import MANIFEST
+from relcon_lightning.data.store.manifest import MANIFEST
 from relcon_lightning.errors import ConfigError, DataError
-from relcon_lightning.tables import cost
-from relcon_lightning.tables.book import write_book
-from relcon_lightning.tables.plan import RUNS, Judgement, Page, page, trainings
-from relcon_lightning.tables.results import Results
+from relcon_lightning.reporting.tables import cost
+from relcon_lightning.reporting.tables.book import write_book
+from relcon_lightning.reporting.tables.plan import RUNS, Judgement, Page, page, trainings
+from relcon_lightning.reporting.tables.results import Results
+from relcon_lightning.runs.checkpoint import KEY, LAST, read_checkpoint
+from relcon_lightning.training.continuation import refuse_another_run
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Training:
     """A run that a table needs.
 
     Attributes:
-        name: In :data:`~relcon_lightning.tables.plan.RUNS`.
+        name: In :data:`~relcon_lightning.reporting.tables.plan.RUNS`.
         seed: Seed of the run.
         folder: Folder of the run.
         arguments: Arguments for ``relcon-pretrain``.

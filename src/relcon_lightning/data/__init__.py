@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from relcon_lightning.data.recording import CohortInfo, Recording, Segment
-from relcon_lightning.data.store import CohortStore
+from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.lazy import lazy
 
 if TYPE_CHECKING:

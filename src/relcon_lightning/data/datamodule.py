@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from relcon_lightning.data.sampling import CandidateSampler
 from relcon_lightning.data.splits import Split, ratio_split
-from relcon_lightning.data.store import CohortStore
-from relcon_lightning.data.verify import Verify
+from relcon_lightning.data.store.cohort import CohortStore
+from relcon_lightning.data.store.verify import Verify
 from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class CandidateDataModule(L.LightningDataModule):
             proportion to, e.g. ``active_h``; None: uniformly.
         seed: Seed of all draws.
         val_batches: Validation batches, the same at every validation.
-        verify: See :meth:`~relcon_lightning.data.store.CohortStore.open`.
+        verify: See :meth:`~relcon_lightning.data.store.cohort.CohortStore.open`.
         num_workers: Processes that read ahead. Batches do not depend on it.
     """
 

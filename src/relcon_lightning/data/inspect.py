@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from relcon_lightning.data.store import CohortStore
+from relcon_lightning.data.store.cohort import CohortStore
 
 STILL_G = 0.02  # standard deviation of the norm in g below which a window is at rest
 _WINDOW_S = 2.56

@@ -10,16 +10,16 @@ from typing import Any, Literal, Protocol
 
 from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
-from relcon_lightning.data.manifest import MANIFEST
-from relcon_lightning.data.origins import Changes, Version, changes, read_versions
-from relcon_lightning.data.parts import Part, names_checksum
 from relcon_lightning.data.recording import CohortInfo, Recording
-from relcon_lightning.data.signals import coding_of
-from relcon_lightning.data.store import CohortStore, is_store
+from relcon_lightning.data.store.cohort import CohortStore, is_store
+from relcon_lightning.data.store.manifest import MANIFEST
+from relcon_lightning.data.store.origins import Changes, Version, changes, read_versions
+from relcon_lightning.data.store.parts import Part, names_checksum
+from relcon_lightning.data.store.signals import coding_of
+from relcon_lightning.data.store.verify import Verify
+from relcon_lightning.data.store.write import StoreWriter, write_with
 from relcon_lightning.data.units import Divisible, Unit
-from relcon_lightning.data.verify import Verify
 from relcon_lightning.data.workers import START_S, UnitReader, at_rate, read_units
-from relcon_lightning.data.write import StoreWriter, write_with
 from relcon_lightning.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Reading:
     Attributes:
         num_workers: Processes that read, for sources that can be read in units
             (:class:`~relcon_lightning.data.units.Divisible`). The store does not depend on it.
-        dtype: ``float32``, or ``int16`` for half the bytes; see :mod:`relcon_lightning.data.signals`.
+        dtype: ``float32``, or ``int16`` for half the bytes; see :mod:`relcon_lightning.data.store.signals`.
         on_bad_file: ``stop`` at a unit that cannot be read, or ``skip`` it, with a warning and an entry in
             ``cohort.json``.
         start_s: Seconds after which the processes are started, if the source is not read by then.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from relcon_lightning.data.recording import Recording
 
 if TYPE_CHECKING:
-    from relcon_lightning.data.sources.raw_files import RawFile
+    from relcon_lightning.data.readers.raw_files import RawFile
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from pathlib import Path
 import pyarrow as pa  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits
 
-from relcon_lightning.data.origins import Version, version_of
 from relcon_lightning.data.recording import Recording
 from relcon_lightning.data.resample import check_unit, resample
-from relcon_lightning.data.signals import Coding
+from relcon_lightning.data.store.origins import Version, version_of
+from relcon_lightning.data.store.signals import Coding
+from relcon_lightning.data.store.write import Entry, encode
 from relcon_lightning.data.units import Divisible, Unit
-from relcon_lightning.data.write import Entry, encode
 from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,6 @@ from relcon_lightning.downstream.probes import (
     RidgeRegressionProbe,
 )
 from relcon_lightning.downstream.regress import evaluate_regression
-from relcon_lightning.downstream.report import print_report, write_report
 from relcon_lightning.downstream.systems import System
 from relcon_lightning.downstream.targets import TargetWindows, target_windows
 from relcon_lightning.downstream.windows import LabelledWindows, labelled_windows
@@ -31,7 +30,5 @@ __all__ = [
     "evaluate_regression",
     "grid_windows",
     "labelled_windows",
-    "print_report",
     "target_windows",
-    "write_report",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from relcon_lightning.data.store import CohortStore
+from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.downstream.windows import LabelledWindows, chosen_segments, sample_range
 from relcon_lightning.errors import DataError
 

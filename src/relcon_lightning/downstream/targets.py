@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.recording import SEGMENT_COLUMNS
-from relcon_lightning.data.store import CohortStore
+from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.downstream.windows import placed_segments
 from relcon_lightning.errors import DataError, nearest
 

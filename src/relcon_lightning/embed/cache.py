@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from relcon_lightning import nets
-from relcon_lightning.checkpoint import weights_hash
 from relcon_lightning.embed.windows import embed_windows
+from relcon_lightning.runs.checkpoint import weights_hash
 
 log = logging.getLogger(__name__)
 

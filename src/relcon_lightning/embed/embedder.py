@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from relcon_lightning.checkpoint import KEY, encoder_of, read_checkpoint
 from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.stream import Block, blocks_of, cut_windows
 from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.runs.checkpoint import KEY, encoder_of, read_checkpoint
 
 MAX_GAP_S = 1.0
 _LONGEST_WINDOW = 2**20  # samples: three hours at 100 Hz
@@ -85,7 +85,7 @@ class Embedder:
     def load(
         cls, checkpoint: str | Path, batch_size: int = 256, device: str = "auto", precision: str = "auto"
     ) -> Embedder:
-        """Load the encoder of a checkpoint, as :func:`~relcon_lightning.checkpoint.load_encoder` does.
+        """Load the encoder of a checkpoint, as :func:`~relcon_lightning.runs.checkpoint.load_encoder` does.
 
         Raises:
             ConfigError: The encoder cannot be loaded, or its sampling rate and window are not known.

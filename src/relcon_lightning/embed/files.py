@@ -16,7 +16,7 @@ import numpy as np
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
-from relcon_lightning.data.sources.inputs import Input
+from relcon_lightning.data.inputs import Input
 from relcon_lightning.embed.embedder import MAX_GAP_S, Embedder, too_short
 from relcon_lightning.embed.output import EmbeddingFile
 from relcon_lightning.errors import ConfigError, DataError

@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 from relcon_lightning.augment import Augmentation, RandomAugmentations
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, require_several
 from relcon_lightning.methods.simsiam import agreement
+from relcon_lightning.methods.sphere import diversity
 from relcon_lightning.nets.heads import mlp
-from relcon_lightning.sphere import diversity
 
 
 class BYOL(EmbeddingMethod):

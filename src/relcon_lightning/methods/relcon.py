@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from relcon_lightning.augment import Augmentation, RandomAugmentations
-from relcon_lightning.distributed import gather, rank
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import cosine_similarities, cross_similarities, relative_contrastive
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, positive
+from relcon_lightning.methods.distributed import gather, rank
 from relcon_lightning.nets import MotifDistance, SpectralDistance
 from relcon_lightning.nets.heads import mlp
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from relcon_lightning.augment import OneTransformation
-from relcon_lightning.distributed import gather
 from relcon_lightning.losses import nt_xent_loss
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, positive, require_several
+from relcon_lightning.methods.distributed import gather
 from relcon_lightning.nets.heads import mlp
 
 Views = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from relcon_lightning.augment import Augmentation, RandomAugmentations
 from relcon_lightning.losses import cosine_similarities
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, require_several
+from relcon_lightning.methods.sphere import diversity
 from relcon_lightning.nets.heads import mlp
-from relcon_lightning.sphere import diversity
 
 
 def agreement(prediction: Tensor, target: Tensor) -> Tensor:

@@ -19,15 +19,15 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from relcon_lightning.cli.app import config_folder
+from relcon_lightning.data.inputs import find_inputs
 from relcon_lightning.data.prepare import prepare
+from relcon_lightning.data.readers.device_files import opened
+from relcon_lightning.data.readers.table_layout import Layout
 from relcon_lightning.data.sources import device
 from relcon_lightning.data.sources.device import DeviceFolder
-from relcon_lightning.data.sources.device_files import opened
 from relcon_lightning.data.sources.folder import RecordingFolder
-from relcon_lightning.data.sources.inputs import find_inputs
-from relcon_lightning.data.sources.table_layout import Layout
 from relcon_lightning.errors import ConfigError, DataError
-from tests.data.sources.devices import START, archive, cwa, geneactiv, gt3x
+from tests.data.readers.devices import START, archive, cwa, geneactiv, gt3x
 
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
 REAL = SHARED / "device_samples"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relcon_lightning.data.sources import raw_files
+from relcon_lightning.data.readers import raw_files
 from relcon_lightning.data.sources.dsa import ACTIVITIES, POSITIONS, DailyAndSports
 from relcon_lightning.errors import ConfigError, DataError
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relcon_lightning.data.sources import raw_files
+from relcon_lightning.data.readers import raw_files
 from relcon_lightning.errors import ConfigError, DataError
 from tests.data.sources.test_folder import frame, put, source
 

@@ -17,15 +17,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relcon_lightning.data.readers.raw_files import find_files
+from relcon_lightning.data.readers.restricted_pickle import load_pickled_npy
 from relcon_lightning.data.sources.capture24 import Capture24
 from relcon_lightning.data.sources.dsa import DailyAndSports
 from relcon_lightning.data.sources.hhar import Hhar
 from relcon_lightning.data.sources.motionsense import MotionSense
 from relcon_lightning.data.sources.opportunity import Opportunity
 from relcon_lightning.data.sources.pamap2 import Pamap2
-from relcon_lightning.data.sources.raw_files import find_files
-from relcon_lightning.data.sources.restricted_pickle import load_pickled_npy
 from relcon_lightning.data.sources.wisdm import Wisdm
+from tests.data.readers.damage import PACKERS, damaged, fuzz, none_but_ours, spoil
 from tests.data.sources import (
     test_capture24,
     test_dsa,
@@ -35,7 +36,6 @@ from tests.data.sources import (
     test_pamap2,
     test_wisdm,
 )
-from tests.data.sources.damage import PACKERS, damaged, fuzz, none_but_ours, spoil
 
 SETS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "wisdm": (Wisdm, "data_1600_accel_watch.txt"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relcon_lightning.data.sources.arrivals import evenly_spaced
+from relcon_lightning.data.readers.arrivals import evenly_spaced
 from relcon_lightning.data.sources.sp_sw_har import SpSwHar
 from relcon_lightning.data.sources.stress_predict import StressPredict
 from relcon_lightning.data.sources.uwash import UWash

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.data.prepare import prepare
-from relcon_lightning.data.sources import raw_files
+from relcon_lightning.data.readers import raw_files
 from relcon_lightning.data.sources.pamap2 import ACTIVITIES, POSITIONS, Pamap2
 from relcon_lightning.downstream import labelled_windows
 from relcon_lightning.errors import ConfigError, DataError

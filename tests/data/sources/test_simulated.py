@@ -10,8 +10,8 @@ from sklearn.ensemble import RandomForestClassifier
 from relcon_lightning.data.prepare import prepare
 from relcon_lightning.data.recording import Recording
 from relcon_lightning.data.resample import check_unit
+from relcon_lightning.data.simulation.activities import WORKOUTS
 from relcon_lightning.data.sources.simulated import LAP_M, RATE, SimulatedCohort
-from relcon_lightning.data.sources.simulation.activities import WORKOUTS
 from relcon_lightning.downstream.features import handcrafted_features
 from relcon_lightning.downstream.windows import labelled_windows
 from relcon_lightning.errors import ConfigError

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relcon_lightning.data.simulation.activities import MOTIFS
+from relcon_lightning.data.simulation.arm import GRAVITY, move
+from relcon_lightning.data.simulation.gait import Gait, gait_at, walking
+from relcon_lightning.data.simulation.motif import Harmonic, Impact, Motif
+from relcon_lightning.data.simulation.person import Person
+from relcon_lightning.data.simulation.rhythm import Rhythm, effort, wander
+from relcon_lightning.data.simulation.watch import measure
 from relcon_lightning.data.sources.simulated import RATE
-from relcon_lightning.data.sources.simulation.activities import MOTIFS
-from relcon_lightning.data.sources.simulation.arm import GRAVITY, move
-from relcon_lightning.data.sources.simulation.gait import Gait, gait_at, walking
-from relcon_lightning.data.sources.simulation.motif import Harmonic, Impact, Motif
-from relcon_lightning.data.sources.simulation.person import Person
-from relcon_lightning.data.sources.simulation.rhythm import Rhythm, effort, wander
-from relcon_lightning.data.sources.simulation.watch import measure
 
 SEEDS = st.integers(0, 10_000)
 

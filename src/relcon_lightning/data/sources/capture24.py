@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import compute, csv
 
+from relcon_lightning.data.readers.labels import LabelledSamples, recordings_of
+from relcon_lightning.data.readers.raw_files import RawFile, find_files
+from relcon_lightning.data.readers.tables import columns_of, read_columns
 from relcon_lightning.data.recording import CohortInfo, Recording
-from relcon_lightning.data.sources.labels import LabelledSamples, recordings_of
-from relcon_lightning.data.sources.raw_files import RawFile, find_files
-from relcon_lightning.data.sources.tables import columns_of, read_columns
 from relcon_lightning.data.units import InFiles, Unit
 from relcon_lightning.errors import ConfigError, DataError, nearest
 

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from relcon_lightning.data.recording import CohortInfo, Recording
-from relcon_lightning.data.sources.device_clock import DeviceClock
-from relcon_lightning.data.sources.device_files.contents import Contents, Samples
-from relcon_lightning.data.sources.device_files.opened import open_device_file
-from relcon_lightning.data.sources.missing import missing_rows, name_missing
-from relcon_lightning.data.sources.paths import participant_in
-from relcon_lightning.data.sources.stretches import gap_free, part_ids
-from relcon_lightning.data.sources.suffixes import (
+from relcon_lightning.data.readers.device_clock import DeviceClock
+from relcon_lightning.data.readers.device_files.contents import Contents, Samples
+from relcon_lightning.data.readers.device_files.opened import open_device_file
+from relcon_lightning.data.readers.missing import missing_rows, name_missing
+from relcon_lightning.data.readers.paths import participant_in
+from relcon_lightning.data.readers.stretches import gap_free, part_ids
+from relcon_lightning.data.readers.suffixes import (
     DEVICE_KINDS,
     files_below,
     is_device_file,
@@ -29,6 +28,7 @@ from relcon_lightning.data.sources.suffixes import (
     text_of,
     unpacked,
 )
+from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.stream import Block
 from relcon_lightning.data.units import InUnits, Unit
 from relcon_lightning.errors import DataError, nearest_path
@@ -62,7 +62,7 @@ class DeviceFolder(InUnits):
 
     The clock of a device and its nominal sampling rate disagree by a few percent. The time stamps decide: samples are
     interpolated to the nominal rate. Files are read block by block, also compressed ones. Rows of zeros, as in the idle
-    sleep mode of an ActiGraph, count as missing; see :func:`~relcon_lightning.data.sources.missing.missing_rows`.
+    sleep mode of an ActiGraph, count as missing; see :func:`~relcon_lightning.data.readers.missing.missing_rows`.
 
     Args:
         raw_dir: Folder of the files, with or without sub-folders.

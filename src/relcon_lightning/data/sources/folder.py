@@ -7,12 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from relcon_lightning.data.recording import CohortInfo, Recording, Segment
-from relcon_lightning.data.sources.folder_tables import RECORDINGS, SEGMENTS, read_recordings, read_segments
-from relcon_lightning.data.sources.labels import within
-from relcon_lightning.data.sources.paths import participant_in
-from relcon_lightning.data.sources.stretches import gap_free, part_ids
-from relcon_lightning.data.sources.suffixes import (
+from relcon_lightning.data.readers.folder_tables import RECORDINGS, SEGMENTS, read_recordings, read_segments
+from relcon_lightning.data.readers.labels import within
+from relcon_lightning.data.readers.paths import participant_in
+from relcon_lightning.data.readers.stretches import gap_free, part_ids
+from relcon_lightning.data.readers.suffixes import (
     TABLE_SUFFIXES,
     files_below,
     is_device_file,
@@ -21,8 +20,9 @@ from relcon_lightning.data.sources.suffixes import (
     refuse_none,
     stem,
 )
-from relcon_lightning.data.sources.table_layout import Layout
-from relcon_lightning.data.sources.table_stream import TableStream
+from relcon_lightning.data.readers.table_layout import Layout
+from relcon_lightning.data.readers.table_stream import TableStream
+from relcon_lightning.data.recording import CohortInfo, Recording, Segment
 from relcon_lightning.data.units import InUnits, Unit
 from relcon_lightning.errors import DataError, nearest_path
 
@@ -49,7 +49,7 @@ class RecordingFolder(InUnits):
         position: Position of the sensor.
         files: Pattern for the paths of the files to read below ``raw_dir``, such as ``**/TotalAcceleration.csv``; None
             for all tables.
-        **layout: How the files are written; see :class:`~relcon_lightning.data.sources.table_layout.Layout`.
+        **layout: How the files are written; see :class:`~relcon_lightning.data.readers.table_layout.Layout`.
 
     Raises:
         ConfigError: An unknown unit, a bad regular expression, neither a rate nor a time column.

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import minimum_filter1d
 
+from relcon_lightning.data.readers.labels import LabelledSamples, named, recordings_of
+from relcon_lightning.data.readers.raw_files import find_files
+from relcon_lightning.data.readers.stretches import STANDARD_GRAVITY
+from relcon_lightning.data.readers.tables import read_columns, stack
 from relcon_lightning.data.recording import CohortInfo, Recording
-from relcon_lightning.data.sources.labels import LabelledSamples, named, recordings_of
-from relcon_lightning.data.sources.raw_files import find_files
-from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY
-from relcon_lightning.data.sources.tables import read_columns, stack
 from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)

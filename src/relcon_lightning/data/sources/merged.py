@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.recording import RECORDING_COLUMNS, SEGMENT_COLUMNS, CohortInfo, Recording, Segment
-from relcon_lightning.data.store import CohortStore
-from relcon_lightning.data.verify import Verify
+from relcon_lightning.data.store.cohort import CohortStore
+from relcon_lightning.data.store.verify import Verify
 from relcon_lightning.errors import ConfigError, DataError
 
 MOVEMENT_G = 0.03  # standard deviation within a second; a wrist at rest has about 0.005
@@ -25,7 +25,7 @@ class MergedStores:
     Args:
         stores: Folders or addresses.
         name: Name of the new cohort.
-        verify: See :meth:`~relcon_lightning.data.store.CohortStore.open`.
+        verify: See :meth:`~relcon_lightning.data.store.cohort.CohortStore.open`.
 
     Raises:
         ConfigError: Fewer than two stores.

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
+from relcon_lightning.data.readers.labels import within
+from relcon_lightning.data.readers.raw_files import RawFile, find_files
+from relcon_lightning.data.readers.stretches import gap_free, part_ids
 from relcon_lightning.data.recording import CohortInfo, Recording, Segment
-from relcon_lightning.data.sources.labels import within
-from relcon_lightning.data.sources.raw_files import RawFile, find_files
-from relcon_lightning.data.sources.stretches import gap_free, part_ids
 from relcon_lightning.data.units import InFiles, Unit
 from relcon_lightning.errors import ConfigError, DataError, nearest
 

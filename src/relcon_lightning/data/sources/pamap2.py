@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from relcon_lightning.data.readers.labels import LabelledSamples, named, recordings_of
+from relcon_lightning.data.readers.raw_files import RawFile, find_files
+from relcon_lightning.data.readers.stretches import STANDARD_GRAVITY
+from relcon_lightning.data.readers.tables import read_spaced, stack
 from relcon_lightning.data.recording import CohortInfo, Recording
-from relcon_lightning.data.sources.labels import LabelledSamples, named, recordings_of
-from relcon_lightning.data.sources.raw_files import RawFile, find_files
-from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY
-from relcon_lightning.data.sources.tables import read_spaced, stack
 from relcon_lightning.data.units import InFiles, Unit
 from relcon_lightning.errors import ConfigError
 

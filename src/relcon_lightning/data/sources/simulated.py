@@ -9,13 +9,13 @@ from math import ceil
 import numpy as np
 
 from relcon_lightning.data.recording import CohortInfo, Recording, Segment
-from relcon_lightning.data.sources.simulation.activities import MOTIFS, WALKING, WORKOUTS
-from relcon_lightning.data.sources.simulation.arm import move
-from relcon_lightning.data.sources.simulation.gait import gait_at, walking
-from relcon_lightning.data.sources.simulation.motif import Motif, factor
-from relcon_lightning.data.sources.simulation.person import Person
-from relcon_lightning.data.sources.simulation.rhythm import Rhythm
-from relcon_lightning.data.sources.simulation.watch import measure
+from relcon_lightning.data.simulation.activities import MOTIFS, WALKING, WORKOUTS
+from relcon_lightning.data.simulation.arm import move
+from relcon_lightning.data.simulation.gait import gait_at, walking
+from relcon_lightning.data.simulation.motif import Motif, factor
+from relcon_lightning.data.simulation.person import Person
+from relcon_lightning.data.simulation.rhythm import Rhythm
+from relcon_lightning.data.simulation.watch import measure
 from relcon_lightning.data.units import InUnits, Unit
 from relcon_lightning.errors import ConfigError
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from relcon_lightning.data.readers.arrivals import evenly_spaced
+from relcon_lightning.data.readers.raw_files import find_files
+from relcon_lightning.data.readers.stretches import STANDARD_GRAVITY, gap_free, part_ids
+from relcon_lightning.data.readers.tables import read_columns, stack
 from relcon_lightning.data.recording import CohortInfo, Recording
-from relcon_lightning.data.sources.arrivals import evenly_spaced
-from relcon_lightning.data.sources.raw_files import find_files
-from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY, gap_free, part_ids
-from relcon_lightning.data.sources.tables import read_columns, stack
 from relcon_lightning.data.units import InFiles, Unit
 
 _LAYOUT = (

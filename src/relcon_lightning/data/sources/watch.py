@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from relcon_lightning.data.manifest import checksum
+from relcon_lightning.data.readers.restricted_pickle import load_pickled_npy
 from relcon_lightning.data.recording import CohortInfo, Recording, Segment
-from relcon_lightning.data.sources.restricted_pickle import load_pickled_npy
+from relcon_lightning.data.store.manifest import checksum
 from relcon_lightning.errors import DataError
 
 _FILE = "seglearn/data/watch_dataset.npy"

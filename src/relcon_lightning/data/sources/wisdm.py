@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from relcon_lightning.data.readers.raw_files import RawFile, find_files
+from relcon_lightning.data.readers.stretches import STANDARD_GRAVITY, gap_free, part_ids
+from relcon_lightning.data.readers.tables import read_columns, stack
 from relcon_lightning.data.recording import CohortInfo, Recording, Segment
-from relcon_lightning.data.sources.raw_files import RawFile, find_files
-from relcon_lightning.data.sources.stretches import STANDARD_GRAVITY, gap_free, part_ids
-from relcon_lightning.data.sources.tables import read_columns, stack
 from relcon_lightning.data.units import InFiles, Unit
 from relcon_lightning.errors import DataError
 

@@ -1,0 +1,211 @@
+"""What can be embedded: a user's tables, files of devices and cohort stores, each recording read piece by piece."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from relcon_lightning.data.readers.device_clock import DeviceClock
+from relcon_lightning.data.readers.folder_tables import RECORDINGS, SEGMENTS, read_recordings
+from relcon_lightning.data.readers.paths import participant_in
+from relcon_lightning.data.readers.stretches import gap_free
+from relcon_lightning.data.readers.suffixes import (
+    DEVICE_KINDS,
+    TABLE_SUFFIXES,
+    files_below,
+    is_device_file,
+    is_table,
+    name_passed_over,
+    refuse_none,
+    stem,
+    text_of,
+    unpacked,
+)
+from relcon_lightning.data.readers.table_layout import Layout
+from relcon_lightning.data.readers.table_stream import TableStream
+from relcon_lightning.data.resample import check_unit
+from relcon_lightning.data.sources.device import DeviceStream, open_stream
+from relcon_lightning.data.store.cohort import CohortStore, is_store
+from relcon_lightning.data.store.verify import Verify
+from relcon_lightning.data.stream import BLOCK, Block, blocks_of
+from relcon_lightning.errors import DataError, nearest_path
+
+log = logging.getLogger(__name__)
+
+_KNOWN = f"{', '.join(TABLE_SUFFIXES)}, {DEVICE_KINDS}"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A recording that is being read.
+
+    Attributes:
+        rate: Hz.
+        start_time: Unix seconds of the first sample, None if unknown.
+        duration_s: None if unknown before the recording was read.
+        blocks: Of its samples.
+    """
+
+    rate: float
+    start_time: float | None
+    duration_s: float | None
+    blocks: Iterator[Block]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A recording to embed.
+
+    Attributes:
+        recording_id: Its path below the folder, of a table without the suffix; or its id in the store.
+        participant_id: Who was recorded.
+        version: Changes when the file does.
+        stamped: Whether the time of day is known.
+        open: Begin to read; raises DataError.
+    """
+
+    recording_id: str
+    participant_id: str
+    version: str
+    stamped: bool
+    open: Callable[[], Opened]
+
+
+def find_inputs(
+    path: str | Path,
+    layout: Layout,
+    participant: str | None = None,
+    lenient: bool = False,
+    shortest_s: float = 0.0,
+    verify: Verify = "once",
+    pattern: str | None = None,
+) -> list[Input]:
+    """The recordings in a file, a folder or a cohort store, in the order of their ids.
+
+    In a folder other files are passed over, hidden ones too; a table ``recordings.csv`` there says who was recorded.
+
+    Args:
+        path: Of the file, the folder or the store.
+        layout: Of the tables.
+        participant: Regular expression searched in a file's path, see ``RecordingFolder``; None if each recording
+            is of another participant, who gets its id.
+        lenient: Take what can be read of a damaged device file.
+        shortest_s: Recordings of a store that are shorter are left out, with a warning: a store is parted at gaps.
+        verify: See :meth:`~relcon_lightning.data.store.cohort.CohortStore.open`.
+        pattern: Pattern for the paths of the files to read in a folder; see ``RecordingFolder``.
+
+    Raises:
+        ConfigError: There is no such time zone.
+        DataError: Nothing there, a file of an unknown kind, two with one id, or one in whose path no participant is.
+    """
+    if "://" in str(path) or is_store(path):
+        return _of_store(CohortStore.open(path, verify), shortest_s)
+    files, root = _files(Path(path), pattern)
+    table = root / RECORDINGS
+    people = read_recordings(table, list(files))[0] if Path(path).is_dir() and table.is_file() else {}
+    clock = DeviceClock(layout.time_zone)
+    inputs: dict[str, Input] = {}
+    once: dict[str, str] = {}
+    for name, file in files.items():
+        if is_device_file(name) and (other := once.setdefault(unpacked(name), name)) != name:
+            raise DataError(f"{root / other} and {root / name} are the same recording; remove one of them.")
+        person = participant_in(participant, name, root) if participant and not people else people.get(name)
+        one = _of_file(file, name, person, layout, clock, lenient)
+        if one.recording_id in inputs:
+            raise DataError(f"{root} has two files that would get the id {one.recording_id}; rename or remove one.")
+        inputs[one.recording_id] = one
+    return [inputs[name] for name in sorted(inputs)]
+
+
+def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
+    """Files by their path below the folder, and the folder."""
+    if path.is_file():
+        if not (is_table(path.name, chosen=True) or is_device_file(path.name)):
+            raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}: expected one of {_KNOWN}.")
+        return {text_of(Path(path.name)): path}, path.parent
+    if not path.is_dir():
+        raise DataError(f"There is no file, folder or cohort store at {path}{nearest_path(path)}.")
+    every = list(files_below(path, pattern).values())
+    known = [file for file in every if is_table(file.name, pattern is not None) or is_device_file(file.name)]
+    below = {file.relative_to(path): file for file in known}
+    name_passed_over(path, (file for file in every if file not in set(known)), _KNOWN)
+    tables = (RECORDINGS, SEGMENTS)
+    found = {text_of(name): file for name, file in below.items() if name.as_posix() not in tables}
+    refuse_none(path, found, pattern, _KNOWN)
+    return found, path
+
+
+def _of_file(path: Path, name: str, person: str | None, layout: Layout, clock: DeviceClock, lenient: bool) -> Input:
+    state = path.stat()
+    version = f"{state.st_size} {state.st_mtime_ns}"
+    if is_device_file(path.name):
+        version = f"{version} {lenient} {clock.name}"
+        return Input(name, person or name, version, True, partial(_open_device, path, layout.max_gap_s, clock, lenient))
+    recording_id = stem(name)
+    table = TableStream(path, layout)
+    opener = partial(_open_table, table)
+    return Input(recording_id, person or recording_id, f"{version} {layout}", _stamped(table), opener)
+
+
+def _stamped(table: TableStream) -> bool:
+    """Whether a table says the time of day; one that cannot be read is named later and decides nothing."""
+    try:
+        return table.stamped
+    except DataError:
+        return True
+
+
+def _open_table(table: TableStream) -> Opened:
+    found = table.scan()
+    return Opened(found.rate, found.start_time, found.duration_s, table.blocks())
+
+
+def _open_device(path: Path, max_gap_s: float, clock: DeviceClock, lenient: bool) -> Opened:
+    """Open a device file; unit and time stamps of its first samples are checked."""
+    blocks = _device_blocks(path, clock, lenient)
+    stream, first = next(blocks)
+    held = [first]
+    while sum(len(block.times) for block in held) < BLOCK and (following := next(blocks, None)):
+        held.append(following[1])
+    times, signal = (np.concatenate([getattr(block, name) for block in held]) for name in ("times", "signal"))
+    check_unit(signal, text_of(path))
+    gap_free(times, signal, text_of(path), max_gap_s, stream.rate)
+    return Opened(stream.rate, stream.start_time, stream.duration_s, chain(held, (block for _, block in blocks)))
+
+
+def _device_blocks(path: Path, clock: DeviceClock, lenient: bool) -> Iterator[tuple[DeviceStream, Block]]:
+    """Blocks of a device file, each with the description of its recording."""
+    with open_stream(path, clock, lenient) as stream:
+        for block in stream.blocks:
+            if len(block.signal) >= BLOCK // 2:  # of a few samples the norm says little
+                check_unit(block.signal, text_of(path))
+            yield stream, block
+
+
+def _of_store(store: CohortStore, shortest_s: float) -> list[Input]:
+    table = store.recordings
+    long_enough = table["n_samples"] >= shortest_s * store.sampling_rate - 0.5
+    if not long_enough.any():
+        raise DataError(f"No recording of {store.path} is as long as a window of {shortest_s:g} s.")
+    if not long_enough.all():
+        log.warning("%s: left out %d recordings shorter than a window.", store.path, (~long_enough).sum())
+    stamped = bool(np.isfinite(table["start_time"]).all())
+    version = str(store.path) if "://" in str(store.path) else store.fingerprint()
+    table = table[long_enough].sort_values("recording_id")
+    rows = zip(table["recording_id"], table["participant_id"], table["n_samples"], table["start_time"], strict=True)
+    return [
+        Input(name, person, version, stamped, partial(_open_stored, store, name, samples, start_time))
+        for name, person, samples, start_time in rows
+    ]
+
+
+def _open_stored(store: CohortStore, recording_id: str, samples: int, start_time: float) -> Opened:
+    rate = store.sampling_rate
+    start = start_time if np.isfinite(start_time) else None
+    return Opened(rate, start, samples / rate, blocks_of(partial(store.read, recording_id), samples, rate))

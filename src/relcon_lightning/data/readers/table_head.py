@@ -1,0 +1,161 @@
+"""The beginning of a text file: its encoding, its lines and where its data begin."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from relcon_lightning.data.readers.suffixes import UNREADABLE, open_bytes, text_of
+from relcon_lightning.errors import DataError
+
+_BYTES = 2**20  # that are looked at
+LINES = 1000  # that are looked at
+_BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_COMMA_NUMBER = re.compile(r"\s*[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?\s*")
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first lines of a text file.
+
+    Attributes:
+        path: The file.
+        text: What was read of it.
+        encoding: Name of the encoding.
+        bom: Length of the byte order mark in bytes.
+    """
+
+    path: Path
+    text: str
+    encoding: str
+    bom: int
+
+    @classmethod
+    def read(cls, path: Path) -> Head:
+        """Read the first megabyte.
+
+        Raises:
+            DataError: The file is empty, damaged, or no text.
+        """
+        try:
+            with open_bytes(path) as file:
+                content = file.read(_BYTES)
+        except DataError:
+            raise
+        except NO_TABLE as error:
+            raise DataError(f"{text_of(path)} is damaged or cut short ({error}).") from error
+        if not content.strip():
+            raise DataError(f"{text_of(path)} is empty.")
+        bom = next((mark for mark in _BOMS if content.startswith(mark)), b"")
+        encoding = _BOMS[bom] if bom else _guess(content)
+        text = codecs.getincrementaldecoder(encoding)("replace").decode(content[len(bom) :])
+        if "\0" in text[:10_000]:
+            raise DataError(f"{text_of(path)} is no text: it holds zero bytes.")
+        return cls(path, text, encoding, len(bom))
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Up to :data:`LINES` lines."""
+        return [self.text[first:last] for first, last in self._spans]
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int]]:
+        spans, first = [], 0
+        for end in _LINE_END.finditer(self.text):
+            spans.append((first, end.start()))
+            first = end.end()
+            if len(spans) == LINES:
+                return spans
+        return [*spans, (first, len(self.text))] if first < len(self.text) else spans
+
+    def cells(self, line: int, separator: str) -> list[str]:
+        """The cells of a line, without blanks around them."""
+        return split(self.lines[line], separator)
+
+    def rows(self, first: int, separator: str, most: int = LINES) -> list[list[str]]:
+        """The cells of the lines from ``first`` on that are not blank."""
+        lines = self.lines[first : first + most]
+        complete = lines[:-1] if len(self._spans) < LINES and first + most >= len(self.lines) else lines
+        return [split(line, separator) for line in (complete or lines) if line.strip()]
+
+    def open(self, line: int) -> IO[bytes]:
+        """The file from the beginning of a line on, in UTF-8."""
+        start = self._spans[line][0] if line < len(self._spans) else len(self.text)
+        file = open_bytes(self.path)
+        file.read(self.bom)
+        if self.encoding == "utf-8":
+            file = io.BufferedReader(_ValidText(file), 2**20)
+        else:
+            stream = pa.transcoding_input_stream(pa.PythonFile(file, "r"), self.encoding, "utf-8")
+            file = io.BufferedReader(stream)
+        left = len(self.text[:start].encode())
+        while left and (skipped := len(file.read(min(left, 2**20)))):
+            left -= skipped
+        return file
+
+
+NO_TABLE = (*UNREADABLE, RuntimeError, ValueError, KeyError)  # RuntimeError: of an encrypted archive
+
+
+class _ValidText(io.RawIOBase):
+    """UTF-8 text in which bytes that are none are replaced: the parser of rows stops at them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.ready = file, b""
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self.ready:
+            piece = self.file.read(len(buffer))
+            if piece.isascii() and not self.decoder.getstate()[0]:
+                self.ready = piece
+            else:
+                self.ready = self.decoder.decode(piece, final=not piece).encode()
+            if not piece:
+                break
+        size = min(len(buffer), len(self.ready))
+        buffer[:size], self.ready = self.ready[:size], self.ready[size:]
+        return size
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+def split(line: str, separator: str) -> list[str]:
+    """The cells of a line, without quotes and blanks around them."""
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])]
+    except csv.Error:
+        return [line]
+
+
+def is_number(cell: str, decimal: str = ".") -> bool:
+    """Whether a cell holds a number."""
+    return (_NUMBER if decimal == "." else _COMMA_NUMBER).fullmatch(cell) is not None
+
+
+def _guess(content: bytes) -> str:
+    """UTF-16 has a zero byte beside each letter of a header and each digit."""
+    some = content[:1000]
+    for encoding, zeros in (("utf-16-le", some[1::2]), ("utf-16-be", some[0::2])):
+        if len(zeros) > 1 and zeros.count(0) > 0.9 * len(zeros):
+            return encoding
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(content)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"

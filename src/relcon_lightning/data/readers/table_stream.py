@@ -1,0 +1,508 @@
+"""One recording in a CSV or Parquet file, read piece by piece."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyarrow import compute, csv
+
+from relcon_lightning.data.readers.arrivals import Bursts, InOrder, Spread
+from relcon_lightning.data.readers.missing import FILL_VALUES, missing_rows, name_missing
+from relcon_lightning.data.readers.raw_files import Bounded
+from relcon_lightning.data.readers.stamps import Clock, Stopwatch
+from relcon_lightning.data.readers.stretches import gap_free
+from relcon_lightning.data.readers.suffixes import text_of
+from relcon_lightning.data.readers.table_formats import find_table, recognised
+from relcon_lightning.data.readers.table_head import NO_TABLE, Head
+from relcon_lightning.data.readers.table_layout import PLAIN, UNITS, Layout
+from relcon_lightning.data.readers.table_plain import Table
+from relcon_lightning.data.readers.tables import require_columns
+from relcon_lightning.data.resample import check_unit
+from relcon_lightning.data.store.parquet import open_parquet, plain
+from relcon_lightning.data.stream import BLOCK, Block
+from relcon_lightning.errors import DataError
+
+log = logging.getLogger(__name__)
+
+_LOOKED_AT = 1024  # samples of a block, about, whose unit is checked
+_SHARED = 0.01  # share of samples with the stamp of the one before, up to which these are left out
+_LATE = 0.05  # share of samples that may arrive late
+_DAMAGED, _FEW_DAMAGED = 0.01, 10  # share and number of damaged rows that are skipped
+_SHIFT_MINUTES = 5  # minutes with twice the samples from which on two hours lie in one
+_SAME_RATE = 0.01  # relative difference of rates that are not worth another message
+_LATEST_CHANGE = 3  # hour of the day at which clocks are set back
+_COUNTS = (1 / 8, 1 / 16, 1 / 64, 1 / 128, 1 / 256, 1 / 341, 1 / 512, 1 / 1024, 1 / 2048, 1 / 4096, 1 / 8192, 1 / 16384)
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_NO_NUMBERS = pa.array(["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "inf", "-inf", "Infinity"])
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is known of a table once it was read through.
+
+    Attributes:
+        rate: Hz.
+        start_time: Unix time of the first sample in seconds, if its time stamps are dates.
+        duration_s: Seconds.
+    """
+
+    rate: float
+    start_time: float | None
+    duration_s: float
+
+
+@dataclass
+class _Damage:
+    """Rows that are no data: of another number of cells, or with text in place of numbers."""
+
+    rows: int = 0
+    first: str = ""
+    cut: list[int] = field(default_factory=list)  # numbers of rows of another number of cells, from 1
+    read: int = 0  # rows of the right number of cells
+    dropped: int = 0  # rows that are not among the samples
+
+    def add(self, what: str, count: int = 1) -> None:
+        self.first = self.first or what
+        self.rows += count
+
+    @property
+    def within(self) -> bool:
+        """Whether a row before the last ones has another number of cells."""
+        return bool(self.cut) and self.cut[0] != self.read + 1
+
+
+@dataclass
+class _Survey:
+    """What a pass over the rows of a file finds."""
+
+    damage: _Damage = field(default_factory=_Damage)
+    rows: int = 0
+    missing: int = 0
+    late: int = 0
+    most: int = 0
+    fullest: Block | None = None
+    some: list[np.ndarray] = field(default_factory=list)
+    start_time: float | None = None
+    end_s: float = 0.0
+    minutes: dict[int, int] = field(default_factory=dict)
+
+    def put(self, block: Block) -> None:
+        present = np.isfinite(block.signal).all(axis=1)
+        count = int(present.sum())
+        if count > self.most:
+            self.fullest, self.most = block, count
+        if count:
+            self.some.append(block.signal[np.flatnonzero(present)[:: max(1, count // _LOOKED_AT)]])  # no view
+            self.end_s = max(self.end_s, float(block.times[present][-1]))
+        if len(self.minutes) < 10**6:
+            with np.errstate(invalid="ignore", over="ignore"):
+                minutes = ((self.start_time or 0.0) + block.times) // 60
+            for minute, samples in zip(*np.unique(minutes, return_counts=True), strict=True):
+                self.minutes[minute] = self.minutes.get(minute, 0) + int(samples)
+
+
+class TableStream:
+    """One recording, that is one file.
+
+    Args:
+        path: The file.
+        layout: How it is written.
+        bounded: Refuse a compressed file that unpacks to more than fits into memory.
+    """
+
+    def __init__(self, path: Path, layout: Layout, bounded: bool = False) -> None:
+        self.path, self.layout, self.bounded = path, layout, bounded
+        self.where = text_of(path)  # for messages
+        self._as_text = False  # some cells are no numbers
+        self._bursts: Bursts | None = None
+        self._scan: Scan | None = None
+
+    @cached_property
+    def head(self) -> Head | None:
+        """The first lines; None of a Parquet file."""
+        return None if self.path.suffix.lower() == ".parquet" else Head.read(self.path)
+
+    @cached_property
+    def table(self) -> Table:
+        """Where the samples lie in the file.
+
+        Raises:
+            DataError: It cannot be read or has no such columns.
+        """
+        if self.head is None:
+            return _parquet_table(self.path, self.layout)
+        return find_table(self.head, self.layout)
+
+    @property
+    def stamped(self) -> bool:
+        """Whether the time of day is known."""
+        clock = self.table.clock
+        return self.table.start_time is not None if clock is None else clock.absolute
+
+    def scan(self) -> Scan:
+        """Read the file once to find its rate and whether it can be used.
+
+        Raises:
+            DataError: It cannot be read, has no such columns, no rows or no numbers, another unit, too many damaged
+                rows, stamps that go back, or another or no plausible rate.
+        """
+        survey, _ = self._survey(keep=False)
+        return self._finish(survey)
+
+    def read(self) -> tuple[Scan, np.ndarray, np.ndarray]:
+        """The whole file, read once: times ``(n,)`` in seconds and samples ``(n, 3)`` in g, NaN where missing.
+
+        Raises:
+            DataError: As :meth:`scan`.
+        """
+        survey, kept = self._survey(keep=True)
+        found = self._finish(survey)
+        blocks = list(self._spread(kept))
+        return (
+            found,
+            np.concatenate([block.times for block in blocks]),
+            np.concatenate([block.signal for block in blocks]),
+        )
+
+    def blocks(self) -> Iterator[Block]:
+        """The samples.
+
+        Raises:
+            DataError: As :meth:`scan`.
+        """
+        if self._scan is None:
+            self.scan()
+        return self._spread(self._read(_Survey()))
+
+    def _survey(self, keep: bool) -> tuple[_Survey, list[Block]]:
+        """Read the file once; the blocks too if they are to be kept."""
+        while True:
+            survey, kept = _Survey(), []
+            try:
+                for block in self._read(survey):
+                    survey.put(block)
+                    if keep:
+                        kept.append(block)
+            except _NotNumbersError:  # once: then cells are read as text
+                self._as_text = True
+                continue
+            return survey, kept
+
+    def _finish(self, survey: _Survey) -> Scan:
+        layout, table, where = self.layout, self.table, self.where
+        self._check_damage(survey)
+        if survey.fullest is None:
+            raise DataError(f"{where} has no row with numbers in all of {', '.join(table.names)}.")
+        scaled = "" if table.scale == 1 else f" and data.source.scale={layout.scale or f'{table.scale:.6g}'}"
+        try:
+            check_unit(np.concatenate(survey.some), f"{where}, read with data.source.unit={table.unit}{scaled}")
+        except DataError as error:
+            hint = _counts_hint(np.concatenate(survey.some)) if table.scale == 1 else ""
+            raise DataError(f"{error}{hint}") from error
+        self._check_minutes(survey)
+        if survey.late > max(_LATE * survey.rows, 1):
+            raise DataError(f"{where}: {survey.late} of {survey.rows} samples have stamps that go back. Sort the rows.")
+        if table.clock is not None:
+            self._bursts = Bursts.find(survey.fullest.times, _SHARED)
+        blocks = list(self._spread([survey.fullest]))
+        times, signal = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("times", "signal"))
+        gap = layout.max_gap_s + (self._bursts.interval_s if self._bursts else 0.0)
+        rate, _ = gap_free(times, signal, where, gap, table.rate, quiet=True)
+        self._tell(survey, rate)
+        start = survey.start_time if table.clock is not None else table.start_time
+        last_s = self._bursts.interval_s if self._bursts else 1 / rate  # of the last stamp
+        self._scan = Scan(rate, start, survey.end_s + last_s)
+        return self._scan
+
+    def _check_damage(self, survey: _Survey) -> None:
+        damage = survey.damage
+        rows = survey.rows + damage.dropped
+        if not damage.rows:
+            return
+        if not self.layout.lenient and damage.rows > max(_FEW_DAMAGED, _DAMAGED * rows):
+            raise DataError(
+                f"{self.where}: {damage.rows} of {rows} rows are damaged, the first: {damage.first}. Read around them "
+                "with data.source.lenient=true."
+            )
+        if self.table.clock is None and damage.within and not self.layout.lenient:
+            raise DataError(
+                f"{self.where}: a row is damaged, {damage.first}. Samples without time stamps are counted, so what "
+                "follows would be too early; skip it all the same with data.source.lenient=true."
+            )
+        log.warning("%s: skipped %d damaged rows of %d, the first: %s.", self.where, damage.rows, rows, damage.first)
+
+    def _check_minutes(self, survey: _Survey) -> None:
+        """Refuse local time in which the hour that came twice was sorted into one."""
+        clock = self.table.clock
+        if clock is None or not clock.is_text or not clock.absolute or len(survey.minutes) < 2 * _SHIFT_MINUTES:
+            return
+        minutes = np.array(sorted(survey.minutes))
+        counts = np.array([survey.minutes[minute] for minute in minutes])
+        low = float(np.quantile(counts, 0.25))
+        double = minutes[(counts > 1.8 * low) & (counts < 2.2 * low)]
+        hours = np.unique(double // 60)
+        if len(double) < _SHIFT_MINUTES or len(hours) > 1 or hours[0] % 24 > _LATEST_CHANGE:
+            return
+        of_hour = minutes[minutes // 60 == hours[0]]
+        if len(of_hour) - len(double) > 2:
+            return
+        at = np.datetime64(int(hours[0] * 3600), "s")
+        raise DataError(
+            f"{self.where}: the hour of {at} has twice as many samples as the others: two hours of local time, before "
+            "and after a clock was set back, lie in one. Export the file in UTC, or in the order of the recording."
+        )
+
+    def _tell(self, survey: _Survey, rate: float) -> None:
+        """Say once per folder what was recognised."""
+        if note := recognised(self.table):
+            _say(self.path.parent, note, self.path.name)
+        clock = self.table.clock
+        if (clock is not None and clock.local) or (clock is None and self.table.start_time and self.table.local):
+            text = "the time has no zone and is taken for UTC; if it is local, give data.source.time_zone"
+            _say(self.path.parent, text, self.path.name)
+        if self._bursts:
+            text = (
+                f"{self._bursts.interval_s / self._bursts.period_s:.0f} samples share a time stamp; they are spread "
+                f"over {self._bursts.interval_s:.4g} s"
+            )
+            _say(self.path.parent, text, self.path.name)
+        if clock is not None and self.layout.sampling_rate is None:
+            _say_rate(self.path, rate)
+        if survey.late:
+            log.warning("%s: sorted %d samples that were late.", self.where, survey.late)
+        name_missing(self.where, survey.missing, survey.rows)
+
+    def _spread(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Blocks with the samples of one stamp spread over its interval."""
+        if self._bursts is None:
+            yield from blocks
+            return
+        spread = Spread(self._bursts, self.layout.max_gap_s)
+        for block in blocks:
+            times, signal = spread.put(block.times, block.signal)
+            if len(times):
+                yield Block(times, signal)
+        times, signal = spread.put(np.empty(0), np.empty((0, 3)), last=True)
+        if len(times):
+            yield Block(times, signal)
+
+    def _read(self, survey: _Survey) -> Iterator[Block]:
+        """Blocks whose times do not go back, as they are stamped."""
+        table, layout, where = self.table, self.layout, self.where
+        factor = table.scale * UNITS[table.unit]
+        watch = Stopwatch(table.clock, where) if table.clock else None
+        order = InOrder(layout.max_gap_s, where)
+        for rows in _in_blocks(self._batches(survey.damage)):
+            raw = np.stack([_array(rows, name) for name in "xyz"], axis=1)
+            missing = missing_rows(raw)
+            if table.scale == 1 and table.unit != "mg":  # no sensor measures so much; counts may reach it
+                missing |= np.isin(raw, FILL_VALUES).any(axis=1)
+            survey.missing += int(missing.sum())
+            with np.errstate(over="ignore"):
+                signal = np.where(missing[:, None], np.nan, raw) * factor
+            if watch is None:
+                yield Block((survey.rows + np.arange(len(signal))) / (table.rate or np.nan), signal)
+            else:
+                stamps = _array(rows, "time")
+                times = watch.seconds(stamps)
+                self._count_unreadable(stamps, times, survey.damage)
+                survey.start_time = watch.start_time
+                with np.errstate(invalid="ignore", over="ignore"):
+                    times, signal = order.put(times, signal)
+                survey.late = order.late
+                if len(times):
+                    yield Block(times, signal)
+            survey.rows += len(raw)
+        if not survey.rows:
+            raise DataError(f"{self.where} holds no rows.")
+        if watch is not None:
+            if watch.start_time is None and not np.isfinite(order.newest):
+                raise DataError(f"{self.where} has no time stamps in its time column.")
+            times, signal = order.put(np.empty(0), np.empty((0, 3)), last=True)
+            if len(times):
+                yield Block(times, signal)
+
+    def _count_unreadable(self, stamps: np.ndarray, times: np.ndarray, damage: _Damage) -> None:
+        """Count text that is no time stamp as damage."""
+        if self.table.clock is None or not self.table.clock.is_text:
+            return
+        unread = ~np.isfinite(times)
+        filled = [stamp for stamp in stamps[unread] if isinstance(stamp, str) and stamp.strip()]
+        if filled:
+            damage.add(f"the time stamp {filled[0]!r}", len(filled))
+
+    def _batches(self, damage: _Damage) -> Iterator[pa.Table]:
+        """Columns x, y, z and, if there is one, time."""
+        try:
+            if self.head is None:
+                yield from self._parquet()
+            else:
+                with self.head.open(self.table.first) as stream:
+                    yield from self._csv(stream, damage)
+        except DataError:
+            raise
+        except NO_TABLE as error:
+            if "conversion error" in str(error) and not self._as_text:
+                raise _NotNumbersError from error
+            if "Empty CSV" in str(error):
+                raise DataError(f"{self.where} holds no rows.") from error
+            raise DataError(f"{self.where}: {error.args[0] if isinstance(error, KeyError) else error}") from error
+
+    def _parquet(self) -> Iterator[pa.Table]:
+        table = self.table
+        names = [str(column) for column in self.layout.needed]
+        with open_parquet(self.path) as file:
+            for record in file.iter_batches(BLOCK, columns=names):
+                batch = plain(pa.table(record))
+                columns = {name: batch[column].cast(pa.float64()) for name, column in zip("xyz", names, strict=False)}
+                if table.clock is not None:
+                    kind = pa.string() if table.clock.is_text else pa.float64()
+                    columns["time"] = batch[names[3]].cast(kind)
+                yield pa.table(columns)
+
+    def _csv(self, stream: IO[bytes], damage: _Damage) -> Iterator[pa.Table]:
+        table = self.table
+        number = pa.string() if self._as_text else pa.float64()
+        types = {str(column): number for column in table.columns}
+        if table.time is not None:
+            types[str(table.time)] = pa.string() if table.clock is not None and table.clock.is_text else number
+
+        def another_width(row: csv.InvalidRow) -> str:
+            text = row.text if len(row.text) <= 60 else row.text[:57] + "..."
+            damage.dropped += 1
+            damage.add(f"row {row.number} has {row.actual_columns} cells, expected {row.expected_columns}: {text!r}")
+            if len(damage.cut) < _FEW_DAMAGED and row.number is not None:
+                damage.cut.append(row.number)
+            return "skip"
+
+        source = Bounded(stream, self.where) if self.bounded and self.path.suffix.lower() != ".csv" else stream
+        with csv.open_csv(
+            source,
+            csv.ReadOptions(column_names=[str(i) for i in range(table.width)], use_threads=False),
+            csv.ParseOptions(delimiter=table.separator, invalid_row_handler=another_width),
+            csv.ConvertOptions(
+                column_types=types, include_columns=list(types), decimal_point=table.decimal, strings_can_be_null=True
+            ),
+        ) as reader:
+            for record in reader:
+                rows = pa.table(record).rename_columns([*"xyz", "time"] if table.time is not None else list("xyz"))
+                damage.read += len(rows)
+                yield self._numbers(rows, damage) if self._as_text else rows
+
+    def _numbers(self, rows: pa.Table, damage: _Damage) -> pa.Table:
+        """Rows of text as numbers. A row without any number in x, y and z, such as a header again, is left out."""
+        columns, wrong = {}, []
+        clock = self.table.clock
+        names = ["x", "y", "z", *(["time"] if clock is not None and not clock.is_text else [])]
+        for name in names:
+            text = compute.utf8_trim_whitespace(rows[name])
+            if self.table.decimal == ",":
+                text = compute.replace_substring(text, ",", ".")
+            empty = compute.fill_null(compute.is_in(text, _NO_NUMBERS), True)
+            good = compute.fill_null(compute.match_substring_regex(text, _NUMBER), False)
+            columns[name] = compute.if_else(good, text, None).cast(pa.float64())
+            wrong.append(compute.invert(compute.or_(good, empty)).to_numpy())
+        bad = np.stack(wrong, axis=1)
+        for row in np.flatnonzero(bad.any(axis=1))[:1]:
+            cells = ", ".join(str(rows[name][int(row)]) for name in names)
+            damage.add(f"{cells!r} in place of numbers", 0)
+        damage.rows += int(bad.any(axis=1).sum())
+        keep = np.logical_not(bad[:, :3].all(axis=1))
+        damage.dropped += int((~keep).sum())
+        if clock is not None and clock.is_text:
+            columns["time"] = rows["time"]
+        return pa.table(columns).filter(pa.array(keep))
+
+
+class _NotNumbersError(Exception):
+    """A cell of a column of numbers holds text."""
+
+
+def _parquet_table(path: Path, layout: Layout) -> Table:
+    """Where the samples lie in a Parquet file: its columns by their names."""
+    needed = [str(column) for column in layout.needed]
+    names = needed[:3]
+    try:
+        with open_parquet(path) as file:
+            schema = file.schema_arrow
+            require_columns(needed, schema.names, text_of(path))
+            clock = None
+            if layout.time_column is not None:
+                kind = schema.field(needed[3]).type
+                first = next(file.iter_batches(500, columns=needed[3:]), None)
+                stamps = [] if first is None else plain(pa.table(first))[needed[3]].cast(pa.string()).to_pylist()
+                cells = [stamp for stamp in stamps if stamp is not None]
+                clock = Clock.find(cells, layout, text_of(path), needed[3])
+                if clock.is_text and not (pa.types.is_temporal(kind) or _is_text(kind)):
+                    raise DataError(f"{text_of(path)}: column {needed[3]!r} holds {kind}, expected dates.")
+    except DataError:
+        raise
+    except NO_TABLE as error:
+        raise DataError(f"{text_of(path)}: {error.args[0] if isinstance(error, KeyError) else error}") from error
+    triple = (names[0], names[1], names[2])
+    notes = (clock.note,) if clock is not None and clock.note else ()
+    return Table(
+        PLAIN, 0, "", len(needed), (0, 1, 2), None if clock is None else 3, triple,
+        unit=layout.unit, scale=layout.factor, rate=layout.sampling_rate, clock=clock, notes=notes,
+    )  # fmt: skip
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _counts_hint(signal: np.ndarray) -> str:
+    """A scale that would make the norm of a signal that is not in g plausible."""
+    norm = float(np.median(np.linalg.norm(signal, axis=1)))
+    near = [scale for scale in _COUNTS if 0.8 < norm * scale < 1.3]
+    if norm < 6 or 8.5 < norm < 11.5 or not near:
+        return ""
+    best = min(near, key=lambda scale: abs(np.log(norm * scale)))
+    return f" If the cells are counts, give the g per count: data.source.scale=1/{round(1 / best)}."
+
+
+@cache
+def _say(folder: Path, what: str, example: str) -> None:
+    """Say something about the files of a folder once."""
+    log.info("%s: %s.", text_of(folder / example), what)
+
+
+_RATES_SAID: dict[Path, list[float]] = {}
+
+
+def _say_rate(path: Path, rate: float) -> None:
+    """Say the rate of a file, unless another one of its folder has about the same."""
+    said = _RATES_SAID.setdefault(path.parent, [])
+    if not any(abs(rate / other - 1) < _SAME_RATE for other in said):
+        said.append(rate)
+        log.info("%s: %.6g Hz by its time stamps.", text_of(path), rate)
+
+
+def _in_blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Tables of :data:`BLOCK` rows or more, unless there are fewer: what is checked of a few rows says little."""
+    held: list[pa.Table] = []
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting, rows = [*waiting, table], rows + len(table)
+        if rows >= BLOCK:
+            if held:
+                yield pa.concat_tables(held)
+            held, waiting, rows = waiting, [], 0
+    if rows or held:
+        yield pa.concat_tables([*held, *waiting])
+
+
+def _array(table: pa.Table, name: str) -> np.ndarray:
+    """``(rows,)``; an empty cell of a column of numbers is NaN."""
+    array: np.ndarray = table[name].to_numpy()
+    return array

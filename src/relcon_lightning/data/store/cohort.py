@@ -1,0 +1,360 @@
+"""The cohort store: tables and signals in a folder or a bucket, from which random windows are read.
+
+A store contains ``cohort.json`` (description, sizes and checksums of all other files), ``participants.parquet``,
+``recordings.parquet``, ``segments.parquet`` and ``signals/00000.npy``, ... Each of the latter is an array ``(N, 3)`` of
+recordings one after the other, as float32 in g or as int16 in the steps that the manifest gives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from relcon_lightning.data.recording import CohortInfo, Recording
+from relcon_lightning.data.store.check import check_participants, check_recordings, check_segments
+from relcon_lightning.data.store.folder import Folder, MappedSignals
+from relcon_lightning.data.store.manifest import MANIFEST, SCHEMAS, TABLES, description_checksum, schema_of
+from relcon_lightning.data.store.parquet import read_table
+from relcon_lightning.data.store.parts import one_manifest
+from relcon_lightning.data.store.signals import FLOAT32, Coding, described_coding
+from relcon_lightning.data.store.verify import Verify, verify_signals
+from relcon_lightning.data.store.write import SHARD_SAMPLES, participants_of, write_store
+from relcon_lightning.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from relcon_lightning.data.store.bucket import Bucket, RangedSignals
+
+log = logging.getLogger(__name__)
+
+_LAST = f"{TABLES[-1]}.parquet"
+
+
+class CohortStore:
+    """Reads a cohort. Opening it reads the tables and compares their checksums; those of signals are compared once.
+
+    Signals are opened lazily, so that a store can be sent to the workers of a loader.
+
+    Attributes:
+        path: Folder, or the address of a bucket.
+        start_method: ``multiprocessing`` start method that processes which read the store need; None: any method.
+        coding: Coding of the samples on disk.
+    """
+
+    def __init__(self, place: Folder | Bucket, manifest: dict[str, Any], verify: Verify = "once") -> None:
+        self._place = place
+        self.path, self.start_method = place.path, place.start_method
+        self.info, self.coding = CohortInfo(**manifest["info"]), described_coding(manifest.get("signal"))
+        self.excluded: dict[str, str] = manifest["excluded"]
+        self._files: dict[str, dict[str, Any]] = manifest["files"]
+        self._folders = sorted({name.removesuffix(_LAST) for name in self._files if name.endswith(_LAST)})
+        shards = {
+            folder: sorted(n for n in self._files if n.startswith(f"{folder}signals/")) for folder in self._folders
+        }
+        self._shard_names = [name for names in shards.values() for name in names]
+        self.participants, self.recordings, segments = self._read_tables([len(names) for names in shards.values()])
+        self._check_tables(segments)
+        self.segments = segments.sort_values(["recording_id", "start_s"], kind="stable", ignore_index=True)
+        self._shard = self.recordings["shard"].to_numpy()
+        self._offset = self.recordings["offset"].to_numpy()
+        self._samples = self.recordings["n_samples"].to_numpy()
+        self._check_signals(verify)
+
+    @classmethod
+    def open(cls, path: str | Path, verify: Verify = "once") -> CohortStore:
+        """Open the store in a folder or at an address such as ``s3://bucket/folder`` (extra ``object-store``).
+
+        The checksums of the tables are compared each time.
+
+        Args:
+            path: Folder or address.
+            verify: When to compare the checksums of signals: ``once`` (and again if a file has changed), ``always``, or
+                ``never``. In a bucket, a comparison downloads the files, so ``once`` compares none.
+
+        Raises:
+            DataError: There is no store, it has another version, it cannot be accessed, or a file is missing,
+                truncated, changed or damaged. The message names the file.
+        """
+        place = _place(path)
+        try:
+            return cls(place, _read_manifest(place), verify)
+        except (DataError, ConfigError):
+            raise
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DataError(
+                f"There is no cohort store at {path} (no {MANIFEST}). Write one with relcon-prepare data=NAME."
+            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(f"{place.path}/{MANIFEST} is damaged ({error}); {place.remedy}.") from error
+
+    def _read_tables(self, shards: Sequence[int]) -> Iterator[pd.DataFrame]:
+        """The tables of all parts, as if they had been written as one store."""
+        first = np.cumsum([0, *shards])
+        tables = {table: [self._read_table(f"{folder}{table}.parquet") for folder in self._folders] for table in TABLES}
+        if len(self._folders) > 1:
+            for recordings, before in zip(tables["recordings"], first.tolist(), strict=False):
+                recordings["shard"] += before
+            recordings = _joined(tables["recordings"]).sort_values("recording_id", ignore_index=True)
+            tables = {
+                "recordings": [recordings],
+                "participants": [participants_of(recordings)],
+                "segments": [_joined(tables["segments"])],
+            }
+        return (tables[table][0] for table in TABLES)
+
+    def _read_table(self, name: str) -> pd.DataFrame:
+        content, expected = self._place.read(name), self._files[name].get("sha256")
+        try:
+            if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+                raise ValueError(f"its SHA-256 is not the one in {MANIFEST}")
+            return read_table(content)
+        except (ValueError, OSError) as error:  # what pyarrow raises for a damaged file
+            raise DataError(f"{self.path}/{name} is damaged ({error}); {self._place.remedy}.") from error
+
+    def _check_tables(self, segments: pd.DataFrame) -> None:
+        """Refuse invalid tables before any of their values is used as a position in a file."""
+        table = ""
+        try:
+            samples = []
+            for table in self._shard_names:
+                samples.append(self._place.samples(table, self._files[table]["bytes"], self.coding))
+            table = "recordings.parquet"
+            check_recordings(self.recordings, samples)
+            table = "participants.parquet"
+            check_participants(self.participants, self.recordings)
+            table = "segments.parquet"
+            check_segments(segments, self.recordings, self.sampling_rate)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{self.path}/{table} is not that of a store: {error}; {self._place.remedy}.") from error
+
+    def _check_signals(self, verify: Verify) -> None:
+        known = {name: facts["sha256"] for name, facts in self._files.items() if "sha256" in facts}
+        if len(known) < len(self._files):
+            log.warning(
+                "%s/%s has no checksum of %s: damage cannot be detected; %s.",
+                *(self.path, MANIFEST, ", ".join(sorted(self._files.keys() - known)), self._place.remedy),
+            )
+        verify_signals(self._place, {name: known[name] for name in self._shard_names if name in known}, verify)
+
+    @classmethod
+    def write(
+        cls,
+        path: str | Path,
+        recordings: Iterable[Recording],
+        info: CohortInfo,
+        shard_samples: int = SHARD_SAMPLES,
+        coding: Coding = FLOAT32,
+    ) -> CohortStore:
+        """Write recordings as a store and open it; see :func:`~relcon_lightning.data.store.write.write_store`."""
+        write_store(path, recordings, info, shard_samples, coding)
+        return cls.open(path)
+
+    @property
+    def sampling_rate(self) -> float:
+        """Sampling rate in Hz."""
+        return self.info.sampling_rate
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders of the parts of a cohort on disk; the folder itself if it is a whole store."""
+        return [Path(self.path) / folder for folder in self._folders]
+
+    def check_rate(self, expected: float) -> None:
+        """Refuse a store whose sampling rate is not that of the model.
+
+        Raises:
+            DataError: The rates differ. The message names both and says what to do.
+        """
+        if abs(self.sampling_rate - expected) > 1e-6 * expected:
+            raise DataError(
+                f"{self.path} holds signals at {self.sampling_rate:g} Hz but {expected:g} Hz are expected: prepare it "
+                f"again with data.sampling_rate={expected:g} overwrite=true, "
+                f"or set data.sampling_rate={self.sampling_rate:g}."
+            )
+
+    def numbers(self, attribute: str | None) -> dict[str, float] | None:
+        """Value of a numeric attribute for each participant; None if ``column`` is None.
+
+        Raises:
+            DataError: ``participants.parquet`` has no such column, or it does not contain numbers.
+        """
+        if attribute is None:
+            return None
+        found = self.participants.get(attribute)
+        if found is None or not pd.api.types.is_numeric_dtype(found):
+            numeric = self.participants.select_dtypes("number").columns
+            raise DataError(
+                f"{self.path}/participants.parquet has no column {attribute!r} of numbers; it has "
+                f"{', '.join(map(str, numeric)) or 'none'}."
+            )
+        return dict(zip(self.participants["participant_id"], found.astype(float), strict=True))
+
+    def strata(self, attribute: str | None) -> dict[str, str] | None:
+        """Value of an attribute for each participant, to stratify a split; None if ``column`` is None.
+
+        Raises:
+            DataError: ``participants.parquet`` has no such column.
+        """
+        if attribute is None:
+            return None
+        if attribute not in self.participants.columns:
+            raise DataError(
+                f"{self.path}/participants.parquet has no column {attribute!r} to stratify by; it has "
+                f"{', '.join(map(str, self.participants.columns))}."
+            )
+        return dict(zip(self.participants["participant_id"], self.participants[attribute].astype(str), strict=True))
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the manifest, which contains the checksums of all other files; for parts, of their manifests."""
+        found = [self._place.checksum(f"{folder}{MANIFEST}") for folder in self._folders]
+        return found[0] if len(found) == 1 else hashlib.sha256("\n".join(found).encode()).hexdigest()
+
+    def checksum(self) -> str | None:
+        """SHA-256 of the checksums of all data files; None if the manifest of an old store lacks one."""
+        known = [f"{name} {facts.get('sha256')}" for name, facts in sorted(self._files.items())]
+        whole = all("sha256" in facts for facts in self._files.values())
+        return hashlib.sha256("\n".join(known).encode()).hexdigest() if whole else None
+
+    def verify(self) -> None:
+        """Compare the checksum of every file with the manifest.
+
+        Raises:
+            DataError: A file was changed. The message names it.
+        """
+        for name, expected in self._files.items():
+            if "sha256" in expected and self._place.checksum(name) != expected["sha256"]:
+                raise DataError(f"{self.path}/{name} was changed: its SHA-256 is not the one in {MANIFEST}.")
+
+    def read(self, recording_id: str, start: int, stop: int) -> np.ndarray:
+        """Read samples ``start`` to ``stop`` of a recording: ``(stop - start, 3)`` float32 in g.
+
+        Raises:
+            DataError: There is no such recording, or the samples are outside it.
+        """
+        if recording_id not in self._rows.index:
+            raise DataError(f"{self.path} has no recording {recording_id!r}.")
+        row = int(self._rows[recording_id])
+        if not 0 <= start <= stop <= self._samples[row]:
+            raise DataError(
+                f"Recording {recording_id} has {self._samples[row]} samples; {start} to {stop} were requested."
+            )
+        window = self._signals.windows(self._shard[[row]], self._offset[[row]] + start, stop - start)
+        return np.ascontiguousarray(window[0].T)
+
+    def gather(self, recording_rows: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+        """Read many windows at once: ``(k, 3, length)`` float32 in g.
+
+        Args:
+            recording_rows: ``(k,)`` row numbers of :attr:`recordings`.
+            starts: ``(k,)`` first samples.
+            length: Number of samples of each window.
+
+        Raises:
+            DataError: There is no such row, or a window extends beyond its recording.
+        """
+        unknown = (recording_rows < 0) | (recording_rows >= len(self._samples))
+        if unknown.any():
+            raise DataError(f"{self.path} has {len(self._samples)} recordings, no row {recording_rows[unknown][0]}.")
+        outside = (starts < 0) | (starts + length > self._samples[recording_rows])
+        if outside.any():
+            worst = int(np.flatnonzero(outside)[0])
+            name = self.recordings["recording_id"].iloc[int(recording_rows[worst])]
+            raise DataError(f"Recording {name}: {length} samples from {starts[worst]} extend beyond it.")
+        begins = self._offset[recording_rows] + starts
+        return self._signals.windows(self._shard[recording_rows], begins, length)
+
+    @cached_property
+    def _rows(self) -> pd.Series[int]:
+        return pd.Series(np.arange(len(self.recordings)), index=self.recordings["recording_id"])
+
+    @cached_property
+    def _signals(self) -> MappedSignals | RangedSignals:
+        return self._place.signals({name: self._files[name]["bytes"] for name in self._shard_names}, self.coding)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_signals"}
+
+
+def _place(path: str | Path) -> Folder | Bucket:
+    if "://" not in str(path):
+        return Folder(Path(path))
+    try:
+        from relcon_lightning.data.store.bucket import Bucket
+    except ModuleNotFoundError as error:
+        raise DataError(f"To read {path} from a bucket: pip install 'relcon-lightning[object-store]'.") from error
+    return Bucket(str(path))
+
+
+def is_store(path: str | Path) -> bool:
+    """True if the folder contains a store, or parts of one."""
+    return (Path(path) / MANIFEST).is_file() or bool(Folder(Path(path)).parts())
+
+
+def _read_manifest(place: Folder | Bucket) -> dict[str, Any]:
+    """The manifest, or one made of those of the parts."""
+    try:
+        manifest: dict[str, Any] = json.loads(place.read(MANIFEST))
+    except FileNotFoundError:
+        parts = place.parts()
+        if not parts:
+            raise
+        manifests = {part: json.loads(place.read(f"{part}/{MANIFEST}")) for part in parts}
+        for part, own in manifests.items():
+            _check_manifest(place, own, f"{part}/")
+        manifest = one_manifest(manifests, place.path)
+    else:
+        _check_manifest(place, manifest)
+    sizes = place.sizes()
+    for name, expected in manifest["files"].items():
+        size = sizes.get(name)
+        if size != expected["bytes"]:
+            found = "is missing" if size is None else f"has {size} bytes"
+            raise DataError(f"{place.path}/{name} {found}, expected {expected['bytes']} bytes; {place.remedy}.")
+    return manifest
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Concatenate tables; columns that some tables lack are empty in their rows."""
+    records = [row for table in tables for row in table.to_dict("records")]
+    columns = dict.fromkeys(column for table in tables for column in table.columns)
+    return pd.DataFrame(records, columns=list(columns))
+
+
+def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any], folder: str = "") -> None:
+    where = f"{place.path}/{folder}{MANIFEST}"
+    if manifest["schema"] not in SCHEMAS:
+        known = " and ".join(map(str, SCHEMAS))
+        raise DataError(
+            f"{where} has schema {manifest['schema']}, this version reads {known}; prepare the store again with "
+            "overwrite=true."
+        )
+    if manifest["unit"] != "g":
+        raise DataError(f"{where} has unit {manifest['unit']}, expected g; convert the signals first.")
+    if "description_sha256" in manifest and manifest["description_sha256"] != description_checksum(manifest):
+        raise DataError(f"{where} was changed or damaged: its SHA-256 is not that of the written file; {place.remedy}.")
+    _check_entries(manifest)
+
+
+def _check_entries(manifest: dict[str, Any]) -> None:
+    """Raises ValueError for values of another type, and files that no store has."""
+    if manifest["schema"] != schema_of(described_coding(manifest.get("signal"))):
+        raise ValueError(f"signal: {manifest.get('signal')} is not that of schema {manifest['schema']}")
+    info, excluded, files = manifest["info"], manifest["excluded"], manifest["files"]
+    texts = [value for key, value in info.items() if key != "sampling_rate"]
+    if not all(isinstance(value, str) for value in [*texts, *excluded, *excluded.values()]):
+        raise ValueError("info or excluded contains values other than text")
+    signals = len(files) - len(TABLES)
+    expected = {f"{table}.parquet" for table in TABLES} | {f"signals/{i:05d}.npy" for i in range(signals)}
+    if files.keys() != expected:
+        odd = min(files.keys() ^ expected, default="")
+        raise ValueError(f"files: {odd!r} is not one of the tables and signal files in a row")
+    for name, facts in files.items():
+        if type(facts["bytes"]) is not int or not isinstance(facts.get("sha256", ""), str):
+            raise ValueError(f"files: bytes or sha256 of {name!r} is of another type")

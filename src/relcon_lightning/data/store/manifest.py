@@ -1,0 +1,34 @@
+"""The manifest of a cohort store: the one place for its version, its file names and their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from relcon_lightning.data.store.signals import Coding
+
+SCHEMA = 1  # of stores of float32, as since the first version
+_CODED_SCHEMA = 2  # of stores whose samples are coded; versions that know float32 alone refuse it
+SCHEMAS = (SCHEMA, _CODED_SCHEMA)
+MANIFEST = "cohort.json"
+_DESCRIBED = ("schema", "unit", "info", "excluded", "signal", "part")
+TABLES = ("participants", "recordings", "segments")
+
+
+def schema_of(coding: Coding) -> int:
+    """The version of a store with such samples."""
+    return _CODED_SCHEMA if coding.whole else SCHEMA
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def description_checksum(manifest: dict[str, Any]) -> str:
+    """SHA-256 of what the manifest itself says of the cohort; the files have their own."""
+    described = {key: manifest[key] for key in _DESCRIBED if key in manifest}
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,140 @@
+"""A cohort in several stores that lie in one folder, so that several machines can prepare it, and open as one.
+
+``part-003-of-100`` holds the third of a hundred parts of the files, ``added-001`` files that were added later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from relcon_lightning.data.store.manifest import MANIFEST
+from relcon_lightning.errors import ConfigError, DataError
+
+PART_FOLDER = re.compile(r"(?:part-(\d+)-of-(\d+)|added-\d+)")
+_ALIKE = ("schema", "unit", "info")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several parts of a cohort.
+
+    Attributes:
+        number: From 1.
+        of: Number of parts.
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """From ``3/100``.
+
+        Raises:
+            ConfigError: Another text, or a number that is not between 1 and the number of parts.
+        """
+        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        part = cls(int(found[1]), int(found[2])) if found else cls(0, 0)
+        if not 1 <= part.number <= part.of:
+            raise ConfigError(f"part={text}: expected a number and a count such as 1/4, 2/4, 3/4 or 4/4.")
+        return part
+
+    @classmethod
+    def of_rank(cls, variables: Mapping[str, str]) -> Part:
+        """The part of this process among those that ``torchrun`` or ``srun`` started.
+
+        Args:
+            variables: Of the environment.
+
+        Raises:
+            ConfigError: It was started by neither.
+        """
+        for rank, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+            if rank in variables and count in variables:
+                return cls(int(variables[rank]) + 1, int(variables[count]))
+        raise ConfigError("part=rank: this process was started by neither torchrun nor srun; give part=1/4 and so on.")
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+        width = max(3, len(str(self.of)))
+        return f"part-{self.number:0{width}d}-of-{self.of:0{width}d}"
+
+    def share(self, everything: Sequence[T]) -> Sequence[T]:
+        """This part of a sequence: parts are equally long, give or take one, and in order.
+
+        Raises:
+            ConfigError: There are fewer items than parts.
+        """
+        if len(everything) < self.of:
+            raise ConfigError(f"part={self}: there are only {len(everything)} files, use at most as many parts.")
+        count = len(everything)
+        return everything[count * (self.number - 1) // self.of : count * self.number // self.of]
+
+
+def names_checksum(names: Sequence[str]) -> str:
+    """SHA-256 of the names of all files of a cohort, by which parts of one list are told from those of another."""
+    return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()
+
+
+def one_manifest(manifests: Mapping[str, dict[str, Any]], path: object) -> dict[str, Any]:
+    """The manifest of the cohort that several stores make up; its files have the folder in their names.
+
+    Args:
+        manifests: Manifest of each store by its folder.
+        path: Of the folder they lie in, for errors.
+
+    Raises:
+        DataError: A part is missing, or parts belong to different cohorts.
+    """
+    _check_complete(list(manifests), path)
+    folders = sorted(manifests)
+    first = manifests[folders[0]]
+    for folder in folders[1:]:
+        for key in (*_ALIKE, "signal"):
+            mine, others = (_comparable(manifest.get(key)) for manifest in (first, manifests[folder]))
+            if mine != others:
+                raise DataError(
+                    f"{path}: {folders[0]} and {folder} have different {key} ({mine} and {others}), so they are not "
+                    "parts of one cohort: prepare one of them again with overwrite=true."
+                )
+    lists = {manifests[folder]["part"]["names_sha256"]: folder for folder in folders if "part" in manifests[folder]}
+    if len(lists) > 1:
+        a, b = list(lists.values())[:2]
+        raise DataError(
+            f"{path}: {a} and {b} were prepared from different lists of files, so files may be missing or come twice: "
+            "prepare all parts again with overwrite=true."
+        )
+    return {
+        **{key: value for key, value in first.items() if key != "description_sha256"},
+        "excluded": {name: why for folder in folders for name, why in manifests[folder]["excluded"].items()},
+        "files": {
+            f"{folder}/{name}": facts for folder in folders for name, facts in manifests[folder]["files"].items()
+        },
+    }
+
+
+def _comparable(value: Any) -> Any:
+    """Without what was counted."""
+    return {key: item for key, item in value.items() if key != "cut_samples"} if isinstance(value, dict) else value
+
+
+def _check_complete(folders: Sequence[str], path: object) -> None:
+    found = [(int(match[1]), int(match[2])) for match in map(PART_FOLDER.fullmatch, folders) if match and match[1]]
+    counts = sorted({of for _, of in found})
+    if len(counts) > 1:
+        raise DataError(f"{path} has parts of {' and of '.join(map(str, counts))}: remove those of one division.")
+    missing = sorted(set(range(1, counts[0] + 1)) - {number for number, _ in found}) if counts else []
+    if missing or not counts:
+        text = ", ".join(f"{number}/{counts[0]}" for number in missing[:5]) if counts else "all"
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise DataError(f"{path}/{MANIFEST}: parts are missing: prepare part={text}{more}.")

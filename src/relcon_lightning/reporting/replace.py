@@ -1,0 +1,60 @@
+"""One evaluation does not replace another one in the same folder, unless it is the same one again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.runs.record import flat
+
+FILE = "settings.json"
+_RESULTS = "scores.parquet"
+_NOT_COMPARED = {"logger", "paths", "folder", "run_dir", "overwrite", "job_type", "model"}
+_SHOWN = 3  # differences that are named
+
+
+def refuse_to_replace(folder: str | Path, settings: Mapping[str, Any], overwrite: bool = False) -> None:
+    """Stop before work is done whose result would take the place of another evaluation's.
+
+    Args:
+        folder: Of the report.
+        settings: The resolved configuration, plain Python.
+        overwrite: Allow it.
+
+    Raises:
+        ConfigError: The folder holds another evaluation; names what differs.
+    """
+    folder = Path(folder)
+    if overwrite or not (folder / _RESULTS).exists():
+        return
+    try:
+        before = json.loads((folder / FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        before = {}
+    found = _compared(settings)
+    keys = sorted(key for key in before.keys() | found.keys() if before.get(key) != found.get(key))
+    if not keys:
+        return
+    changes = [f"{key}={before.get(key)} there, {found.get(key)} now" for key in keys[:_SHOWN]]
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    what = f"another evaluation ({'; '.join(changes)}{more})" if before else "an evaluation with unknown settings"
+    raise ConfigError(f"{folder} holds {what}. Choose another name=..., or replace it with overwrite=true.")
+
+
+def make_room(folder: str | Path, settings: Mapping[str, Any]) -> None:
+    """Remove the pictures of an earlier evaluation and say whose folder it is now."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture in folder.glob("*.png"):
+        picture.unlink()
+    (folder / FILE).write_text(json.dumps(_compared(settings), indent=1) + "\n", "utf-8")
+
+
+def _compared(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes the result, by dotted key, as it is read back."""
+    kept = flat({name: value for name, value in settings.items() if name not in _NOT_COMPARED})
+    compared: dict[str, Any] = json.loads(json.dumps(kept))
+    return compared

@@ -1,0 +1,268 @@
+"""The report of an evaluation: on the terminal, as Markdown, as one self-contained HTML page and as Parquet."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from matplotlib import rc_context
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from relcon_lightning.downstream.evaluate import Evaluation
+from relcon_lightning.downstream.metrics import CLASSIFICATION, REGRESSION
+from relcon_lightning.downstream.statistics import FEWEST, FEWEST_SEEDS, Interval, comparison_table, intervals
+from relcon_lightning.downstream.systems import HANDCRAFTED, NORMALISED
+from relcon_lightning.markdown import inline, markdown_table
+from relcon_lightning.reporting import plots
+from relcon_lightning.reporting.page import write_page
+
+log = logging.getLogger(__name__)
+
+Figure = tuple[str, str, Callable[[], bytes]]  # name, caption, and what draws it as PNG
+
+NOTE = (
+    "± is the standard deviation over seeds, which draw random weights (of a method with several checkpoints: the "
+    "checkpoint), the forest's trees and, as the task says, a bootstrap of the windows a probe is fitted on or the "
+    "division of the participants; it does not say how much other people would change. The intervals do: a bootstrap "
+    "over participants, the same draws for both systems of a difference. A difference whose interval includes 0 is no "
+    f"difference. A verdict takes {FEWEST} people and {FEWEST_SEEDS} seeds."
+)
+_PAGE_ONLY = ("mse", "sdse", "sdae")  # too much for the width of a terminal
+_EDGES = 2  # characters that a table's frame takes
+_FEWEST_EMBEDDED = 30  # windows of which a map can be drawn
+LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
+
+
+def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Rows systems, columns metrics, cells ``mean ± std`` over seeds; a dash for the std of one seed, or no number."""
+    chosen = scores[scores["level"] == level].groupby(["system", "metric"], sort=False)["value"]
+    mean, std = chosen.mean().unstack(sort=False), chosen.std(ddof=1).unstack(sort=False)
+    table = mean.map("{:.3f}".format) + " ± " + std.map(lambda x: "-" if pd.isna(x) else f"{x:.3f}")
+    return table.mask(mean.isna(), "-").rename(columns=CLASSIFICATION | REGRESSION)
+
+
+def fold_table(folds: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Rows systems, columns metrics, cells ``mean ± std`` over folds, each of which is scored by itself.
+
+    The score of a fold is its mean over seeds; ``std`` is the sample standard deviation, as in the paper's Tables 3, 4.
+
+    Args:
+        folds: Of an :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
+        level: Window or recording.
+    """
+    chosen = folds[folds["level"] == level]
+    by_fold = chosen.groupby(["system", "metric", "fold"], sort=False)["value"].mean().reset_index()
+    return score_table(by_fold.assign(level=level), level)
+
+
+def print_report(evaluation: Evaluation, title: str, console: Console | None = None) -> None:
+    """Draw the tables on the terminal."""
+    for heading, scores in result_tables(evaluation).items():
+        print_table(scores, f"{title}: {heading}", console)
+
+
+def print_table(scores: pd.DataFrame, title: str, console: Console | None = None, first: str = "system") -> None:
+    """Draw one table on the terminal, parted into several where it is too wide.
+
+    Args:
+        scores: Rows systems.
+        title: Above it.
+        console: To draw on; None: the terminal.
+        first: What a row is.
+    """
+    console = console or Console()
+    scores = scores.drop(columns=[REGRESSION[name] for name in _PAGE_ONLY], errors="ignore")
+    for i, columns in enumerate(_fitting(scores, console.width, first)):
+        table = Table(title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
+        table.title = escape(title) if not i else None
+        table.add_column(first, no_wrap=True)
+        for name in columns:
+            table.add_column(name, justify="right", no_wrap=True)
+        for system, row in scores[columns].iterrows():
+            table.add_row(escape(str(system)), *(escape(str(cell)) for cell in row))
+        console.print(table)
+
+
+def _fitting(scores: pd.DataFrame, width: int, first: str) -> list[list[str]]:
+    """Columns of each table, so that all of them fit a terminal beside the names of the systems."""
+    left = _EDGES + max(len(first), *(len(str(name)) for name in scores.index))
+    groups: list[list[str]] = [[]]
+    used = left
+    for name in map(str, scores.columns):
+        needed = 1 + max(len(name), *(len(str(cell)) for cell in scores[name]))
+        if groups[-1] and used + needed > width:
+            groups.append([])
+            used = left
+        groups[-1].append(name)
+        used += needed
+    return groups
+
+
+def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
+    """Heading to table: at each level the metrics, and how sure the comparison is."""
+    targets = {name: f"{words(name)}, {unit}" for name, unit in evaluation.units.items()}
+    tables = {}
+    for level, heading in (targets or LEVELS).items():
+        tables[heading] = score_table(evaluation.scores, level)
+        if len(evaluation.folds):
+            tables[f"{words(level)} level, each fold by itself"] = fold_table(evaluation.folds, level)
+        of_level = evaluation.predictions[evaluation.predictions["level"] == level]
+        tables[f"{words(level)}{'' if targets else ' level'}, compared"] = comparison_table(of_level)
+    return tables
+
+
+def words(name: str) -> str:
+    """A name of the code in words."""
+    return name.replace("_", " ").capitalize()
+
+
+def write_report(
+    evaluation: Evaluation,
+    title: str,
+    facts: Mapping[str, object],
+    folder: str | Path,
+    trained: Mapping[str, tuple[str, bytes]] | None = None,
+) -> Path:
+    """Write ``report.md``, ``report.html``, the figures, and what :mod:`relcon_lightning.reporting.evaluations` reads.
+
+    Args:
+        evaluation: Evaluation to report.
+        title: Title of the report.
+        facts: Name and value of what a reader must know: checkpoint, data, participants ...
+        folder: Created if missing.
+        trained: Pictures of the trainings that are judged: file name to caption and PNG.
+
+    Returns:
+        Path of the HTML page.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    evaluation.scores.to_parquet(folder / "scores.parquet", index=False)
+    evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    evaluation.costs.to_parquet(folder / "costs.parquet", index=False)
+    if len(evaluation.folds):
+        evaluation.folds.to_parquet(folder / "folds.parquet", index=False)
+    evaluation.save_drawn(folder)
+    about = {"title": title, "units": evaluation.units, "facts": {name: str(value) for name, value in facts.items()}}
+    (folder / "facts.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    tables = result_tables(evaluation)
+    tables["Cost"] = evaluation.costs.set_index("system").map(lambda x: f"{x:,}" if isinstance(x, int) else f"{x:.1f}")
+    tables["Data"] = evaluation.sizes
+    pages = Pages(title, facts, tables, folder)
+    pages.write({})  # whatever happens to a picture, the results are on the disk
+    figures = _drawn(_figures(evaluation), folder) | dict(trained or {})
+    for name, (_, png) in figures.items():
+        (folder / f"{name}.png").write_bytes(png)
+    return pages.write(figures)
+
+
+@dataclass(frozen=True)
+class Pages:
+    """``report.md`` and ``report.html`` of one evaluation.
+
+    Attributes:
+        title: Title of the report.
+        facts: Name to text of the facts that a reader needs.
+        tables: Results by heading.
+        folder: Output folder of the pages.
+    """
+
+    title: str
+    facts: Mapping[str, object]
+    tables: Mapping[str, pd.DataFrame]
+    folder: Path
+
+    def write(self, figures: Mapping[str, tuple[str, bytes]]) -> Path:
+        """Write both with the figures, file name to caption and PNG; returns the path of the HTML page."""
+        text = _markdown(self.title, self.facts, self.tables, figures)
+        (self.folder / "report.md").write_text(text, encoding="utf-8")
+        page = self.folder / "report.html"
+        return write_page(page, self.title, self.facts, self.tables, dict(figures.values()), NOTE)
+
+
+def _drawn(figures: Iterable[Figure], folder: Path) -> dict[str, tuple[str, bytes]]:
+    """File name to caption and PNG of the figures that can be drawn; the others are named in a warning."""
+    made: dict[str, tuple[str, bytes]] = {}
+    with rc_context({"text.parse_math": False}):  # a dollar in a label is a dollar
+        for name, caption, draw in figures:
+            file = re.sub(r"[^\w.-]+", "_", name)
+            file = f"{file}_{len(made)}" if file in made else file
+            try:
+                made[file] = (caption, draw())
+            except Exception as error:
+                log.warning("%s: the figure %r could not be drawn (%s).", folder, name, error)
+    return made
+
+
+def _figures(evaluation: Evaluation) -> Iterator[Figure]:
+    if evaluation.units:
+        yield from _regression_figures(evaluation)
+        return
+    levels = evaluation.predictions["level"].unique()
+    found = {f"{words(level)} level": _intervals(evaluation, level) for level in levels}
+    yield "f1", "Macro F1 with its 95 % interval over people", partial(plots.score_bars, found, "macro F1")
+    for (system, level), items in _first_seed(evaluation).groupby(["system", "level"], sort=False):
+        label, predicted = items["label"].to_numpy(), items["predicted"].to_numpy()
+        chances = evaluation.probabilities[str(system), str(level)]
+        name, title = _of_system(str(level), str(system), evaluation), f"{system}, {level} level"
+        picture = partial(plots.roc, label, chances, evaluation.classes, f"ROC of {title}")
+        yield f"roc_{name}", f"One class against the rest, {title}, first seed", picture
+        picture = partial(plots.confusion, label, predicted, evaluation.classes, title)
+        yield f"confusion_{name}", f"Confusion of {title}, first seed", picture
+    maps = {name: x for name, x in evaluation.embeddings.items() if name not in (NORMALISED, HANDCRAFTED)}
+    if maps and len(evaluation.embedded) >= _FEWEST_EMBEDDED:
+        caption = f"t-SNE of {len(evaluation.embedded)} windows that are tested, by class"
+        yield "tsne", caption, partial(plots.tsne, maps, evaluation.embedded)
+
+
+def _regression_figures(evaluation: Evaluation) -> Iterator[Figure]:
+    shown = _first_seed(evaluation)
+    for target, unit in evaluation.units.items():
+        caption = f"{words(target)}: mean absolute error with its 95 % interval over people"
+        found = {words(target): _intervals(evaluation, target)}
+        yield f"mae_{target}", caption, partial(plots.score_bars, found, f"MAE, {unit}")
+        for system, items in shown[shown["level"] == target].groupby("system", sort=False):
+            true, predicted, participant = (items[name].to_numpy() for name in ("label", "predicted", "participant"))
+            title = f"{words(target)}, {system}"
+            picture = partial(plots.scatter, true, predicted, participant, unit, title)
+            name = _of_system(target, str(system), evaluation)
+            yield f"scatter_{name}", f"{words(target)} of {system}, first seed", picture
+
+
+def _of_system(what: str, system: str, evaluation: Evaluation) -> str:
+    """Name of a picture; that of the system that is judged first goes without."""
+    return what if system == evaluation.predictions["system"].iloc[0] else f"{what}_{system}"
+
+
+def _intervals(evaluation: Evaluation, level: str) -> dict[str, Interval]:
+    return intervals(evaluation.predictions[evaluation.predictions["level"] == level])
+
+
+def _first_seed(evaluation: Evaluation) -> pd.DataFrame:
+    predictions = evaluation.predictions
+    rows: pd.DataFrame = predictions.loc[predictions["seed"] == predictions["seed"].iloc[0]]
+    return rows
+
+
+def _markdown(
+    title: str,
+    facts: Mapping[str, object],
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, tuple[str, bytes]],
+) -> str:
+    lines = [f"# {inline(title)}", "", *(f"- {inline(name)}: {inline(value)}" for name, value in facts.items()), ""]
+    for heading, table in tables.items():
+        lines += [f"## {inline(heading)}", ""]
+        lines += [*markdown_table(table), ""]
+    lines += [NOTE, ""]
+    lines += [f"![{inline(caption)}]({name}.png)\n" for name, (caption, _) in figures.items()]
+    return "\n".join(lines)

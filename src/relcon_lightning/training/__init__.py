@@ -1,0 +1,1 @@
+"""The training of a run: callbacks, loggers, and resuming after an interruption."""

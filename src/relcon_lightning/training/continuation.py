@@ -1,0 +1,85 @@
+"""Check that a run may resume from a checkpoint: both must describe the same training."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.runs.checkpoint import KEY
+from relcon_lightning.runs.record import flat
+
+# Keys that may change when a run resumes: its length, its machine, its folders and its logs.
+_GROUPS = ("paths.", "logger.", "callbacks.", "steps.", "hydra.", "trainer.plugins", "trainer.logger")
+_KEYS = {
+    "name", "folder", "run_dir", "job_type", "overwrite", "resume", "from_run", "compile", "objective",
+    "objective_direction",
+    "trainer.max_steps", "trainer.max_time", "trainer.accelerator", "trainer.devices", "trainer.num_nodes",
+    "trainer.strategy", "trainer.default_root_dir", "trainer.val_check_interval", "trainer.log_every_n_steps",
+    "trainer.num_sanity_val_steps", "trainer.limit_val_batches", "trainer.enable_progress_bar", "trainer.profiler",
+    "trainer.check_val_every_n_epoch", "trainer.benchmark", "trainer.deterministic",
+    "data.root", "data.raw_dir", "data.num_workers", "data.verify", "data.val_batches", "data.stores",
+    "model.distance_checkpoint", "encoder.recompute",
+}  # fmt: skip
+_ENDINGS = {
+    "T_max",
+    "total_steps",
+    "total_iters",
+    "recompute",
+    "checkpoint",
+    "fused",
+    "num_workers",
+    "verify",
+    "val_batches",
+    "store",
+}
+
+_MOVED = {"relcon_lightning.checkpoint.load_distance": "relcon_lightning.load_distance"}  # names in older checkpoints
+
+
+def refuse_another_run(
+    checkpoint: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    given: Collection[str],
+    data: str,
+    ranks: int,
+    where: str,
+) -> None:
+    """Check that a checkpoint is one of the run that the configuration describes.
+
+    Args:
+        checkpoint: Content of the checkpoint.
+        settings: Resolved configuration of the run.
+        given: Keys on the command line. A key that the checkpoint's version did not have is compared only if given.
+        data: Fingerprint of the cohort store.
+        ranks: Number of processes that train together.
+        where: Name of the checkpoint, for the error.
+
+    Raises:
+        ConfigError: A difference changes what is trained. The message names each difference.
+    """
+    entry = checkpoint[KEY]
+    new = flat(dict(settings))
+    old = {
+        key: _MOVED.get(value, value) if isinstance(value, str) else value
+        for key, value in flat(entry["config"]).items()
+    }
+    found = [
+        f"{key}: {old.get(key)} -> {new.get(key)}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not _may_change(key) and (key in old or key in given)
+    ]
+    trained_on = entry.get("training", {})
+    if trained_on.get("data", data) != data:
+        found.append("data: the cohort store is not the one that the run was trained on")
+    if trained_on.get("ranks", ranks) != ranks:
+        found.append(f"processes: {trained_on['ranks']} -> {ranks}")
+    if found:
+        raise ConfigError(
+            f"{where} belongs to another run:\n  " + "\n  ".join(found) + "\nUse the settings of that run, or start "
+            "a new one with another name=... and without resume."
+        )
+
+
+def _may_change(key: str) -> bool:
+    return key in _KEYS or key.startswith(_GROUPS) or key.rsplit(".", 1)[-1] in _ENDINGS

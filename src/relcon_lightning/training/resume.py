@@ -1,0 +1,158 @@
+"""Resume an interrupted run: write checkpoints atomically, and find the newest one."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from relcon_lightning.errors import ConfigError, TrainingError
+from relcon_lightning.runs.checkpoint import LAST, read_checkpoint
+from relcon_lightning.training.restore import restorable
+
+log = logging.getLogger(__name__)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes checkpoints atomically: a file gets its name when all of it is on the disk.
+
+    Lightning first writes to the system's temporary folder. Moving a file from there to another disk is a copy, which
+    can be interrupted.
+    """
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read the state from which training resumes, see :func:`~relcon_lightning.training.restore.restorable`."""
+        return restorable(super().load_checkpoint(path, *args, **kwargs), str(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove a checkpoint, but only a file that ends in ``.ckpt``."""
+        if "://" in str(path):
+            super().remove_checkpoint(path)
+        elif Path(path).suffix == ".ckpt" and (Path(path).is_symlink() or Path(path).is_file()):
+            Path(path).unlink()
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a temporary file next to the path, then rename it.
+
+        Raises:
+            TrainingError: The file cannot be written, for example because the disk is full. An existing file is kept.
+        """
+        if "://" in str(path):  # a bucket, in which objects are written atomically
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except (OSError, RuntimeError) as error:  # torch raises the latter where a write fails
+            part.unlink(missing_ok=True)
+            raise TrainingError(
+                f"{path} cannot be written ({str(error).splitlines()[0]}). The checkpoint before it is kept: make room "
+                "on the disk, then continue with resume=auto."
+            ) from error
+
+
+def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None:
+    """Find the checkpoint to resume from, and its step.
+
+    Args:
+        resume: Path; ``auto``: the newest readable checkpoint in the folder; None: start a new run.
+        folder: Folder of the run's checkpoints.
+
+    Returns:
+        The checkpoint and its step; None to start a new run (with ``auto``, if nothing was saved yet).
+
+    Raises:
+        ConfigError: The path is not a checkpoint, or there are checkpoints in the folder but none can be read.
+    """
+    if resume is None:
+        return None
+    if resume != "auto":
+        path = Path(resume)
+        path = path / LAST if path.is_dir() else path
+        return path, int(read_checkpoint(path)["global_step"])
+    found, damaged = [], []
+    for path in sorted(folder.glob("*.ckpt")):
+        try:
+            found.append((int(read_checkpoint(path)["global_step"]), path.stat().st_mtime, path))
+        except ConfigError as error:
+            log.warning("Passed over %s: %s", path, error)
+            damaged.append(path.name)
+    if found:
+        step, _, path = max(found)
+        log.info("Resuming from %s, after %d steps.", path, step)
+        return path, step
+    if damaged:
+        raise ConfigError(f"No checkpoint in {folder} can be read; start a new run with overwrite=true.")
+    log.info("There is no checkpoint in %s yet: starting a new run.", folder)
+    return None
+
+
+def clear(folder: Path) -> None:
+    """Remove the files of an earlier run from its folder, so that they are not mistaken for those of the new run.
+
+    Only files that a run writes are removed (checkpoints, logs, records, figures), and none in linked folders.
+    """
+    for pattern in ("checkpoints/*.ckpt", "csv/*", "not_finite/*.pt", "run*.json", "split.json", "*.png", "wandb_id"):
+        for path in folder.glob(pattern):
+            if path.parent.resolve().is_relative_to(folder.resolve()) and (path.is_file() or path.is_symlink()):
+                path.unlink()
+
+
+def last_value(path: Path, metric: str) -> float | None:
+    """The last value of a metric in the ``metrics.csv`` of a run; None if there is none.
+
+    Args:
+        path: File, which need not exist.
+        metric: Name of the column.
+    """
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8") as file:
+        values = [row[metric] for row in csv.DictReader(file) if row.get(metric)]
+    try:
+        return float(values[-1]) if values else None
+    except ValueError:
+        return None
+
+
+@rank_zero_only
+def keep_metrics(logger: CSVLogger, step: int) -> None:
+    """Continue ``metrics.csv`` after the rows of the first steps; Lightning would start a new file.
+
+    Args:
+        logger: Logger of the run, before it has logged.
+        step: Number of steps that are done; rows of later steps, which will be repeated, are removed.
+    """
+    path = Path(logger.log_dir) / "metrics.csv"
+    kept = path.with_suffix(".csv.part")
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            names = list(reader.fieldnames or [])
+            rows = [row for row in reader if _is_whole(row.get("step") or "") and int(row["step"]) < step]
+        with kept.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+    if kept.exists():  # or left by a run that was interrupted here
+        experiment = logger.experiment  # it removes the file
+        kept.replace(path)
+        with path.open(newline="", encoding="utf-8") as file:
+            experiment.metrics_keys = next(csv.reader(file), [])
+
+
+def _is_whole(text: str) -> bool:
+    return text.removeprefix("-").isdigit()  # -1 is before the first step

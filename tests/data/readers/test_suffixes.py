@@ -1,0 +1,130 @@
+"""Files of a folder are read whatever their suffix's case and compression, or they are named."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import logging
+import lzma
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from relcon_lightning.data.inputs import find_inputs
+from relcon_lightning.data.readers.suffixes import open_bytes, stem
+from relcon_lightning.data.readers.table_stream import Layout
+from relcon_lightning.data.sources.folder import RecordingFolder
+from relcon_lightning.errors import DataError
+
+TEXT = "x,y,z\n" + "".join(f"{0.001 * i},0,1\n" for i in range(400))
+LAYOUT = Layout(sampling_rate=50, time_column=None)
+
+
+def zstd(content):
+    buffer = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(buffer, "zstd") as stream:
+        stream.write(content)
+    return buffer.getvalue().to_pybytes()
+
+
+PACKED = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress, ".zst": zstd}
+
+
+@pytest.mark.parametrize("case", [str, str.upper])
+@pytest.mark.parametrize("compression", PACKED)
+def test_every_compression_and_case_is_read_by_both_commands(tmp_path, compression, case):
+    path = tmp_path / f"P01{case('.csv' + compression)}"
+    path.write_bytes(PACKED[compression](TEXT.encode()))
+    assert open_bytes(path).read() == TEXT.encode()
+    [prepared] = RecordingFolder(tmp_path, sampling_rate=50, participant="P[0-9]+").recordings()
+    [found] = find_inputs(tmp_path, LAYOUT)
+    assert prepared.recording_id == found.recording_id == "P01"
+    streamed = np.concatenate([block.signal for block in found.open().blocks])
+    np.testing.assert_allclose(prepared.signal, streamed, atol=1e-6)
+    assert len(streamed) == 400
+
+
+@pytest.mark.parametrize("compression", [c for c in PACKED if c])
+def test_a_cut_file_is_named(tmp_path, compression):
+    whole = PACKED[compression](TEXT.encode())
+    (tmp_path / f"P01.csv{compression}").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"P01\.csv"):
+        list(RecordingFolder(tmp_path, sampling_rate=50, participant="P[0-9]+").recordings())
+
+
+def test_what_is_passed_over_is_named_with_a_count(tmp_path, caplog):
+    (tmp_path / "P01.csv").write_text(TEXT)
+    for name in ("P02.doc.gz", "P03.xlsx", "notes.txt", "readme", ".hidden"):
+        (tmp_path / name).write_text("x")
+    for read in (
+        lambda: find_inputs(tmp_path, LAYOUT),
+        lambda: RecordingFolder(tmp_path, sampling_rate=50, participant="P.."),
+    ):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            read()
+        assert "passed over 4 files" in caplog.text
+        for name in ("P02.doc.gz", "P03.xlsx", "notes.txt", "readme", "1 x .doc.gz"):
+            assert name in caplog.text
+        assert ".hidden" not in caplog.text
+
+
+@pytest.mark.parametrize(("name", "expected"), [("a/b.csv", "a/b"), ("B.CSV.GZ", "B"), ("c.d.Parquet", "c.d")])
+def test_the_stem_is_the_name_without_the_suffix(name, expected):
+    assert stem(name) == expected
+
+
+def packed(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [{}, {"meta/device.txt": "x"}, {"__MACOSX/._walk.csv": "x"}, {"folder/": ""}],
+    ids=lambda others: str(others),
+)
+def test_the_one_table_of_an_archive_is_read(tmp_path, others):
+    packed(tmp_path / "P01.zip", {"walk.csv": TEXT, **others})
+    [prepared] = RecordingFolder(tmp_path, sampling_rate=50, time_column=None, participant="P[0-9]+").recordings()
+    [found] = find_inputs(tmp_path / "P01.zip", LAYOUT)
+    assert prepared.recording_id == found.recording_id == "P01"
+    assert sum(len(block.signal) for block in found.open().blocks) == len(prepared.signal) == 400
+
+
+@pytest.mark.parametrize("name", ["ACC.csv", "TotalAcceleration.csv"])
+def test_the_acceleration_of_a_known_session_is_read(tmp_path, name):
+    packed(tmp_path / "P01.ZIP", {"BVP.csv": "1\n2\n", f"session/{name}": TEXT, "Gyroscope.csv": TEXT})
+    [found] = find_inputs(tmp_path, LAYOUT)
+    assert sum(len(block.signal) for block in found.open().blocks) == 400
+
+
+def test_an_archive_of_several_tables_or_none_is_named(tmp_path):
+    packed(tmp_path / "P01.zip", {"a.csv": TEXT, "b.csv": TEXT})
+    [found] = find_inputs(tmp_path, LAYOUT)
+    with pytest.raises(DataError, match=r"P01\.zip holds 2 tables \(a\.csv, b\.csv\)\. Unpack it and choose"):
+        found.open()
+    packed(tmp_path / "P01.zip", {"a.json": "{}"})
+    with pytest.raises(DataError, match=r"P01\.zip holds 0 tables \(a\.json\)"):
+        found.open()
+    (tmp_path / "P01.zip").write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(DataError, match=r"P01\.zip is damaged or cut short"):
+        found.open()
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".tsv", ".TXT", ".dat.gz"])
+def test_a_text_file_is_a_table_when_it_is_chosen(tmp_path, suffix):
+    text = TEXT.replace(",", "\t").encode()
+    path = tmp_path / f"P01{suffix}"
+    path.write_bytes(gzip.compress(text) if suffix.endswith(".gz") else text)
+    (tmp_path / "P02.csv").write_text(TEXT)
+    assert [one.recording_id for one in find_inputs(tmp_path, LAYOUT)] == ["P02"]
+    for chosen in (find_inputs(path, LAYOUT), find_inputs(tmp_path, LAYOUT, pattern=f"*{suffix}")):
+        assert [one.recording_id for one in chosen] == ["P01"]
+        assert sum(len(block.signal) for block in chosen[0].open().blocks) == 400
+    options = {"sampling_rate": 50, "time_column": None, "participant": "P[0-9]+"}
+    [prepared] = RecordingFolder(tmp_path, files=f"*{suffix}", **options).recordings()
+    assert prepared.recording_id == "P01"

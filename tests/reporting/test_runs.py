@@ -1,0 +1,61 @@
+"""Runs beside each other: what they logged, and what their settings differ in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.reporting.runs import ends, find_runs, settings, write_runs
+
+
+def trained(folder: Path, steps: int = 2, **config: object) -> None:
+    (folder / "csv").mkdir(parents=True)
+    table = pd.DataFrame({"step": [-1, steps - 1], "val/loss": [3.0, 1.25], "val/knn_f1": [0.4, None]})
+    table.to_csv(folder / "csv" / "metrics.csv", index=False)
+    whole = {"data": {"name": "toy"}, "run_dir": str(folder), "trainer": {"default_root_dir": str(folder)}, **config}
+    (folder / "run.json").write_text(json.dumps({"config": whole}))
+
+
+@pytest.fixture
+def runs(tmp_path):
+    method = {"temperature": 0.1}
+    trained(tmp_path / "toy" / "relcon" / "a", model={"name": "relcon", "temperature": 0.1, "method": method}, seed=0)
+    trained(
+        tmp_path / "toy" / "relcon" / "b",
+        steps=9,
+        model={"name": "relcon", "temperature": 1.0, "method": {"temperature": 1.0}},
+        seed=0,
+    )
+    trained(tmp_path / "toy" / "simclr" / "a", model={"name": "simclr"}, seed=0)
+    (tmp_path / "toy" / "relcon" / "empty").mkdir()
+    return tmp_path
+
+
+def test_a_run_is_named_by_its_folder_and_its_last_values_are_told(runs):
+    table = ends(find_runs(str(runs / "*" / "*" / "*")))
+    assert list(table.index) == ["relcon/a", "relcon/b", "simclr/a"]
+    assert table.loc["relcon/b"].to_dict() == {"steps": "9", "val/loss": "1.25", "val/knn_f1": "0.4"}
+
+
+def test_settings_that_all_share_and_places_are_left_out_and_what_follows_is_told_once(runs):
+    table = settings(find_runs([str(runs / "toy" / "relcon" / "*")]))
+    assert table.to_dict("index") == {"a": {"model.temperature": "0.1"}, "b": {"model.temperature": "1.0"}}
+
+
+def test_the_page_has_tables_and_pictures_and_fetches_nothing(runs):
+    page = write_runs(find_runs(str(runs / "*" / "*" / "*")), runs / "out").read_text()
+    for text in ("relcon/b", "model.temperature", "toy: where they ended", "data:image/png;base64,"):
+        assert text in page
+    assert "http" not in page
+
+
+def test_no_run_and_a_damaged_run_are_named(runs):
+    with pytest.raises(ConfigError, match="fits no folder of relcon-pretrain"):
+        find_runs(str(runs / "*"))
+    (runs / "toy" / "relcon" / "a" / "run.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"relcon/a holds no whole run"):
+        find_runs(str(runs / "*" / "*" / "*"))

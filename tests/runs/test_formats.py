@@ -1,0 +1,33 @@
+"""Checkpoints of every format there has been are read, and give the embeddings they gave then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from relcon_lightning import Embedder, load_encoder
+from relcon_lightning.runs.checkpoint import FORMAT, provenance
+
+FORMATS = Path(__file__).parent / "formats"  # a run's checkpoint and an exported folder of each, never written anew
+
+
+def test_there_is_a_sample_of_each_format():
+    assert {int(path.name) for path in FORMATS.iterdir()} == set(range(1, FORMAT + 1))
+
+
+@pytest.mark.parametrize("name", ["run.ckpt", "exported"])
+@pytest.mark.parametrize("made", range(1, FORMAT + 1))
+def test_an_old_checkpoint_is_what_it_was(made, name):
+    path = FORMATS / str(made) / name
+    t = torch.arange(128) / 50
+    window = torch.stack([torch.sin(9 * t), 0.3 * torch.cos(4 * t), 1 + 0 * t])[None]
+    expected = np.loadtxt(FORMATS / str(made) / "embedding.txt", ndmin=2)
+    np.testing.assert_allclose(load_encoder(path)(window).detach().numpy(), expected, atol=1e-5)
+    entry = provenance(path)
+    assert entry["format"] == FORMAT
+    assert len(entry["participants"]["hashes"]) == 2
+    embedder = Embedder.load(path, device="cpu", precision="float32")
+    assert (embedder.sampling_rate, embedder.window_s) == (50, 2.56)

@@ -1,0 +1,129 @@
+"""W&B where there is no network, no key or no answer."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import wandb
+
+from relcon_lightning.training import loggers
+
+KEY = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def apart(tmp_path, monkeypatch):
+    """A home folder of its own, and no variables of W&B."""
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    yield monkeypatch
+    wandb.teardown()
+
+
+@pytest.fixture
+def silent_server():
+    """Takes connections and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def mode(tmp_path):
+    return loggers.wandb_logger(tmp_path / "run", project="x")._wandb_init["mode"]
+
+
+def test_without_a_key_it_is_offline(apart, tmp_path):
+    assert mode(tmp_path) == "offline"
+
+
+@pytest.mark.parametrize("said", [None, "online"])
+def test_with_a_key_and_no_network_it_is_offline_within_seconds_and_says_so(apart, tmp_path, caplog, said):
+    apart.setenv("WANDB_API_KEY", KEY)
+    apart.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    if said:
+        apart.setenv("WANDB_MODE", said)
+    begun = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        assert mode(tmp_path) == "offline"
+    assert time.monotonic() - begun < 30
+    assert "http://127.0.0.1:9 does not answer. This run is logged offline" in caplog.text
+    assert f"wandb sync {tmp_path}/run/wandb/offline-run-*" in caplog.text
+
+
+def test_a_server_that_is_silent_counts_as_none(apart, tmp_path, silent_server):
+    apart.setenv("WANDB_API_KEY", KEY)
+    apart.setenv("WANDB_BASE_URL", silent_server)
+    apart.setattr(loggers, "_PROBE_S", 0.3)
+    assert mode(tmp_path) == "offline"
+
+
+@pytest.fixture
+def tiring_server():
+    """Answers a number of requests and then never again."""
+
+    class Handler(BaseHTTPRequestHandler):
+        left = 0
+
+        def do_POST(self):
+            Handler.left -= 1
+            if Handler.left < 0:
+                ended.wait(60)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def do_HEAD(self):
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    ended = threading.Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", Handler
+        ended.set()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("answered", [0, 2])
+def test_a_server_that_falls_silent_is_given_up_soon(apart, tmp_path, caplog, tiring_server, answered):
+    address, handler = tiring_server
+    apart.setenv("WANDB_API_KEY", KEY)
+    apart.setenv("WANDB_BASE_URL", address)
+    apart.setattr(loggers, "_has_key", lambda: True)  # which could ask the server
+    apart.setattr(loggers, "_PROBE_S", 0.5)
+    apart.setattr(loggers, "_START_S", 1.0)
+    handler.left = answered
+    begun = time.monotonic()
+    logger = loggers.wandb_logger(tmp_path / "run", project="x")
+    loggers.begin(logger)
+    assert time.monotonic() - begun < 25  # W&B's own limits are 90 s and more
+    assert logger._wandb_init["mode"] == "offline"
+    assert "This run is logged offline" in caplog.text
+    wandb.finish()
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+
+
+def test_a_server_that_refuses_at_the_start_leaves_an_offline_run(apart, tmp_path, caplog):
+    logger = loggers.wandb_logger(tmp_path / "run", project="x")
+    real = wandb.init
+
+    def init(**kwargs):
+        if kwargs.get("mode") != "offline":
+            raise wandb.errors.CommError("user is not logged in\nand more")
+        return real(**kwargs)
+
+    apart.setattr(wandb, "init", init)
+    logger._wandb_init["mode"] = "online"
+    loggers.begin(logger)
+    assert "W&B: user is not logged in. This run is logged offline" in caplog.text
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+    wandb.finish()

@@ -1,0 +1,118 @@
+"""What a checkpoint may do to the run that goes on from it: hand over numbers and tensors."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.training.callbacks import StepCheckpoint
+from relcon_lightning.training.restore import restorable
+from relcon_lightning.training.resume import AtomicCheckpointIO, clear
+
+CONTENT = {
+    "epoch": 0,
+    "global_step": 6,
+    "pytorch-lightning_version": "2.6.6",
+    "state_dict": {"w": torch.ones(2)},
+    "loops": {"fit_loop": {"epoch_loop.batch_progress": {"is_last_batch": True, "total": {"ready": 6}}}},
+    "optimizer_states": [
+        {"state": {0: {"step": torch.tensor(6.0)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.99)}]}
+    ],
+    "lr_schedulers": [{"last_epoch": 6, "T_max": 6, "base_lrs": [0.1]}],
+}
+PATH = "/home/me/thesis"
+
+
+def test_numbers_and_tensors_are_taken_over():
+    kept = restorable(CONTENT, "x.ckpt")
+    assert kept["global_step"] == 6
+    assert kept["optimizer_states"] == CONTENT["optimizer_states"]
+    assert kept["lr_schedulers"] == [{"last_epoch": 6, "base_lrs": [0.1]}]  # how long it is says the configuration
+    assert kept["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] is False
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"best_model_path": PATH},
+        {"last_model_path": PATH, "dirpath": "runs"},
+        {"best_k_models": {PATH: torch.tensor(1.0)}},
+        {"nested": [{"deep": (PATH, 1)}]},
+    ],
+)
+@pytest.mark.parametrize("name", ["ModelCheckpoint{}", "ModelCheckpoint", "EarlyStopping{}", "Mine"])
+def test_no_path_comes_with_the_state_of_a_callback(state, name):
+    content = {
+        **CONTENT,
+        "callbacks": {name: state},
+        "hyper_parameters": {"p": PATH},
+        "CandidateDataModule": {"p": PATH},
+    }
+    assert "thesis" not in str(restorable(content, "x.ckpt"))
+
+
+@pytest.mark.parametrize("name", ["optimizer_states", "lr_schedulers", "loops"])
+def test_no_text_comes_with_other_states(name):
+    content = copy.deepcopy(CONTENT)
+    place = content[name]["fit_loop"] if name == "loops" else content[name][0]
+    place["path"] = PATH
+    assert "thesis" not in str(restorable(content, "x.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("global_step", "6"),
+        ("global_step", True),
+        ("epoch", None),
+        ("state_dict", [1]),
+        ("state_dict", {"w": "text"}),
+        ("loops", {}),
+        ("loops", {"fit_loop": 3}),
+        ("optimizer_states", {}),
+        ("lr_schedulers", "x"),
+    ],
+)
+def test_an_entry_of_another_type_is_named_with_the_file(name, value):
+    with pytest.raises(ConfigError, match=r"^x\.ckpt cannot be trained on"):
+        restorable({**CONTENT, name: value}, "x.ckpt")
+
+
+def test_only_a_checkpoint_is_ever_removed(tmp_path):
+    folder, text, checkpoint = tmp_path / "thesis", tmp_path / "thesis.tex", tmp_path / "3.ckpt"
+    for path in (folder, tmp_path / "folder.ckpt"):
+        path.mkdir()
+    for path in (folder / "chapter.tex", text, checkpoint):
+        path.write_text("x")
+    io = AtomicCheckpointIO()
+    for path in (folder, tmp_path / "folder.ckpt", text, tmp_path / "nothing.ckpt", checkpoint):
+        io.remove_checkpoint(path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.ckpt", "thesis", "thesis.tex"]
+    assert (folder / "chapter.tex").exists()
+
+
+def test_the_state_of_saving_holds_no_path(tmp_path):
+    saving = StepCheckpoint(dirpath=tmp_path, every_n_train_steps=3)
+    saving.load_state_dict({"best_model_path": PATH, "dirpath": str(tmp_path), "best_k_models": {PATH: 1}})
+    assert saving.state_dict() == {}
+    assert saving.best_model_path == saving.last_model_path == ""
+    assert saving.best_k_models == {}
+
+
+def test_a_run_is_cleared_and_nothing_else(tmp_path):
+    run, other = tmp_path / "run", tmp_path / "other"
+    for path in ("checkpoints/3.ckpt", "csv/metrics.csv", "run.json", "run.1.json", "split.json", "curves.png"):
+        (run / path).parent.mkdir(parents=True, exist_ok=True)
+        (run / path).write_text("old")
+    other.mkdir()
+    (other / "9.ckpt").write_text("mine")
+    (run / "notes.txt").write_text("mine")
+    (run / "checkpoints" / "link.ckpt").symlink_to(other / "9.ckpt")
+    (run / "not_finite").symlink_to(other)
+    (other / "kept.pt").write_text("mine")
+    clear(run)
+    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert left == ["other/9.ckpt", "other/kept.pt", "run/notes.txt"]
