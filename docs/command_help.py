@@ -45,7 +45,7 @@ class CommandHelp(SphinxDirective):
 
 
 def run_values(overrides: list[str]) -> str:
-    """The values of a pre-training that decide its result, as YAML: with overrides such as ``trainer=gpu``."""
+    """The values of a pre-training that decide its result, as YAML: with overrides such as ``preset=gpu``."""
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("pretrain", ["run_dir=RUN", "model.distance_checkpoint=PATH", *overrides])
     content = OmegaConf.to_container(config, resolve=True)

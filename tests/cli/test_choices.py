@@ -21,8 +21,8 @@ from relcon_lightning.errors import ConfigError
         (["logger=null", "callbacks=null"], ["~logger", "~callbacks"]),
         (["logger=", "model=simclr,byol", "-m"], ["~logger", "model=simclr,byol", "-m"]),
         (
-            ["trainer=base", "view=null", "callbacks.pictures=null"],
-            ["trainer=base", "view=null", "callbacks.pictures=null"],
+            ["trainer=cpu", "view=null", "callbacks.pictures=null"],
+            ["trainer=cpu", "view=null", "callbacks.pictures=null"],
         ),
         (["+cluster=slurm", "--help"], ["+cluster=slurm", "--help"]),
     ],
@@ -38,7 +38,8 @@ def test_groups_that_a_run_can_do_without_are_left_out(words, expected):
         ("model=null", "relcon"),
         ("model=simclr,base", "relcon"),
         ("encoder=null", "resnet18, resnet34, small"),
-        ("data=candidates", "watch"),
+        ("data=base", "watch"),
+        ("trainer=base", "ddp_8xa100"),
         ("trainer=", "cpu"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, get_method, instantiate
+from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from relcon_lightning.augment import Noise, Scale, TimeWarp
 from relcon_lightning.cli.app import config_folder
+from relcon_lightning.cli.presets import with_preset
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.methods import DistanceLearning
 from relcon_lightning.nets import MotifDistance
@@ -29,13 +32,17 @@ GROUPS = {
         "loss",
         "model",
         "pair",
+        "preset",
         "ranking",
         "sampling",
         "trainer",
     )
 }
-EVAL_GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in ("probe", "baseline", "task")}
-PARTS = {"base", "candidates"}  # parts of other choices, not choices
+EVAL_GROUPS = {
+    group: sorted(p.stem for p in (CONF / group).glob("*.yaml") if p.stem != "base")
+    for group in ("probe", "baseline", "task")
+}
+PARTS = {"base"}  # parts of other choices, not choices
 
 
 def composed(*overrides: str, name: str = "pretrain") -> DictConfig:
@@ -75,8 +82,8 @@ def test_every_choice_of_an_evaluation_composes(override):
         assert instantiate(net)(torch.zeros(2, 3, 64)).shape[0] == 2
 
 
-def test_the_papers_run_is_what_ddp_8xa100_composes_to():
-    config = composed("trainer=ddp_8xa100", "model=relcon", "model.distance_checkpoint=d.ckpt")
+def test_the_preset_of_the_paper_is_its_run():
+    config = composed("preset=paper", "model=relcon", "model.distance_checkpoint=d.ckpt")
     assert config.trainer.devices == 8
     assert config.trainer.strategy == "ddp"
     assert config.trainer.accelerator == "gpu"
@@ -93,6 +100,40 @@ def test_the_papers_run_is_what_ddp_8xa100_composes_to():
     assert windows == 1_075_200_000
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trainer=gpu"], ["trainer=gpu", "preset=gpu"]),
+        (["trainer=ddp_8xa100", "model=simclr"], ["trainer=ddp_8xa100", "model=simclr", "preset=paper"]),
+        (["trainer=gpu", "preset=laptop"], ["trainer=gpu", "preset=laptop"]),
+        (["preset=paper", "trainer=cpu"], ["preset=paper", "trainer=cpu"]),
+        (["trainer=cpu"], ["trainer=cpu", "preset=laptop"]),
+        (["trainer=ddp_cpu"], ["trainer=ddp_cpu"]),
+        (["model=relcon"], ["model=relcon"]),
+    ],
+)
+def test_a_trainer_without_a_preset_implies_the_one_that_selects_it(words, expected):
+    assert with_preset(config_folder(), words) == expected
+
+
+@pytest.mark.parametrize(("preset", "trainer"), [("paper", "ddp_8xa100"), ("gpu", "gpu"), ("laptop", "cpu")])
+def test_a_preset_selects_a_trainer_that_an_argument_replaces(preset, trainer):
+    by_preset, by_trainer = (
+        composed(*words, "model.distance_checkpoint=d.ckpt")
+        for words in ([f"preset={preset}"], with_preset(config_folder(), [f"trainer={trainer}"]))
+    )
+    assert by_preset == by_trainer
+    moved = composed(f"preset={preset}", "trainer=ddp_cpu", "model.distance_checkpoint=d.ckpt")
+    assert (moved.trainer.accelerator, moved.trainer.devices) == ("cpu", 2)
+    assert (moved.encoder, moved.temperature, moved.data) == (by_preset.encoder, by_preset.temperature, by_preset.data)
+
+
+@pytest.mark.parametrize("trainer", sorted(set(GROUPS["trainer"]) - PARTS))
+def test_a_trainer_holds_keys_of_the_trainer_alone(trainer):
+    content = OmegaConf.to_container(OmegaConf.load(CONF / "trainer" / f"{trainer}.yaml"))
+    assert set(content) - {"defaults"} <= set(inspect.signature(Trainer).parameters)
+
+
 def test_the_cpu_run_differs_in_the_values_it_lists_and_in_nothing_else():
     def flat(config, prefix=""):
         for key, value in config.items():
@@ -102,12 +143,15 @@ def test_the_cpu_run_differs_in_the_values_it_lists_and_in_nothing_else():
                 yield f"{prefix}{key}", value
 
     def values(trainer):
-        config = composed(f"trainer={trainer}", "model.distance_checkpoint=d.ckpt")
+        config = composed(f"preset={trainer}", "model.distance_checkpoint=d.ckpt")
         return dict(flat(OmegaConf.to_container(config, resolve=True)))
 
-    cpu, gpu = values("cpu"), values("gpu")
+    cpu, gpu = values("laptop"), values("gpu")
     differing = {key for key in cpu if cpu[key] != gpu.get(key)} | (gpu.keys() - cpu.keys())
-    files = [OmegaConf.to_container(OmegaConf.load(CONF / f"{f}.yaml")) for f in ("trainer/cpu", "sampling/grouped")]
+    files = [
+        OmegaConf.to_container(OmegaConf.load(CONF / f"{f}.yaml"))
+        for f in ("preset/laptop", "trainer/cpu", "sampling/grouped")
+    ]
     names = {
         key.split(".")[-1] for file in files for key, _ in flat({k: v for k, v in file.items() if k != "defaults"})
     }
@@ -121,7 +165,7 @@ def test_the_cpu_run_differs_in_the_values_it_lists_and_in_nothing_else():
 
 
 def test_the_methods_are_built_with_the_papers_defaults(toy_store):
-    config = composed("trainer=gpu", "model=distance", f"data.root={toy_store.path.parent}", "data.name=toy")
+    config = composed("preset=gpu", "model=distance", f"data.root={toy_store.path.parent}", "data.name=toy")
     method, data = instantiate(config.model.method), instantiate(config.data.datamodule)
     assert isinstance(method, DistanceLearning)
     assert isinstance(data, CandidateDataModule)
@@ -136,8 +180,8 @@ def test_the_methods_are_built_with_the_papers_defaults(toy_store):
 
 
 def test_simclr_has_the_papers_recipe_and_another_one_by_name():
-    for trainer in ("cpu", "gpu"):
-        method = composed("model=simclr", f"trainer={trainer}").model.method
+    for preset in ("laptop", "gpu"):
+        method = composed("model=simclr", f"preset={preset}").model.method
         assert method.views._target_.endswith(".OneTransformation")
         assert method.views.warp_per_axis
         assert (method.optimizer._target_, method.optimizer.momentum) == ("torch.optim.SGD", 0.9)
@@ -221,7 +265,7 @@ def test_every_data_set_has_a_task_of_its_name():
 
 
 def test_the_paper_draws_candidates_for_each_anchor_and_a_small_machine_shares_them():
-    paper = composed("trainer=ddp_8xa100").data
+    paper = composed("preset=paper").data
     assert (paper.n_candidates, paper.participants_per_batch, paper.batch_size) == (20, None, 64)
     small = composed().data
     assert (small.n_candidates, small.participants_per_batch) == (0, 4)

@@ -57,9 +57,9 @@ COMPARED = {
 }
 
 
-@pytest.mark.parametrize("trainer", ["cpu", "gpu"])
+@pytest.mark.parametrize("preset", ["laptop", "gpu"])
 @pytest.mark.parametrize("comparison", COMPARED)
-def test_methods_that_are_compared_get_equal_steps_rate_views_and_encoder(comparison, trainer):
+def test_methods_that_are_compared_get_equal_steps_rate_views_and_encoder(comparison, preset):
     def shared(config):
         method = config["model"]["method"]
         return (
@@ -71,7 +71,7 @@ def test_methods_that_are_compared_get_equal_steps_rate_views_and_encoder(compar
             config["temperature"],
         )
 
-    found = [shared(composed(*overrides, f"trainer={trainer}")) for overrides in COMPARED[comparison]]
+    found = [shared(composed(*overrides, f"preset={preset}")) for overrides in COMPARED[comparison]]
     assert all(one == found[0] for one in found)
 
 

@@ -10,7 +10,6 @@ from relcon_lightning.cli.usage import PARTS
 from relcon_lightning.errors import ConfigError
 
 _DISPENSABLE = ("callbacks", "logger")  # a run can do without any
-_USABLE_PARTS = {"trainer=base"}
 _SLURM = ("+cluster=slurm", "hydra/launcher=submitit_slurm")
 
 
@@ -35,7 +34,7 @@ def _checked(folder: str, word: str) -> str:
     if value in ("null", "") and group in _DISPENSABLE:
         return f"~{group}"
     chosen = set(value.split(","))
-    if chosen & {"null", ""} or (chosen & PARTS and word not in _USABLE_PARTS):
+    if chosen & {"null", ""} or chosen & PARTS:
         names = sorted(path.stem for path in Path(folder, group).glob("*.yaml") if path.stem not in PARTS)
         raise ConfigError(f"{word} is no choice: give {group}= one of {', '.join(names)}.")
     return word

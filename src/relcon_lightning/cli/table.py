@@ -17,8 +17,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 import relcon_lightning
-from relcon_lightning.cli.app import INTERRUPTED, MISTAKE, PREEMPTED, plain
+from relcon_lightning.cli.app import INTERRUPTED, MISTAKE, PREEMPTED, config_folder, plain
 from relcon_lightning.cli.children import Children
+from relcon_lightning.cli.presets import with_preset
 from relcon_lightning.data.store.manifest import MANIFEST
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.reporting.tables import cost
@@ -256,6 +257,7 @@ def _composed(entry: str, words: Sequence[str]) -> dict[str, Any]:
     """
     search = f"hydra.searchpath=[file://{experiments_folder()}]"
     try:
+        words = with_preset(config_folder(), words) if entry == "pretrain" else words
         return plain(compose(entry, [search, *words]))
     except HydraException as error:
         raise ConfigError(f"The options cannot be composed: {error}") from error

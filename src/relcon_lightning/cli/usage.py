@@ -16,7 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-PARTS = {"base", "candidates"}  # defaults that several choices of a group share; not choices themselves
+PARTS = {"base"}  # defaults that several choices of a group share; not a choice itself
 _WIDTH = 118
 _SECTION = re.compile(r"^(\w+):(?: (?P<value>[^#]*?))?(?P<comment> +#.*)?$")
 
@@ -46,7 +46,7 @@ def help_text(folder: str, entry: str) -> str:
 def values(folder: str, entry: str, arguments: Sequence[str] = ()) -> str:
     """The values that an entry file sets, with their comments.
 
-    If a default choice such as ``trainer=cpu`` changes a value, the value in force is shown, and the comment says so.
+    If a default choice such as ``preset=laptop`` sets a value, the value in force is shown, and the comment says so.
 
     Args:
         folder: Folder of the configuration.

@@ -94,7 +94,7 @@ class RelCon(EmbeddingMethod):
             raise ConfigError(f"model.views={views}: expected 1 or 2.")
         if views == 2 and view is None:
             raise ConfigError(
-                "model.views=2 needs an augmentation that makes the views: set view, as trainer=cpu does."
+                "model.views=2 needs an augmentation that makes the views: set view, as preset=laptop does."
             )
         if not (within_user or batch_candidates):
             raise ConfigError(
