@@ -26,6 +26,27 @@ class SignalAt(Callback):
             os.kill(os.getpid(), self.signal)
 
 
+class KillIn(Callback):
+    """End the process at once in a hook, when a number of steps has been made."""
+
+    def __init__(self, step: int, hook: str) -> None:
+        def kill(trainer: Any, *_: Any) -> None:
+            if trainer.global_step == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(self, hook, kill)
+
+
+class EndAt(Callback):
+    """End the training as early stopping or a time limit does."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        trainer.should_stop = trainer.global_step == self.step
+
+
 class PoisonAt(Callback):
     """Put a NaN into the first anchor of a step."""
 

@@ -72,6 +72,64 @@ def test_a_run_killed_at_any_step_goes_on_to_the_same_weights_and_losses(folder,
 
 
 @pytest.fixture(scope="module")
+def logged(folder):
+    """All values of a run that was not interrupted, as (step, metric)."""
+    fork(folder, "relcon-pretrain", "model=simclr", *EIGHT, "logger=csv", "name=in_one_go")
+    return values(folder / "runs" / "watch" / "simclr" / "in_one_go")
+
+
+def values(made):
+    """Each (step, metric) as often as ``metrics.csv`` has it."""
+    table = pd.read_csv(made / "csv" / "metrics.csv").drop(columns="epoch").melt("step").dropna()
+    table = table[~table["variable"].str.startswith("time/")]
+    return sorted(zip(table["step"], table["variable"], table["value"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("hook", "step"),
+    [
+        ("on_validation_batch_start", 3),
+        ("on_validation_batch_start", 6),
+        ("on_validation_end", 6),  # logged, but not saved
+        ("on_train_batch_start", 6),  # logged by half for the next step
+        ("on_before_zero_grad", 6),  # saved, but the next step is not logged
+        ("on_train_batch_end", 8),
+        ("on_train_epoch_end", 8),
+    ],
+)
+def test_a_run_killed_around_a_validation_has_each_value_once(folder, logged, hook, step):
+    arguments = ["model=simclr", *EIGHT, "logger=csv", f"name=killed_{hook}{step}"]
+    stop = [f"{NOW}KillIn", f"+callbacks.stop.hook={hook}", f"+callbacks.stop.step={step}"]
+    fork(folder, "relcon-pretrain", *arguments, *stop, code=-9)
+    fork(folder, "relcon-pretrain", *arguments, "resume=auto")
+    made = folder / "runs" / "watch" / "simclr" / f"killed_{hook}{step}"
+    assert values(made) == logged
+    assert content(made)["global_step"] == STEPS
+
+
+def test_accumulated_gradients_are_of_whole_steps_when_a_run_is_asked_to_end(folder):
+    arguments = ["model=simclr", *EIGHT, "logger=csv", "trainer.max_steps=4", "+trainer.accumulate_grad_batches=2"]
+    fork(folder, "relcon-pretrain", *arguments, "name=accumulated")
+    stop = [f"{NOW}SignalAt", "+callbacks.stop.step=1", "+callbacks.stop.name=SIGTERM"]
+    fork(folder, "relcon-pretrain", *arguments, "name=accumulated_stopped", *stop, code=75)
+    fork(folder, "relcon-pretrain", *arguments, "name=accumulated_stopped", "resume=auto")
+    whole, stopped = (folder / "runs" / "watch" / "simclr" / f"accumulated{end}" for end in ("", "_stopped"))
+    assert content(whole)["global_step"] == 4
+    assert equal(content(whole)["state_dict"], content(stopped)["state_dict"])
+    assert values(whole) == values(stopped)
+
+
+def test_the_last_step_is_kept_whatever_ends_the_training(folder, logged):
+    arguments = ["model=simclr", *EIGHT, "logger=csv", "name=ended"]
+    fork(folder, "relcon-pretrain", *arguments, f"{NOW}EndAt", "+callbacks.stop.step=5")
+    made = folder / "runs" / "watch" / "simclr" / "ended"
+    assert content(made)["global_step"] == 5
+    fork(folder, "relcon-pretrain", *arguments, "resume=auto")
+    additional = [one for one in values(made) if one[0] == 4 and one[1].startswith("val/")]  # validated as it ended
+    assert [one for one in values(made) if one not in additional] == logged
+
+
+@pytest.fixture(scope="module")
 def terminated(folder):
     """A run that was asked to end in its fifth step, and what it said."""
     arguments = ["model=distance", *EIGHT, "name=terminated"]

@@ -12,12 +12,20 @@ from relcon_lightning.training.callbacks import StepCheckpoint
 from relcon_lightning.training.restore import restorable
 from relcon_lightning.training.resume import AtomicCheckpointIO, clear
 
+PARTS = ("ready", "started", "processed", "completed")
+DONE, BEGUN = dict.fromkeys(PARTS, 6), dict(zip(PARTS, (1, 1, 0, 0), strict=True))
 CONTENT = {
     "epoch": 0,
     "global_step": 6,
     "pytorch-lightning_version": "2.6.6",
     "state_dict": {"w": torch.ones(2)},
-    "loops": {"fit_loop": {"epoch_loop.batch_progress": {"is_last_batch": True, "total": {"ready": 6}}}},
+    "loops": {
+        "fit_loop": {
+            "epoch_loop.batch_progress": {"is_last_batch": True, "total": dict(DONE), "current": dict(DONE)},
+            "epoch_loop.state_dict": {"_batches_that_stepped": 6},
+            "epoch_progress": {"total": dict(BEGUN), "current": dict(BEGUN)},
+        }
+    },
     "optimizer_states": [
         {"state": {0: {"step": torch.tensor(6.0)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.99)}]}
     ],
@@ -32,6 +40,28 @@ def test_numbers_and_tensors_are_taken_over():
     assert kept["optimizer_states"] == CONTENT["optimizer_states"]
     assert kept["lr_schedulers"] == [{"last_epoch": 6, "base_lrs": [0.1]}]  # how long it is says the configuration
     assert kept["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] is False
+
+
+@pytest.mark.parametrize(
+    ("batches", "epochs", "stepped"),
+    [
+        ((7, 6, 6, 6), (1, 1, 0, 0), 6),  # when the next step has begun
+        ((6, 6, 6, 6), (1, 1, 1, 1), 6),  # when the training has ended
+        ((6, 6, 6, 5), (1, 1, 0, 0), 5),  # right after the step, as earlier versions
+    ],
+)
+def test_training_goes_on_after_the_step_whenever_it_was_saved(batches, epochs, stepped):
+    content = copy.deepcopy(CONTENT)
+    fit = content["loops"]["fit_loop"]
+    for name in ("total", "current"):
+        fit["epoch_loop.batch_progress"][name] = dict(zip(PARTS, batches, strict=True))
+        fit["epoch_progress"][name] = dict(zip(PARTS, epochs, strict=True))
+    fit["epoch_loop.state_dict"]["_batches_that_stepped"] = stepped
+    kept = restorable(content, "x.ckpt")["loops"]["fit_loop"]
+    for name in ("total", "current"):
+        assert tuple(kept["epoch_loop.batch_progress"][name].values()) == (6, 6, 6, 5)
+        assert kept["epoch_progress"][name] == BEGUN
+    assert kept["epoch_loop.state_dict"]["_batches_that_stepped"] == 5
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,12 @@ from relcon_lightning.errors import DataError
 log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
+_ENDLESS = 2**31
 _VALIDATION_SEED = 1_000_003  # separates validation draws from the training draws of the same seed
 
 
 class CandidateBatches(Dataset[Batch]):
-    """Item k is the whole batch of step k on this rank: one read per shard, no collation."""
+    """Item k is the whole batch k on this rank: one read per shard, no collation."""
 
     def __init__(self, store: CohortStore, sampler: CandidateSampler, rank: int, world_size: int) -> None:
         self.store, self.sampler, self.rank, self.world_size = store, sampler, rank, world_size
@@ -144,11 +145,13 @@ class CandidateDataModule(L.LightningDataModule):
         self.val_sampler = self._sampler(validation, self.seed + _VALIDATION_SEED, held_out, size)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Steps ``trainer.global_step`` to ``trainer.max_steps`` (one endless epoch to Lightning)."""
+        """Batches of the steps ``trainer.global_step`` to ``trainer.max_steps`` (one endless epoch to Lightning)."""
         trainer = self.trainer
         if trainer is None:
-            return self._loader(self.train_sampler, Steps(0, 2**31))
-        return self._loader(self.train_sampler, Steps(trainer.global_step, trainer.max_steps))
+            return self._loader(self.train_sampler, Steps(0, _ENDLESS))
+        each = trainer.accumulate_grad_batches  # batches per step
+        total = trainer.max_steps * each if trainer.max_steps >= 0 else _ENDLESS
+        return self._loader(self.train_sampler, Steps(trainer.global_step * each, total))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The same ``val_batches`` batches each time."""

@@ -51,13 +51,25 @@ def restorable(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _unfinished(loops: dict[str, Any], where: str) -> dict[str, Any]:
-    """Progress within the single epoch. To Lightning, the last batch of a finished run would end the epoch."""
+    """Progress as it is within the single epoch after a step, before the next one has begun.
+
+    A checkpoint is written when the next step has begun, or when the epoch has ended. Lightning would make that step
+    twice, or count the epoch as done.
+    """
     try:
-        fit = dict(loops["fit_loop"])
-        fit["epoch_loop.batch_progress"] = {**fit["epoch_loop.batch_progress"], "is_last_batch": False}
-    except (KeyError, TypeError, ValueError) as error:
+        fit = _numbers(dict(loops["fit_loop"]))
+        batches = fit["epoch_loop.batch_progress"]
+        whole = batches["current"]["completed"] == batches["current"]["processed"]  # validated and logged as well
+        for name in ("total", "current"):
+            done = int(batches[name]["processed"])
+            batches[name] |= {"ready": done, "started": done, "processed": done, "completed": done - 1}
+        batches["is_last_batch"] = False
+        fit["epoch_loop.state_dict"]["_batches_that_stepped"] -= whole
+        for name in ("total", "current"):
+            fit["epoch_progress"][name] |= {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"{where} cannot be trained on: its entry 'loops' is damaged.") from error
-    return {"fit_loop": _numbers(fit)}
+    return {"fit_loop": fit}
 
 
 def _numbers(state: Any, leave_out: Collection[str] = ()) -> Any:

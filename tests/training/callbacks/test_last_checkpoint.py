@@ -19,7 +19,7 @@ def test_sigusr2_is_listened_to_where_there_is_one_and_given_back(tmp_path, monk
         callback.on_train_start(None, None)
         assert signal.getsignal(signal.SIGTERM) == callback._note
         assert signal.getsignal(signal.SIGUSR2) == (callback._note if known else before[1])
-        callback.on_train_end()
+        callback.on_exception()
         assert signal.getsignal(signal.SIGUSR2) == before[1]
     finally:
         signal.signal(signal.SIGTERM, before[0])

@@ -30,6 +30,8 @@ class LastCheckpoint(Callback):
     received the signal. (Lightning's own handler communicates inside the signal handler, while another rank may be in
     the middle of a step.)
 
+    A step is saved after it has been validated and logged, so that a run that resumes lacks no row of its log.
+
     Args:
         folder: Folder of the checkpoints.
 
@@ -52,15 +54,17 @@ class LastCheckpoint(Callback):
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background of a script
                 self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Save if this is the last step, or if any rank received a signal."""
-        self.ends = trainer.strategy.reduce_boolean_decision(bool(self.asked), all=False)
-        if self.ends or trainer.global_step == trainer.max_steps:
-            trainer.save_checkpoint(self.path)
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Decide whether to stop; with accumulated gradients, only after a step of the optimizer."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            self.ends = trainer.strategy.reduce_boolean_decision(bool(self.asked), all=False)
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        """Stop here, because only now the previous step has been logged."""
+        """Save and stop here, because only now the previous step has been validated and logged."""
         if self.ends:
+            trainer.save_checkpoint(self.path)
             listened = self._before.get(self.asked)
             if self.asked == _BEFORE_THE_LIMIT and callable(listened):
                 listened(self.asked, None)
@@ -71,16 +75,21 @@ class LastCheckpoint(Callback):
                 trainer.is_global_zero,
             )
 
-    def on_train_end(self, *_: Any) -> None:
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the last step, whatever ended the training, and restore the earlier handlers."""
+        if trainer.global_step:
+            trainer.save_checkpoint(self.path)
+        self._listen_no_more()
+
+    def on_exception(self, *_: Any) -> None:
         """Restore the earlier handlers."""
+        self._listen_no_more()
+
+    def _listen_no_more(self) -> None:
         for number, handler in self._before.items():
             if handler is not None and signal.getsignal(number) in (self._note, self._interrupt):
                 signal.signal(number, handler)
         self._before = {}
-
-    def on_exception(self, *_: Any) -> None:
-        """Restore the earlier handlers."""
-        self.on_train_end()
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.asked = signum

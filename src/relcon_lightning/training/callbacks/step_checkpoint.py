@@ -14,7 +14,12 @@ class StepCheckpoint(ModelCheckpoint):
 
     Lightning stores the path of the previous checkpoint in each checkpoint, and removes that file at the next save. A
     checkpoint from a stranger could thus remove any file. Here, a run that resumes looks into its own folder.
+
+    A step is saved after it has been validated and logged, so that a run that resumes lacks no row of its log.
     """
+
+    _due: tuple[Any, ...] | None = None  # the finished step, until it is saved
+    _validated = False  # true: after that step
 
     def state_dict(self) -> dict[str, Any]:
         """Store no state; all of it follows from the folder."""
@@ -28,6 +33,30 @@ class StepCheckpoint(ModelCheckpoint):
         super().on_train_start(trainer, pl_module)
         if trainer.global_step and self.monitor is None and self.dirpath is not None:
             self.best_model_path = str(_newest(Path(self.dirpath), trainer.global_step) or "")
+
+    def on_train_batch_end(self, trainer: L.Trainer, *step: Any) -> None:
+        """Wait for the validation of this step."""
+        self._due = step
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Wait for the next step, because a learning rate may follow from this validation."""
+        self._validated = True
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """Save the previous step, if it is one of the interval."""
+        self._save(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the last step, if it is one of the interval."""
+        self._save(trainer)
+        super().on_train_end(trainer, pl_module)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        if self._due is not None:
+            super().on_train_batch_end(trainer, *self._due)
+            if self._validated:
+                super().on_validation_end(trainer, self._due[0])
+            self._due, self._validated = None, False
 
 
 def _newest(folder: Path, step: int) -> Path | None:
