@@ -12,6 +12,8 @@ from rich.console import Console
 from benchmarks.growth import exponent, table
 from benchmarks.machine import Machine, measure
 from benchmarks.material import TOY
+from benchmarks.prepare import cost_of
+from benchmarks.prepare import run as compare_preparing
 from benchmarks.run import COLUMNS, PARTS, cells, title
 from benchmarks.run import measure as measure_parts
 from benchmarks.timing import Row, Variant, compare
@@ -69,3 +71,20 @@ def test_growth_measures_each_part_and_an_exponent_is_the_slope_in_logarithms():
     assert arithmetic[0] == pytest.approx(1, abs=0.01)  # windows are embedded one by one
     assert 1 < arithmetic[1] < 2  # B (B + c) pairs
     assert arithmetic[5] == 0  # the loss does not see the signal
+
+
+def test_the_cost_of_a_command_is_that_of_all_its_processes():
+    work = "import time; x = bytearray(10**8); end = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
+    inner = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}], check=True)"
+    cost = cost_of([sys.executable, "-c", inner])
+    assert cost.cpu_s >= 0.2
+    assert cost.wall_s >= 0.4
+    assert cost.peak_mb > 95
+    with pytest.raises(subprocess.CalledProcessError):
+        cost_of([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_preparing_is_compared_between_numbers_of_processes():
+    rows = compare_preparing(2, 5.0, [1, 2], 1, ["Axivity"]).splitlines()
+    assert [row.split("|")[2] for row in rows[2:]] == [" 1 ", " 2 "]
+    assert rows[2].split("|")[4].strip() == "1.00"

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 
@@ -43,6 +44,8 @@ class Units(InUnits):
             os.kill(os.getpid(), signal.SIGKILL)
         if unit.key == "slow":
             time.sleep(60)
+        if unit.key == "lean":
+            assert not {"torch", "lightning", "hydra"} & sys.modules.keys()
         if unit.key == "pid":
             assert os.getpid() != self.parent
         yield Recording(f"{unit.name}-b", f"of-{unit.name}", signal_g[:100], 100.0, (), None, {"side": "left"})

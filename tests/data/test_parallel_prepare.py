@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import multiprocessing
+import os
 import pickle
+import shutil
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Iterator
@@ -14,18 +19,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.data.sources.devices import counts_of, cwa, geneactiv, gt3x
 
+import relcon_lightning.data.workers as workers_module
 from relcon_lightning.data import CohortStore, Recording
 from relcon_lightning.data.prepare import Reading, prepare
+from relcon_lightning.data.sources.device import DeviceFolder
 from relcon_lightning.data.sources.folder import RecordingFolder
 from relcon_lightning.data.sources.motionsense import MotionSense
 from relcon_lightning.data.sources.simulated import SimulatedCohort
 from relcon_lightning.data.store.manifest import checksum
 from relcon_lightning.data.units import Divisible
+from relcon_lightning.data.workers import read_units
 from relcon_lightning.errors import ConfigError, DataError
 from tests.data.acting_units import INFO, Units
 from tests.data.sources.test_motionsense import motion
 
+SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+REAL = SHARED / "device_samples"
 AT_ONCE = Reading(num_workers=2, start_s=0.0)
 
 
@@ -53,6 +64,93 @@ def test_processes_read_what_this_one_has_not_read_by_then(tmp_path):
     )  # the last unit of one is read here: it is not worth it
     with pytest.raises(AssertionError):
         prepare(Units(*["pid"] * 3), tmp_path / "other", reading=Reading(num_workers=2))
+
+
+@pytest.mark.parametrize(("units", "begins"), [(5, None), (6, None), (9, 3), (100, 3)])
+def test_processes_are_started_only_for_what_takes_longer_than_to_start_them(monkeypatch, units, begins):
+    now, started = [0.0], []
+
+    def read(number: int, unit: str) -> str:
+        now[0] += 1.0
+        return unit
+
+    monkeypatch.setattr(workers_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        workers_module, "_in_processes", lambda *given: started.append(given[2]) or given[1][given[2] :]
+    )
+    names = [str(number) for number in range(units)]
+    assert list(read_units(read, names, 2, start_s=3.0)) == names  # two processes save half a second per unit
+    assert started == ([] if begins is None else [begins])
+
+
+def test_processes_import_only_what_reads_and_do_not_run_the_program_again(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from relcon_lightning.data.prepare import Reading, prepare\n"
+        "from tests.data.acting_units import Units\n"
+        "import torch\n"
+        "print('begun')\n"
+        f"prepare(Units('pid', 'lean', 'lean'), {str(tmp_path / 'toy')!r}, reading=Reading(num_workers=2, start_s=0))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, program], env=environment, text=True, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("begun") == 1
+
+
+def test_a_fork_of_a_process_that_has_had_readers_can_have_readers_too(tmp_path):
+    prepare(Units(*["fine"] * 3), tmp_path / "first", reading=AT_ONCE)
+    process = multiprocessing.get_context("fork").Process(
+        target=prepare, args=(Units(*["pid"] * 3), tmp_path / "second"), kwargs={"reading": AT_ONCE}
+    )
+    process.start()
+    process.join(120)
+    assert process.exitcode == 0
+    assert len(CohortStore.open(tmp_path / "second").recordings) == 6
+
+
+def device_files(folder: Path) -> None:
+    """A file of each device, of a real one where there is one, packed ones, and one with a gap."""
+    folder.mkdir()
+    times = np.arange(2000) / 100
+    still = np.stack([0.1 + 0 * times, 0.05 * np.sin(times), 0.95 + 0 * times], 1)
+    gap = np.where(times < 10, times, times + 30)
+    contents = {
+        "a.cwa": cwa(times, still),
+        "b.cwa.gz": gzip.compress(cwa(times, still, bits=10)),
+        "c.cwa": cwa(gap, still, axes=6),
+        "d.bin": geneactiv([counts_of(6 * page, 50).repeat(6, 0) for page in range(3)], zone="GMT +01:00"),
+        "d2.bin": geneactiv([counts_of(6 * page, 50).repeat(6, 0) for page in range(3)], zone="GMT +01:00"),
+        "e.gt3x": gt3x(20, drop=(7, 8, 9)),
+        "f.gt3x": gt3x(20, rate=100, kind=26),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    if REAL.is_dir():
+        for name in ("ax3_sample.cwa", "gnactv_sample.bin"):
+            shutil.copy(REAL / name, folder / name)
+
+
+def device_folder(folder: Path) -> DeviceFolder:
+    return DeviceFolder(folder, r"^[a-z0-9]+", lenient=True, time_zone="Europe/London")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_the_store_of_device_files_does_not_depend_on_the_number_of_processes(tmp_path, dtype, caplog):
+    device_files(tmp_path / "raw")
+    told = {}
+    for workers in (1, 2, 3):
+        caplog.clear()
+        source = device_folder(tmp_path / "raw")
+        reading = replace(AT_ONCE, num_workers=workers, dtype=dtype)
+        store = prepare(source, tmp_path / f"by{workers}" / "toy", 100.0, reading=reading)
+        told[workers] = (content(store), [record.getMessage() for record in caplog.records])
+    assert told[1] == told[2] == told[3]
+    assert sum("the device clock is at UTC+01:00" in text for text in told[3][1]) == 1  # of two files
+    assert {"a", "b", "c", "d", "d2", "e", "f"} <= set(store.participants["participant_id"])
+    assert {"c.cwa#1", "c.cwa#2", "e.gt3x#1", "e.gt3x#2"} <= set(store.recordings["recording_id"])
 
 
 def test_what_is_read_by_units_is_what_is_read_in_one_go(tmp_path):

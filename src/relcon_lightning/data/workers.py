@@ -6,22 +6,15 @@ Samples go from a process to the store by files, so that no process holds more t
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-import pyarrow as pa  # type: ignore[import-untyped]
-from threadpoolctl import threadpool_limits
-
+from relcon_lightning.data.processes import Start, Teller, kept_records, killed, start_context, starting, uses_program
 from relcon_lightning.data.recording import Recording
 from relcon_lightning.data.resample import check_unit, resample
 from relcon_lightning.data.store.origins import Version, version_of
@@ -29,8 +22,6 @@ from relcon_lightning.data.store.signals import Coding
 from relcon_lightning.data.store.write import Entry, encode
 from relcon_lightning.data.units import Divisible, Unit
 from relcon_lightning.errors import DataError
-
-log = logging.getLogger(__name__)
 
 START_S = 2.0  # to start processes takes as long; what is read by then needs none
 _AHEAD = 3  # units on their way or waiting, for each process
@@ -117,43 +108,50 @@ def read_units(reader: UnitReader, units: Sequence[Unit], workers: int, start_s:
         reader: Reader of the source.
         units: To read.
         workers: Processes.
-        start_s: Seconds in which this process reads alone; what is not read then is read by ``workers``.
+        start_s: Seconds that it takes to start processes. So long this process reads alone, and further if what is
+            left is read as fast by it.
 
     Raises:
         DataError: A process was killed.
     """
-    began, number = time.monotonic(), 0
-    while number < len(units) and (workers < 2 or time.monotonic() - began < start_s or number == len(units) - 1):
-        yield reader(number, units[number])
+    number, seconds = 0, 0.0
+    while number < len(units) and not _worth_it(seconds, number, len(units) - number, workers, start_s):
+        began = time.monotonic()
+        read = reader(number, units[number])
+        seconds += time.monotonic() - began
+        yield read
         number += 1
     if number < len(units):
         yield from _in_processes(reader, units, number, min(workers, len(units) - number))
 
 
+def _worth_it(seconds: float, read: int, left: int, workers: int, start_s: float) -> bool:
+    """Whether processes save more time than it takes to start them, if what is left takes as long as what was read."""
+    if seconds < start_s or left < 2 or workers < 2:
+        return False
+    return read == 0 or seconds / read * left * (1 - 1 / workers) >= start_s
+
+
 def _in_processes(reader: UnitReader, units: Sequence[Unit], first: int, workers: int) -> Iterator[Read]:
-    # Fork is no choice: the display of the progress, pyarrow and obstore have threads.
-    context = multiprocessing.get_context("spawn")
+    context = start_context()
     held, alive = context.Pipe(duplex=False)
-    level = logging.getLogger().getEffectiveLevel()
-    pool = ProcessPoolExecutor(workers, context, _begin, (reader, held, level))
+    pool = ProcessPoolExecutor(workers, context, _begin, (reader, Start.of_this_process(held)))
     waiting: deque[Future[Read]] = deque()
+    program, teller = uses_program((reader, units)), Teller()
     try:
         numbers = iter(range(first, len(units)))
         while True:
-            while len(waiting) < _AHEAD * workers and (number := next(numbers, None)) is not None:
-                waiting.append(pool.submit(_read, number, units[number]))
+            with starting(program):
+                while len(waiting) < _AHEAD * workers and (number := next(numbers, None)) is not None:
+                    waiting.append(pool.submit(_read, number, units[number]))
             if not waiting:
                 break
             read = waiting.popleft().result()
-            for record in read.told:
-                logging.getLogger(record.name).handle(record)
+            teller.tell(read.told)
             yield read
         pool.shutdown()
     except BrokenProcessPool as error:
-        raise DataError(
-            "A process that read recordings was killed, as the system does when memory runs out: try "
-            f"data.num_workers={max(1, workers // 2)}."
-        ) from error
+        raise killed(workers, "data.num_workers") from error
     finally:
         alive.close()  # a process that is still reading ends now
         held.close()
@@ -163,38 +161,13 @@ def _in_processes(reader: UnitReader, units: Sequence[Unit], first: int, workers
 _reader: UnitReader | None = None
 
 
-def _begin(reader: UnitReader, held: Connection, level: int) -> None:
-    """In each process, first."""
+def _begin(reader: UnitReader, start: Start) -> None:
     global _reader
     _reader = reader
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
-    threading.Thread(target=_end_with, args=(held,), daemon=True).start()
-    pa.set_cpu_count(1)
-    threadpool_limits(1)
-    logging.getLogger().setLevel(level)
-
-
-def _end_with(held: Connection) -> None:
-    """End this process when the first one has closed its end of the pipe or was killed."""
-    wait([held])
-    os._exit(1)
-
-
-class _Kept(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        record.msg, record.args, record.exc_info = record.getMessage(), None, None
-        self.records.append(record)
+    start.begin()
 
 
 def _read(number: int, unit: Unit) -> Read:
     assert _reader is not None
-    root, kept = logging.getLogger(), _Kept()
-    root.addHandler(kept)
-    try:
-        return replace(_reader(number, unit), told=kept.records)
-    finally:
-        root.removeHandler(kept)
+    with kept_records() as told:
+        return replace(_reader(number, unit), told=told)

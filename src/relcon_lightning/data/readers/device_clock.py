@@ -111,7 +111,7 @@ class DeviceClock:
     def _say_once(self, level: int, what: object, message: str, *values: object) -> None:
         if what not in self._said:
             self._said.add(what)
-            log.log(level, message, *values)
+            log.log(level, message, *values, extra={"once": f"{self.name} {what}"})  # for what joins several processes
 
 
 def _shown(seconds: float) -> datetime:
