@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from tests.data.sources.devices import cwa
 
 from benchmarks.machine import name
 from relcon_lightning.data.store.manifest import checksum
+from tests.data.readers.devices import cwa
 
 RATE = 50
 _EVERY_S = 0.1  # between two looks at the processes

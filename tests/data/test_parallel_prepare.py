@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.sources.devices import counts_of, cwa, geneactiv, gt3x
 
 import relcon_lightning.data.workers as workers_module
 from relcon_lightning.data import CohortStore, Recording
@@ -33,6 +32,7 @@ from relcon_lightning.data.units import Divisible
 from relcon_lightning.data.workers import read_units
 from relcon_lightning.errors import ConfigError, DataError
 from tests.data.acting_units import INFO, Units
+from tests.data.readers.devices import counts_of, cwa, geneactiv, gt3x
 from tests.data.sources.test_motionsense import motion
 
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
