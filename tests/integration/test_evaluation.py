@@ -138,7 +138,7 @@ def test_gait_of_simulated_people_is_regressed_beside_all_floors(folder):
         (["task=gait_simulated", "+task.targets.cadence=hz"], "no target 'cadence'"),
         (
             ["task=workout_simulated", "task.participants=[simulated-0000,nobody]"],
-            "nobody of task.participants have no windows",
+            "nobody of the participants asked for have no windows",
         ),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import wandb
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import WandbLogger
@@ -21,8 +20,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from relcon_lightning.cli.app import plain
 from relcon_lightning.data.prepare import prepare, summary
-from relcon_lightning.data.pseudonyms import unseen_participants
-from relcon_lightning.data.splits import Split, refuse_leakage
 from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.downstream import (
     Evaluation,
@@ -32,6 +29,7 @@ from relcon_lightning.downstream import (
 )
 from relcon_lightning.downstream.end_to_end import Nets
 from relcon_lightning.downstream.evaluate import Divisions
+from relcon_lightning.downstream.protocol import Protocol
 from relcon_lightning.downstream.systems import (
     NORMALISED,
     RANDOM,
@@ -49,7 +47,7 @@ from relcon_lightning.downstream.systems import (
     training_mean,
 )
 from relcon_lightning.embed.embedder import find_device
-from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.errors import ConfigError
 from relcon_lightning.reporting.evaluations import SYSTEMS
 from relcon_lightning.reporting.replace import make_room, refuse_to_replace
 from relcon_lightning.reporting.report import print_report, result_tables, write_report
@@ -68,7 +66,6 @@ def main(config: DictConfig) -> None:
         trained = group(find_checkpoints(config.checkpoint))
         _check_rates(config, [origin for one in trained for origin in one.origins])
         with _cohort(config) as store:
-            _check_position(config, store)
             _report(config, trained, store)
 
 
@@ -97,10 +94,11 @@ def _cohort(config: DictConfig) -> Iterator[CohortStore]:
 
 def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) -> None:
     origins = [origin for one in trained for origin in one.origins]
-    allowed = _unseen(config.task.participants, store, [people for origin in origins for people in people_of(origin)])
+    protocol = _protocol(config)
+    allowed = protocol.participants(store, [people for origin in origins for people in people_of(origin)])
     task = _regression if config.task.get("targets") else _classification
-    result, divided = task(config, trained, store, allowed)
-    splits = [split for own in divided.values() for split in own]
+    result, folds = task(config, trained, store, protocol, allowed)
+    splits = [split for own in folds.values() for split in own] if isinstance(folds, Mapping) else list(folds)
     participants = sorted({name for split in splits for part in asdict(split).values() for name in part})
     title = _title(config)
     print_report(result, title)
@@ -142,66 +140,42 @@ def _spelled_out(config: DictConfig, classes: Sequence[str]) -> dict[str, str]:
     return {"Classes": "; ".join(told)} if told else {}
 
 
+def _protocol(config: DictConfig) -> Protocol:
+    """The protocol that the task describes."""
+    task = config.task
+    return Protocol(
+        window_s=task.window_s,
+        stride_s=task.stride_s,
+        overlap=task.get("overlap", 0.0),
+        divide=instantiate(task.folds),
+        asked=task.participants,
+        redivide=task.get("redivide", False),
+        stratify=task.get("stratify"),
+        position=task.get("position"),
+    )
+
+
 def _classification(
-    config: DictConfig, trained: Sequence[Trained], store: CohortStore, allowed: list[str]
-) -> tuple[Evaluation, dict[int, list[Split]]]:
-    windows = instantiate(config.windows)(store, *_lengths(config, store), allowed, config.task.get("classes"))
-    divided = _splits(config, store, allowed, windows.participant)
-    systems, seeds = _classifiers(config, trained), list(config.seeds)
-    return evaluate(systems, windows, _of_all(config, divided), seeds, config.bootstrap, config.standardise), divided
+    config: DictConfig, trained: Sequence[Trained], store: CohortStore, protocol: Protocol, allowed: list[str]
+) -> tuple[Evaluation, Divisions]:
+    lengths, seeds = protocol.lengths(store.sampling_rate), list(config.seeds)
+    windows = instantiate(config.windows)(store, *lengths, allowed, config.task.get("classes"))
+    folds = protocol.folds(allowed, store, windows.participant.tolist(), seeds)
+    systems = _classifiers(config, trained)
+    return evaluate(systems, windows, folds, seeds, config.bootstrap, config.standardise), folds
 
 
 def _regression(
-    config: DictConfig, trained: Sequence[Trained], store: CohortStore, allowed: list[str]
-) -> tuple[Evaluation, dict[int, list[Split]]]:
+    config: DictConfig, trained: Sequence[Trained], store: CohortStore, protocol: Protocol, allowed: list[str]
+) -> tuple[Evaluation, Divisions]:
     if config.standardise or not config.windows._target_.endswith(".labelled_windows"):
         raise ConfigError("windows=grid and standardise=true are for tasks with labels: leave them out.")
     units = {str(name): str(unit) for name, unit in config.task.targets.items()}
-    windows = target_windows(store, *_lengths(config, store), list(units), allowed)
-    divided = _splits(config, store, allowed, windows.participant)
-    systems, seeds = _regressors(config, trained), list(config.seeds)
-    return evaluate_regression(systems, windows, _of_all(config, divided), seeds, units, config.bootstrap), divided
-
-
-def _lengths(config: DictConfig, store: CohortStore) -> tuple[int, int]:
-    """Samples of a window, and from one to the next, which ``task.overlap`` shortens.
-
-    Raises:
-        ConfigError: A window or what is left of the stride has no sample.
-    """
-    overlap = config.task.get("overlap", 0.0)
-    if not 0 <= overlap < 1:
-        raise ConfigError(f"task.overlap={overlap}: expected a share of a window, 0 or more and less than 1.")
-    seconds = {"task.window_s": config.task.window_s, "task.stride_s": config.task.stride_s * (1 - overlap)}
-    samples = {name: round(value * store.sampling_rate) for name, value in seconds.items()}
-    for name, count in samples.items():
-        if count < 1:
-            raise ConfigError(f"{name} makes {count} samples at {store.sampling_rate:g} Hz; expected one or more.")
-    window, stride = samples.values()
-    return window, stride
-
-
-def _of_all(config: DictConfig, divided: dict[int, list[Split]]) -> Divisions:
-    """The folds as an evaluation takes them: by seed, or for all seeds."""
-    return divided if config.task.get("redivide") else next(iter(divided.values()))
-
-
-def _splits(config: DictConfig, store: CohortStore, allowed: list[str], found: np.ndarray) -> dict[int, list[Split]]:
-    """The folds of those who have windows, by the seed that divides them; who was asked for by name must have some.
-
-    That is the folds' own seed, or with ``task.redivide`` each seed of the evaluation.
-    """
-    present = sorted(set(found.tolist()))
-    without = sorted(set(allowed) - set(present))
-    if without and config.task.participants is not None:
-        raise DataError(f"{', '.join(without)} of task.participants have no windows for this task in {store.path}.")
-    if without:
-        log.info("%d participants have no windows for this task: %s.", len(without), ", ".join(without))
-    strata = store.strata(config.task.get("stratify"))
-    divide = instantiate(config.task.folds)
-    seeds = [{"seed": int(seed)} for seed in config.seeds] if config.task.get("redivide") else [{}]
-    divided = {own.get("seed", 0): divide(present, strata=strata, **own) for own in seeds}
-    return {seed: [folds] if isinstance(folds, Split) else list(folds) for seed, folds in divided.items()}
+    lengths, seeds = protocol.lengths(store.sampling_rate), list(config.seeds)
+    windows = target_windows(store, *lengths, list(units), allowed)
+    folds = protocol.folds(allowed, store, windows.participant.tolist(), seeds)
+    systems = _regressors(config, trained)
+    return evaluate_regression(systems, windows, folds, seeds, units, config.bootstrap), folds
 
 
 def _regressors(config: DictConfig, trained: Sequence[Trained]) -> list[System[RegressionProbe]]:
@@ -277,37 +251,9 @@ def _pictures(trained: Sequence[Trained]) -> dict[str, tuple[str, bytes]]:
     return found
 
 
-def _check_position(config: DictConfig, store: CohortStore) -> None:
-    expected = config.task.get("position")
-    if expected and store.info.position != expected:
-        raise ConfigError(
-            f"task={config.task.name} is for the {expected}, {store.path} was recorded on the {store.info.position}: "
-            f"prepare and evaluate it with data.source.position={expected}."
-        )
-
-
 def _training(origin: dict[str, Any]) -> str:
     config = origin["config"]
     return f"{config['trainer']['max_steps']} steps on {config['data']['name']}, seed {config['seed']}"
-
-
-def _unseen(asked: list[str] | None, store: CohortStore, trained_on: Sequence[dict[str, Any]]) -> list[str]:
-    """The participants to evaluate on: those asked for, or all that no encoder was trained on."""
-    if asked is not None:
-        for one in trained_on:
-            refuse_leakage(asked, **one)
-        return list(asked)
-    everybody = store.participants["participant_id"].tolist()
-    unseen = everybody
-    for one in trained_on:
-        unseen = unseen_participants(unseen, **one)
-    if len(unseen) < len(everybody):
-        log.info(
-            "%d of %d participants are excluded: the encoder was trained on them (people are recognised by their ids).",
-            len(everybody) - len(unseen),
-            len(everybody),
-        )
-    return unseen
 
 
 def _place(config: DictConfig) -> tuple[str, str, str]:

@@ -10,8 +10,9 @@ from relcon_lightning.downstream.probes import (
     RandomForestProbe,
     RidgeRegressionProbe,
 )
+from relcon_lightning.downstream.protocol import Protocol
 from relcon_lightning.downstream.regress import evaluate_regression
-from relcon_lightning.downstream.systems import System
+from relcon_lightning.downstream.systems import System, frozen, handcrafted
 from relcon_lightning.downstream.targets import TargetWindows, target_windows
 from relcon_lightning.downstream.windows import LabelledWindows, labelled_windows
 
@@ -22,13 +23,16 @@ __all__ = [
     "LinearProbe",
     "LinearRegressionProbe",
     "MlpProbe",
+    "Protocol",
     "RandomForestProbe",
     "RidgeRegressionProbe",
     "System",
     "TargetWindows",
     "evaluate",
     "evaluate_regression",
+    "frozen",
     "grid_windows",
+    "handcrafted",
     "labelled_windows",
     "target_windows",
 ]
