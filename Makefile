@@ -39,10 +39,11 @@ eval: .venv/done ## evaluate the encoder of `make pretrain` and compare it with 
 test: .venv/done ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-lint: .venv/done ## style and types
+lint: .venv/done ## style, types, and which room imports which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: .venv/done ## build the documentation in build/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . build/docs
@@ -52,4 +53,4 @@ bench: .venv/done ## compare the speed of each part with a plain reference
 	$(BIN)/python -m benchmarks.run
 
 clean: ## remove the environment and caches, not data or runs
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
