@@ -10,6 +10,15 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from jaxtyping import install_import_hook
+
+with install_import_hook(
+    ["relcon_lightning.losses", "relcon_lightning.methods.sphere", "relcon_lightning.downstream.metrics"],
+    "beartype.beartype",
+):  # each call checks the shapes
+    import relcon_lightning.downstream.metrics
+    import relcon_lightning.losses
+    import relcon_lightning.methods.sphere  # noqa: F401
 
 from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
 

@@ -14,6 +14,7 @@ from math import pi, sqrt
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
@@ -31,10 +32,17 @@ class Augmentation(ABC):
     def apply(self, x: Tensor, uniform: Tensor) -> Tensor:
         """Return changed copies of windows ``x`` ``(B, 3, T)``, given uniform numbers ``(B, draws(T))`` in [0, 1)."""
 
-    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, x: Float[Tensor, "B 3 T"], generator: torch.Generator) -> Float[Tensor, "B 3 T"]:
         """Augment ``x`` ``(B, 3, T)`` with random numbers from ``generator``, which must be on the device of ``x``.
 
         The precision is that of ``x`` even with autocast, because bfloat16 has fewer bits than a sensor.
+
+        Example:
+            >>> still = torch.zeros(2, 3, 256)
+            >>> still[:, 2] = 1.0  # gravity on the third axis, in g
+            >>> turned = Rotation()(still, torch.Generator().manual_seed(0))
+            >>> bool((turned.norm(dim=1) - 1).abs().max() < 1e-5), torch.equal(turned, still)
+            (True, False)
         """
         uniform = torch.rand(len(x), self.draws(x.shape[-1]), generator=generator, device=x.device)
         with torch.autocast(x.device.type, enabled=False):
@@ -283,7 +291,9 @@ class OneTransformation:
         if len(self.augmentations) < 2:
             raise ConfigError("Two views need two different augmentations to draw from.")
 
-    def __call__(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, x: Float[Tensor, "B 3 T"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, "B 3 T"], Float[Tensor, "B 3 T"]]:
         """Both views of ``x`` ``(B, 3, T)``."""
         order = torch.randperm(len(self.augmentations), generator=generator, device=x.device)
         first, second = (self.augmentations[k](x, generator) for k in order[:2].tolist())
@@ -300,7 +310,9 @@ class TwoDraws:
     def __init__(self, augmentation: Augmentation | None = None) -> None:
         self.augmentation = augmentation or RandomAugmentations()
 
-    def __call__(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, x: Float[Tensor, "B 3 T"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, "B 3 T"], Float[Tensor, "B 3 T"]]:
         """Both views of ``x`` ``(B, 3, T)``."""
         return self.augmentation(x, generator), self.augmentation(x, generator)
 

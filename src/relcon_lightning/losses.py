@@ -9,48 +9,73 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
 _FAR_BELOW = -1e30  # used instead of -inf in a log-sum-exp: it is finite, so that its gradient is 0 and not NaN
 
 
-def cosine_similarities(anchor: Tensor, candidates: Tensor) -> Tensor:
+def cosine_similarities(anchor: Float[Tensor, "B E"], candidates: Float[Tensor, "B C E"]) -> Float[Tensor, "B C"]:
     """``(B, C)`` cosines of embeddings ``(B, E)`` with their own candidates ``(B, C, E)``."""
     with _full_precision(anchor):
         return torch.einsum("be,bce->bc", _unit(anchor), _unit(candidates))
 
 
-def cross_similarities(z1: Tensor, z2: Tensor) -> Tensor:
+def cross_similarities(z1: Float[Tensor, "A E"], z2: Float[Tensor, "B E"]) -> Float[Tensor, "A B"]:
     """``(A, B)`` cosines of each embedding in ``(A, E)`` with each embedding in ``(B, E)``."""
     with _full_precision(z1):
         return _unit(z1) @ _unit(z2).T
 
 
 def relative_contrastive_loss(
-    anchor: Tensor, candidates: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
-) -> Tensor:
+    anchor: Float[Tensor, "B E"],
+    candidates: Float[Tensor, "B C E"],
+    distances: Real[Tensor, "B C"],
+    temperature: float = 1.0,
+    mask: Bool[Tensor, "B C"] | None = None,
+) -> Float[Tensor, ""]:
     """RelCon's loss (paper Eq. 5-7) of embeddings ``(B, E)`` and candidates ``(B, C, E)`` at ``distances`` ``(B, C)``.
 
     See :func:`relative_contrastive`, which takes the similarities.
+
+    Example:
+        >>> anchor = torch.tensor([[1.0, 0.0]])
+        >>> candidates = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])  # the first is like the anchor
+        >>> agrees = relative_contrastive_loss(anchor, candidates, torch.tensor([[0.1, 0.9]]))
+        >>> contradicts = relative_contrastive_loss(anchor, candidates, torch.tensor([[0.9, 0.1]]))
+        >>> round(agrees.item(), 4), round(contradicts.item(), 4)
+        (0.3133, 1.3133)
     """
     return relative_contrastive(cosine_similarities(anchor, candidates), distances, temperature, mask)
 
 
 def nearest_positive_loss(
-    anchor: Tensor, candidates: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
-) -> Tensor:
+    anchor: Float[Tensor, "B E"],
+    candidates: Float[Tensor, "B C E"],
+    distances: Real[Tensor, "B C"],
+    temperature: float = 1.0,
+    mask: Bool[Tensor, "B C"] | None = None,
+) -> Float[Tensor, ""]:
     """:func:`nearest_positive` of embeddings ``(B, E)``, ``(B, C, E)`` and ``distances`` ``(B, C)``."""
     return nearest_positive(cosine_similarities(anchor, candidates), distances, temperature, mask)
 
 
-def log_ratio_loss(anchor: Tensor, candidates: Tensor, distances: Tensor, mask: Tensor | None = None) -> Tensor:
+def log_ratio_loss(
+    anchor: Float[Tensor, "B E"],
+    candidates: Float[Tensor, "B C E"],
+    distances: Real[Tensor, "B C"],
+    mask: Bool[Tensor, "B C"] | None = None,
+) -> Float[Tensor, ""]:
     """:func:`log_ratio` of embeddings ``(B, E)``, ``(B, C, E)`` and ``distances`` ``(B, C)``."""
     return log_ratio(cosine_similarities(anchor, candidates), distances, mask=mask)
 
 
 def relative_contrastive(
-    similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
-) -> Tensor:
+    similarities: Float[Tensor, "B C"],
+    distances: Real[Tensor, "B C"],
+    temperature: float = 1.0,
+    mask: Bool[Tensor, "B C"] | None = None,
+) -> Float[Tensor, ""]:
     """Each candidate is a positive; the candidates farther from the anchor are its negatives (Eq. 6-7).
 
     ``l_i = -s_i/tau + log(exp(s_i/tau) + sum_{j: d_j > d_i} exp(s_j/tau))``, summed over candidates, mean over anchors.
@@ -79,8 +104,11 @@ def relative_contrastive(
 
 
 def nearest_positive(
-    similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None
-) -> Tensor:
+    similarities: Float[Tensor, "B C"],
+    distances: Real[Tensor, "B C"],
+    temperature: float = 1.0,
+    mask: Bool[Tensor, "B C"] | None = None,
+) -> Float[Tensor, ""]:
     """The nearest candidate is the only positive; all others are negatives (REBAR, Xu et al. 2024).
 
     Shapes are those of :func:`relative_contrastive`. Of several nearest candidates, the first is the positive.
@@ -93,7 +121,12 @@ def nearest_positive(
     return (terms if mask is None else terms.where(mask.any(-1), 0)).mean()
 
 
-def log_ratio(similarities: Tensor, distances: Tensor, temperature: float = 1.0, mask: Tensor | None = None) -> Tensor:
+def log_ratio(
+    similarities: Float[Tensor, "B C"],
+    distances: Real[Tensor, "B C"],
+    temperature: float = 1.0,
+    mask: Bool[Tensor, "B C"] | None = None,
+) -> Float[Tensor, ""]:
     """Log-ratio loss (Kim et al. 2019): ratios of embedding distances follow ratios of the given distances.
 
     The loss is the mean of ``(log(D_i / D_j) - log(d_i / d_j))^2`` over anchors and ordered pairs of candidates. D is
@@ -117,10 +150,15 @@ def log_ratio(similarities: Tensor, distances: Tensor, temperature: float = 1.0,
     return (2 * squares / (count.squeeze(-1) - 1).clamp_min(1)).mean()
 
 
-def nt_xent_loss(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
+def nt_xent_loss(z1: Float[Tensor, "B E"], z2: Float[Tensor, "B E"], temperature: float) -> Float[Tensor, ""]:
     """SimCLR's loss (Chen et al. 2020, Eq. 1) of two views ``(B, E)``, ``(B, E)``: mean over the 2B views.
 
     The positive of a view is the other view of the same window; its negatives are the other 2B - 2 views.
+
+    Example:
+        >>> views = torch.eye(4)
+        >>> round(nt_xent_loss(views, views, temperature=1.0).item(), 4)  # log(e + 6) - 1
+        1.1654
     """
     views = torch.cat([z1, z2])
     logits = (cross_similarities(views, views) / temperature).fill_diagonal_(-torch.inf)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float, Int, Real, Shaped
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassCohenKappa, MulticlassF1Score
 
 CLASSIFICATION = {"f1": "macro F1", "kappa": "Cohen's kappa", "accuracy": "accuracy", "auc": "macro AUC"}
@@ -22,7 +23,10 @@ REGRESSION = {
 
 
 def classification_metrics(
-    label: np.ndarray, predicted: np.ndarray, probability: np.ndarray, classes: Sequence[str]
+    label: Shaped[np.ndarray, " N"],
+    predicted: Shaped[np.ndarray, " N"],
+    probability: Float[np.ndarray, "N C"],
+    classes: Sequence[str],
 ) -> dict[str, float]:
     """Macro F1, Cohen's kappa, accuracy and macro one-vs-rest AUC.
 
@@ -50,8 +54,11 @@ def classification_metrics(
 
 
 def by_recording(
-    predicted: np.ndarray, probability: np.ndarray, recording: np.ndarray, classes: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    predicted: Shaped[np.ndarray, " N"],
+    probability: Float[np.ndarray, "N C"],
+    recording: Shaped[np.ndarray, " N"],
+    classes: Sequence[str],
+) -> tuple[Int[np.ndarray, " R"], Shaped[np.ndarray, " R"], Float[np.ndarray, "R C"]]:
     """Aggregate windows to recordings: the most frequent predicted class, and the mean probability.
 
     Of several most frequent classes, the one with the largest mean probability is used.
@@ -74,7 +81,9 @@ def by_recording(
     return first, np.asarray(classes)[(votes + 0.5 * mean).argmax(1)], mean
 
 
-def regression_metrics(target: np.ndarray, predicted: np.ndarray, participant: np.ndarray) -> dict[str, float]:
+def regression_metrics(
+    target: Real[np.ndarray, " N"], predicted: Real[np.ndarray, " N"], participant: Shaped[np.ndarray, " N"]
+) -> dict[str, float]:
     """Metrics of the paper's Table 1: errors of each participant's average, not of single windows.
 
     Targets and predictions are first averaged over the windows of a participant. Mean and population standard deviation
@@ -89,6 +98,12 @@ def regression_metrics(target: np.ndarray, predicted: np.ndarray, participant: n
         ``mse``, ``sdse``, ``mae``, ``sdae`` and ``r``, which is NaN if all participants have the same value up to
         rounding. Also ``window_mae`` and ``window_r`` of single windows, which are more informative with few
         participants.
+
+    Example:
+        >>> target, predicted = np.array([1.0, 1.0, 2.0, 2.0]), np.array([0.0, 2.0, 2.0, 3.0])
+        >>> scores = regression_metrics(target, predicted, np.array(["ann", "ann", "bob", "bob"]))
+        >>> scores["mae"], scores["window_mae"]  # the errors of Ann's windows cancel
+        (0.25, 0.75)
     """
     windows = pd.DataFrame({"target": target, "predicted": predicted})
     means = windows.groupby(participant).mean()
@@ -113,7 +128,7 @@ def _pearson(table: pd.DataFrame) -> float:
 
 
 def retrieval_average_precision(
-    distances: np.ndarray, label: np.ndarray, participant: np.ndarray
+    distances: Real[np.ndarray, "N N"], label: Shaped[np.ndarray, " N"], participant: Shaped[np.ndarray, " N"]
 ) -> tuple[float, float, dict[str, float]]:
     """How well a distance finds the same activity in other people.
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from relcon_lightning.errors import ConfigError
@@ -24,7 +25,7 @@ _WEIGHTING: dict[str, Callable[[Tensor], Tensor]] = {
 _EPS = 1e-5
 
 
-def window_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+def window_statistics(x: Float[Tensor, "*N 3 T"]) -> tuple[Float[Tensor, "*N 3 1"], Float[Tensor, "*N 3 1"]]:
     """Mean and biased standard deviation of ``(..., 3, T)`` over time, as two tensors ``(..., 3, 1)``."""
     variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
     return mean, (variance + _EPS).sqrt()
@@ -85,21 +86,21 @@ class MotifDistance(nn.Module):
         self.chunk, self.fused = chunk, fused
         self.sparse = attention == "sparsemax"
 
-    def forward(self, anchor: Tensor, candidate: Tensor) -> Tensor:
+    def forward(self, anchor: Float[Tensor, "B 3 T"], candidate: Float[Tensor, "B 3 T"]) -> Float[Tensor, "B 3 T"]:
         """Reconstruction ``(B, 3, T)`` of anchors ``(B, 3, T)`` from candidates ``(B, 3, T)`` (Eq. 2)."""
         return self._reconstruct(anchor, window_statistics(candidate), *self._keys_values(candidate))
 
-    def distance(self, anchor: Tensor, candidate: Tensor) -> Tensor:
+    def distance(self, anchor: Float[Tensor, "B 3 T"], candidate: Float[Tensor, "B 3 T"]) -> Float[Tensor, " B"]:
         """Squared reconstruction errors ``(B,)``, summed over axes and time, in g^2 (Eq. 1)."""
         return _squared_error(self(anchor, candidate), anchor)
 
-    def attention(self, anchor: Tensor, candidate: Tensor) -> Tensor:
+    def attention(self, anchor: Float[Tensor, "B 3 T"], candidate: Float[Tensor, "B 3 T"]) -> Float[Tensor, "B T T"]:
         """Attention weights ``(B, T, T)`` of anchor time steps over candidate time (last axis, Eq. 3), no dropout."""
         key, _ = self._keys_values(candidate)
         queries = self._queries(anchor, self._anchor_statistics(anchor, window_statistics(candidate)))
         return self.weighting(self._logits(queries, key))
 
-    def pairwise(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+    def pairwise(self, anchors: Float[Tensor, "B 3 T"], candidates: Float[Tensor, "B C 3 T"]) -> Float[Tensor, "B C"]:
         """Distances ``(B, C)`` of anchors ``(B, 3, T)`` to their own candidates ``(B, C, 3, T)``."""
         n_candidates = candidates.shape[1]
         rows = torch.arange(len(anchors), device=anchors.device).repeat_interleave(n_candidates)
@@ -110,19 +111,21 @@ class MotifDistance(nn.Module):
         ]
         return torch.cat(distances).view(-1, n_candidates)
 
-    def in_batch(self, anchors: Tensor) -> Tensor:
+    def in_batch(self, anchors: Float[Tensor, "B 3 T"]) -> Float[Tensor, "B B"]:
         """Distances ``(B, B)`` between windows ``(B, 3, T)``: one row per anchor, one column per candidate.
 
         Keys, values and statistics are computed once per window and shared by all rows.
         """
         return self.between(anchors, anchors)
 
-    def between(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+    def between(self, anchors: Float[Tensor, "A 3 T"], candidates: Float[Tensor, "N 3 T"]) -> Float[Tensor, "A N"]:
         """Distances ``(A, N)`` of each anchor ``(A, 3, T)`` to each candidate ``(N, 3, T)``, shared by all anchors."""
         everyone = torch.arange(len(candidates), device=anchors.device).expand(len(anchors), -1)
         return self.to_some(anchors, candidates, everyone)
 
-    def to_some(self, anchors: Tensor, candidates: Tensor, columns: Tensor) -> Tensor:
+    def to_some(
+        self, anchors: Float[Tensor, "A 3 T"], candidates: Float[Tensor, "N 3 T"], columns: Int[Tensor, "A K"]
+    ) -> Float[Tensor, "A K"]:
         """Distances ``(A, K)`` of each anchor to the candidates that its row of ``columns`` ``(A, K)`` selects."""
         mean, std = window_statistics(candidates)
         key, value = self._keys_values(candidates)
