@@ -42,7 +42,17 @@ def main(config: DictConfig) -> None:
     if part is not None:
         inputs = list(part.share(inputs))
         output = output.with_name(f"{output.stem}.{part.folder}{output.suffix}")
-    embed_files(embedder, inputs, output, config.stride_s, layout.max_gap_s, config.overwrite, stamped)
+    embed_files(
+        embedder,
+        inputs,
+        output,
+        config.stride_s,
+        layout.max_gap_s,
+        config.overwrite,
+        stamped,
+        config.num_workers,
+        config.on_bad_file,
+    )
 
 
 def _part(text: str | None) -> Part | None:

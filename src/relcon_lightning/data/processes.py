@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from relcon_lightning.errors import DataError
 
-_PRELOADED = ["relcon_lightning.data.workers"]
+_PRELOADED = ["relcon_lightning.data.workers", "relcon_lightning.data.pieces"]
 
 
 def start_context() -> Any:

@@ -50,22 +50,92 @@ def blocks_of(
         yield Block(start_s + np.arange(first, last) / rate, read(first, last), begins=first == 0)
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive samples of a stretch without gaps, on a regular grid.
+
+    Attributes:
+        stretch: Number of the stretch in its recording.
+        origin_s: Time of the stretch's first sample in seconds from the first sample of the recording.
+        signal: Signal ``(m, 3)`` float32 in g.
+    """
+
+    stretch: int
+    origin_s: float
+    signal: np.ndarray
+
+
+def pieces_of(blocks: Iterable[Block], source_rate: float, target_rate: float, max_gap_s: float) -> Iterator[Piece]:
+    """A recording at another sampling rate, piece by piece, in stretches that end at gaps.
+
+    Samples are interpolated linearly on a regular grid within stretches. Each stretch is resampled with the
+    band-limited filter of :func:`~relcon_lightning.data.resample.resample`. The rate of the grid is within 0.1 % of
+    ``source_rate`` and has a simple ratio to ``target_rate``. Samples on the grid are not changed.
+
+    Args:
+        blocks: Blocks in order of time.
+        source_rate: Sampling rate of the recording in Hz.
+        target_rate: Sampling rate of the pieces in Hz.
+        max_gap_s: Seconds between samples above which they belong to different stretches.
+
+    Raises:
+        DataError: The rates are too far apart.
+    """
+    ratio = _ratio(source_rate, target_rate)
+    grid_rate = float(Fraction(target_rate) / ratio)
+    for (stretch, origin), pieces in groupby(_on_grid(blocks, grid_rate, max_gap_s), key=itemgetter(0, 1)):
+        for signal in _resampled((piece for _, _, piece in pieces), ratio):
+            yield Piece(stretch, origin, signal)
+
+
+class WindowCutter:
+    """Cuts windows out of the pieces of a recording. Windows do not span stretches.
+
+    Args:
+        rate: Sampling rate of the pieces in Hz.
+        window: Samples per window.
+        stride: Samples from one window of a stretch to the next.
+    """
+
+    def __init__(self, rate: float, window: int, stride: int) -> None:
+        self.rate, self.window, self.stride = rate, window, stride
+        self._begin(-1)
+
+    def _begin(self, stretch: int) -> None:
+        self._stretch, self._kept = stretch, np.empty((0, 3), dtype=np.float32)
+        self._dropped = self._following = 0  # the latter: sample of the next window
+
+    def cut(self, piece: Piece) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The windows that end in a piece, which follows the one before.
+
+        Returns:
+            Starts ``(k,)`` in seconds and windows ``(k, 3, window)`` float32 in g, at most some thousand at once.
+        """
+        if piece.stretch != self._stretch:
+            self._begin(piece.stretch)
+        self._kept = np.concatenate([self._kept, piece.signal])
+        firsts = np.arange(self._following, self._dropped + len(self._kept) - self.window + 1, self.stride)
+        for some in np.split(firsts, range(_WINDOWS, len(firsts), _WINDOWS)):
+            if len(some):
+                views = np.lib.stride_tricks.sliding_window_view(self._kept, self.window, axis=0)
+                yield piece.origin_s + some / self.rate, views[some - self._dropped]
+        self._following += len(firsts) * self.stride
+        unused = min(self._following - self._dropped, len(self._kept))
+        self._kept, self._dropped = self._kept[unused:], self._dropped + unused
+
+
 def cut_windows(
     blocks: Iterable[Block], source_rate: float, target_rate: float, window: int, stride: int, max_gap_s: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Windows at another sampling rate that do not span gaps. They do not depend on the sizes of the blocks.
 
-    Samples are interpolated linearly on a regular grid within stretches, which end at gaps. Each stretch is resampled
-    with the band-limited filter of :func:`~relcon_lightning.data.resample.resample`. The rate of the grid is within
-    0.1 % of ``source_rate`` and has a simple ratio to ``target_rate``. Samples on the grid are not changed.
-
     Args:
         blocks: Blocks in order of time.
-        source_rate: Hz.
-        target_rate: Hz of the windows.
-        window: Samples at the target rate.
-        stride: Samples from one window of a stretch to the next.
-        max_gap_s: Seconds between samples above which they belong to different stretches.
+        source_rate: Sampling rate of the recording in Hz.
+        target_rate: Sampling rate of the windows in Hz.
+        window: Samples per window, at the target rate.
+        stride: Samples from one window of a stretch to the next, at the target rate.
+        max_gap_s: See :func:`pieces_of`.
 
     Returns:
         Starts ``(k,)`` in seconds and windows ``(k, 3, window)`` float32 in g, at most some thousand at once.
@@ -73,12 +143,9 @@ def cut_windows(
     Raises:
         DataError: The rates are too far apart.
     """
-    ratio = _ratio(source_rate, target_rate)
-    grid_rate = float(Fraction(target_rate) / ratio)
-    for (_, origin), pieces in groupby(_on_grid(blocks, grid_rate, max_gap_s), key=itemgetter(0, 1)):
-        signal = _resampled((piece for _, _, piece in pieces), ratio)
-        for positions, windows in _windows(signal, window, stride):
-            yield origin + positions / target_rate, windows
+    cutter = WindowCutter(target_rate, window, stride)
+    for piece in pieces_of(blocks, source_rate, target_rate, max_gap_s):
+        yield from cutter.cut(piece)
 
 
 def _ratio(source_rate: float, target_rate: float) -> Fraction:
@@ -147,18 +214,3 @@ def _resampled(pieces: Iterable[np.ndarray], ratio: Fraction) -> Iterator[np.nda
             kept, dropped = kept[unused:], dropped + unused
     if len(kept):
         yield upto(-(-(dropped + len(kept)) * up // down))
-
-
-def _windows(pieces: Iterable[np.ndarray], window: int, stride: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """First samples ``(k,)`` and windows ``(k, 3, window)`` of a stretch that comes in pieces ``(m, 3)``."""
-    kept, dropped, following = np.empty((0, 3), dtype=np.float32), 0, 0  # the last: sample of the next window
-    for piece in pieces:
-        kept = np.concatenate([kept, piece])
-        firsts = np.arange(following, dropped + len(kept) - window + 1, stride)
-        for some in np.split(firsts, range(_WINDOWS, len(firsts), _WINDOWS)):
-            if len(some):
-                views = np.lib.stride_tricks.sliding_window_view(kept, window, axis=0)
-                yield some, views[some - dropped]
-        following += len(firsts) * stride
-        unused = min(following - dropped, len(kept))
-        kept, dropped = kept[unused:], dropped + unused

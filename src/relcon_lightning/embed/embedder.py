@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from relcon_lightning.data.resample import check_unit
-from relcon_lightning.data.stream import Block, blocks_of, cut_windows
+from relcon_lightning.data.stream import Block, Piece, WindowCutter, blocks_of, pieces_of
 from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.runs.checkpoint import KEY, encoder_of, read_checkpoint
@@ -132,7 +132,26 @@ class Embedder:
         Returns:
             Starts ``(k,)`` in seconds from the first sample, and embeddings ``(k, dim)`` float32.
         """
-        cut = cut_windows(blocks, rate, self.sampling_rate, self.window, self.stride(stride_s), max_gap_s)
+        return self.embed_pieces(pieces_of(blocks, rate, self.sampling_rate, max_gap_s), self.cutter(stride_s))
+
+    def cutter(self, stride_s: float | None = None) -> WindowCutter:
+        """Cutter of the encoder's windows; see :meth:`stride`."""
+        return WindowCutter(self.sampling_rate, self.window, self.stride(stride_s))
+
+    def embed_pieces(self, pieces: Iterable[Piece], cutter: WindowCutter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Embed the next pieces of a recording.
+
+        Args:
+            pieces: Pieces at the sampling rate of the encoder.
+            cutter: Cutter of the windows, the same for all pieces of a recording.
+
+        Returns:
+            See :meth:`embed`.
+
+        Raises:
+            DataError: An embedding is not finite.
+        """
+        cut = (windows for piece in pieces for windows in cutter.cut(piece))
         return ((starts, self._finite(starts, windows)) for starts, windows in cut)
 
     def _finite(self, starts: np.ndarray, windows: np.ndarray) -> np.ndarray:

@@ -8,22 +8,43 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from relcon_lightning.data.inputs import Input
+from relcon_lightning.data.pieces import Begun, Ended, Message, PieceReader, fault_of, read_pieces
+from relcon_lightning.data.processes import Teller
+from relcon_lightning.data.stream import Piece
 from relcon_lightning.embed.embedder import MAX_GAP_S, Embedder, too_short
-from relcon_lightning.embed.output import EmbeddingFile
+from relcon_lightning.embed.output import EmbeddingFile, Unfinished
 from relcon_lightning.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
+OnBadFile = Literal["skip", "stop"]
 _NAMED = 3  # recordings that failed for a reason that was told
+
+
+@dataclass(frozen=True)
+class _How:
+    """The settings of :func:`embed_files`."""
+
+    stride_s: float | None
+    max_gap_s: float
+    num_workers: int
+    on_bad_file: OnBadFile
+
+    def __post_init__(self) -> None:
+        if self.on_bad_file not in ("skip", "stop"):
+            raise ConfigError(f"on_bad_file={self.on_bad_file}: expected skip or stop.")
+        if self.num_workers < 0:
+            raise ConfigError(f"num_workers={self.num_workers}: expected 0 or more.")
 
 
 def embed_files(
@@ -34,6 +55,8 @@ def embed_files(
     max_gap_s: float = MAX_GAP_S,
     overwrite: bool = False,
     stamped: bool | None = None,
+    num_workers: int = 0,
+    on_bad_file: OnBadFile = "skip",
 ) -> None:
     """Embed recordings into a Parquet file; see :class:`~relcon_lightning.embed.output.EmbeddingFile`.
 
@@ -47,11 +70,16 @@ def embed_files(
         max_gap_s: Seconds; no window lies across a longer gap.
         overwrite: Replace an existing file.
         stamped: Whether starts are time stamps and not seconds; None: if the time of day of all recordings is known.
+        num_workers: Number of processes that read and resample recordings; 0: this process does. The file does not
+            depend on it.
+        on_bad_file: ``skip`` a recording that cannot be embedded, or ``stop`` at the first one. What is embedded by
+            then is kept for the next run.
 
     Raises:
-        ConfigError: The file exists, or a stride of less than a sample.
+        ConfigError: The file exists, a stride of less than a sample, or another word for ``on_bad_file``.
         DataError: Names the recordings that could not be embedded and why; the file holds the others.
     """
+    how = _How(stride_s, max_gap_s, num_workers, on_bad_file)
     facts = {
         "encoder": embedder.fingerprint(),
         "sampling_rate": embedder.sampling_rate,
@@ -65,7 +93,7 @@ def embed_files(
     file = EmbeddingFile(output, embedder.dim, stamped, facts, ids, overwrite)
     parts = {one.recording_id: file.part(one.recording_id, one.participant_id, one.version) for one in inputs}
     try:
-        failed = _embed_missing(embedder, inputs, parts, file, stride_s, max_gap_s)
+        failed = _embed_missing(embedder, inputs, parts, file, how)
     finally:
         file.clear()
     done = [part for name, part in parts.items() if name not in failed]
@@ -77,36 +105,118 @@ def embed_files(
 
 
 def _embed_missing(
-    embedder: Embedder,
-    inputs: Sequence[Input],
-    parts: Mapping[str, Path],
-    file: EmbeddingFile,
-    stride_s: float | None,
-    max_gap_s: float,
+    embedder: Embedder, inputs: Sequence[Input], parts: Mapping[str, Path], file: EmbeddingFile, how: _How
 ) -> dict[str, str]:
     """Write the parts that are not there; why it failed for each recording of which it did."""
     missing = [one for one in inputs if not parts[one.recording_id].exists()]
     if len(missing) < len(inputs):
         log.info("%d of %d recordings are already embedded.", len(inputs) - len(missing), len(inputs))
-    failed: dict[str, str] = {}
-    with _display() as display:
-        for i, one in enumerate(missing, start=1):
-            task = display.add_task(escape(f"{one.recording_id} ({i} of {len(missing)})"), total=None)
-            pieces = _pieces(embedder, one, stride_s, max_gap_s, partial(display.update, task))
-            tables = (file.table(one.participant_id, one.recording_id, *piece) for piece in pieces)
+    begun, ended = dict[int, _Embedding](), dict[int, Ended]()
+    failures = _Failures(how.on_bad_file)
+    reader = PieceReader(missing, embedder.sampling_rate, how.max_gap_s)
+    with _display() as display, closing(read_pieces(reader, how.num_workers)) as messages:
+        try:
+            for number, message in messages:
+                one = missing[number]
+                if number not in begun:
+                    progress = _Line(display, f"{one.recording_id} ({number + 1} of {len(missing)})")
+                    begun[number] = _Embedding(embedder, one, file, parts[one.recording_id], how, progress)
+                begun[number].take(message)
+                if isinstance(message, Ended):
+                    ended[number] = begun[number].end(message)
+                    begun.pop(number).progress.remove()
+                while failures.seen in ended:  # in the order of the recordings, however they are read
+                    failures.next(missing[failures.seen].recording_id, ended.pop(failures.seen))
+        finally:
+            for unfinished in begun.values():
+                unfinished.discard()
+    return failures.reasons
+
+
+class _Embedding:
+    """A recording that is being embedded."""
+
+    def __init__(
+        self, embedder: Embedder, one: Input, file: EmbeddingFile, part: Path, how: _How, progress: _Line
+    ) -> None:
+        self.embedder, self.one, self.file, self.part = embedder, one, file, part
+        self.how, self.progress = how, progress
+        self.cutter = embedder.cutter(how.stride_s)
+        self.start_time: float | None = None
+        self.fault = Ended()
+        self.rows: Unfinished | None = None
+
+    def take(self, message: Message) -> None:
+        """Embed a piece. After an error the others are passed over.
+
+        Raises:
+            ConfigError: The part cannot be written.
+        """
+        if isinstance(message, Begun):
+            self.start_time = message.start_time
+            self.progress.show(total=None if message.duration_s is None else message.duration_s / 3600)
+        elif isinstance(message, Piece) and not self.fault.fault:
             try:
-                file.write(parts[one.recording_id], tables)
+                self._embed(message)
             except ConfigError:
                 raise
             except Exception as error:
-                expected = isinstance(error, DataError)
-                reason = str(error) if expected else f"{type(error).__name__}: {error}"
-                if _kind(one.recording_id, reason) not in {_kind(*before) for before in failed.items()}:
-                    log.error("%s", error if expected else f"{one.recording_id}: {reason}")
-                failed[one.recording_id] = reason
-                log.debug("", exc_info=not expected)
-            display.remove_task(task)
-    return failed
+                self.fault = fault_of(self.one.recording_id, error)
+
+    def _embed(self, piece: Piece) -> None:
+        for starts, embeddings in self.embedder.embed_pieces([piece], self.cutter):
+            if self.rows is None:
+                self.rows = self.file.begin(self.part)
+            ids = (self.one.participant_id, self.one.recording_id)
+            self.rows.add(self.file.table(*ids, self.start_time, starts, embeddings))
+            self.progress.show(completed=starts[-1] / 3600)
+
+    def end(self, message: Ended) -> Ended:
+        """Finish the part, or remove it if there was an error."""
+        if self.fault.fault:
+            message = replace(self.fault, told=message.told)
+        if not message.fault and self.rows is None:
+            reason = too_short(self.one.recording_id, self.embedder.window_s, self.how.max_gap_s)
+            message = replace(message, fault=str(reason))
+        if message.fault:
+            self.discard()
+        elif self.rows is not None:
+            self.rows.finish()
+        return message
+
+    def discard(self) -> None:
+        """Remove the part."""
+        if self.rows is not None:
+            self.rows.discard()
+
+
+class _Failures:
+    """Why recordings could not be embedded, told in their order, once per kind of reason."""
+
+    def __init__(self, on_bad_file: OnBadFile) -> None:
+        self.on_bad_file, self.seen = on_bad_file, 0
+        self.reasons: dict[str, str] = {}
+        self._kinds: set[str] = set()
+        self._teller = Teller()
+
+    def next(self, name: str, ended: Ended) -> None:
+        """The end of the next recording.
+
+        Raises:
+            DataError: It could not be read, and ``on_bad_file`` is ``stop``.
+        """
+        self.seen += 1
+        self._teller.tell(ended.told)
+        if not ended.fault:
+            return
+        if ended.trace:
+            log.debug("%s", ended.trace)
+        if self.on_bad_file == "stop":
+            raise DataError(ended.fault)
+        if (kind := _kind(name, ended.fault)) not in self._kinds:
+            log.error("%s", ended.fault)
+            self._kinds.add(kind)
+        self.reasons[name] = ended.fault
 
 
 def _by_kind(failed: Mapping[str, str]) -> str:
@@ -126,25 +236,22 @@ def _kind(name: str, reason: str) -> str:
     return re.sub(r"\d[\d.,]*", "#", " ".join(word for word in reason.split() if name not in word))
 
 
-def _pieces(
-    embedder: Embedder, one: Input, stride_s: float | None, max_gap_s: float, progress: Callable[..., None]
-) -> Iterator[tuple[float | None, np.ndarray, np.ndarray]]:
-    """Unix time of the first sample, starts and embeddings, piece by piece."""
-    found = False
-    try:
-        opened = one.open()
-        progress(total=None if opened.duration_s is None else opened.duration_s / 3600)
-        for starts, embeddings in embedder.embed(opened.blocks, opened.rate, stride_s, max_gap_s):
-            found = True
-            yield opened.start_time, starts, embeddings
-            progress(completed=starts[-1] / 3600)
-    except OSError as error:
-        raise DataError(f"{one.recording_id} cannot be read: {error}") from error
-    if not found:
-        raise too_short(one.recording_id, embedder.window_s, max_gap_s)
-
-
 def _display() -> Progress:
     return Progress(
         "{task.description}", BarColumn(), "{task.completed:.2f} h", TimeElapsedColumn(), TimeRemainingColumn()
     )
+
+
+class _Line:
+    """A line of the display."""
+
+    def __init__(self, display: Progress, text: str) -> None:
+        self.display, self.task = display, display.add_task(escape(text), total=None)
+
+    def show(self, **values: float | None) -> None:
+        """Show other values."""
+        self.display.update(self.task, **values)  # type: ignore[arg-type]
+
+    def remove(self) -> None:
+        """Remove the line."""
+        self.display.remove_task(self.task)

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,39 +100,26 @@ class EmbeddingFile:
         embedding = pa.FixedSizeListArray.from_arrays(flat, len(self.columns))
         return pa.table([*ids, when, embedding], schema=self.part_schema)
 
+    def begin(self, path: Path) -> Unfinished:
+        """Begin to write the part of a recording.
+
+        Raises:
+            ConfigError: No room or no permission to write there.
+        """
+        return Unfinished(path, self.part_schema)
+
     def write(self, path: Path, tables: Iterable[pa.Table]) -> None:
         """Write the part of a recording, whole or not at all.
 
         Raises:
             ConfigError: No room or no permission to write there.
         """
-        self._write(path, self.part_schema, _grouped(tables))
-
-    def _write(self, path: Path, schema: pa.Schema, groups: Iterable[pa.Table]) -> None:
-        """Write a file whole or not at all, a row group at a time.
-
-        Raises:
-            ConfigError: No room or no permission to write there.
-        """
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                with parquet.ParquetWriter(file, schema, use_dictionary=_IDS) as writer:
-                    for group in groups:
-                        writer.write_table(group)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be written: {error}. Choose another output=.") from error
-        finally:
-            partial.unlink(missing_ok=True)
+        _write(path, self.part_schema, tables)
 
     def finish(self, parts: Iterable[Path], complete: bool) -> None:
         """Copy the parts into the output, and remove them if none is missing."""
         schema = self.schema if complete else self.schema.with_metadata(self.schema.metadata | {_INCOMPLETE: b"true"})
-        self._write(self.path, schema, (self._wide(group).cast(schema) for group in _grouped(_read(parts))))
+        _write(self.path, schema, (self._wide(group).cast(schema) for group in _grouped(_read(parts))))
         if complete:
             shutil.rmtree(self.parts)
 
@@ -157,6 +145,81 @@ class EmbeddingFile:
         """Remove the folder of the parts if there are none."""
         if self.parts.is_dir() and not any(self.parts.iterdir()):
             self.parts.rmdir()
+
+
+class Unfinished:
+    """A Parquet file that appears when it is finished. It is written a row group at a time.
+
+    Args:
+        path: The file.
+        schema: Schema of its rows.
+
+    Raises:
+        ConfigError: No room or no permission to write there; also of the methods.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path, self._partial = path, path.with_name(f".{path.name}.partial")
+        self._waiting: list[pa.Table] = []
+        self._open = ExitStack()
+        with self._named():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._open.enter_context(self._partial.open("wb"))
+            self._writer = self._open.enter_context(parquet.ParquetWriter(self._file, schema, use_dictionary=_IDS))
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.discard()
+            if isinstance(error, OSError):
+                raise ConfigError(f"{self.path} cannot be written: {error}. Choose another output=.") from error
+            raise
+
+    def add(self, rows: pa.Table) -> None:
+        """Write rows, or keep them until a row group is full."""
+        self._waiting.append(rows)
+        if sum(map(len, self._waiting)) >= _GROUP:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        if self._waiting:
+            with self._named():
+                self._writer.write_table(pa.concat_tables(self._waiting))
+            self._waiting = []
+
+    def finish(self) -> None:
+        """Write what is kept, and let the file appear."""
+        self._write_group()
+        with self._named():
+            self._writer.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._open.close()
+            self._partial.replace(self.path)
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        with suppress(OSError):
+            self._open.close()
+        self._partial.unlink(missing_ok=True)
+
+
+def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        ConfigError: No room or no permission to write there.
+    """
+    file = Unfinished(path, schema)
+    try:
+        for rows in tables:
+            file.add(rows)
+    except BaseException:
+        file.discard()
+        raise
+    file.finish()
 
 
 def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
