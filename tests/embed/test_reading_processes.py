@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pyarrow import parquet
 from torch import nn
 
 from relcon_lightning import Embedder
@@ -98,6 +99,25 @@ def test_what_was_interrupted_is_completed_to_the_same_bytes_however_it_is_read(
     embed_files(embedder(), inputs, path, num_workers=after)
     assert path.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
     assert [left.name for left in tmp_path.glob(".*")] == []
+
+
+def test_a_part_that_is_cut_short_is_embedded_again_and_one_that_is_damaged_is_named(tmp_path):
+    inputs, path = recordings("fine", "fine", "bad"), tmp_path / "e.parquet"
+    with pytest.raises(DataError):
+        embed_files(embedder(), inputs, path)
+    before = path.read_bytes()
+    parts = sorted((tmp_path / ".e.parquet.parts").glob("*.parquet"))
+    parts[0].write_bytes(parts[0].read_bytes()[:-20])
+    parts[1].write_bytes(b"")
+    with pytest.raises(DataError):
+        embed_files(embedder(), inputs, path)
+    assert path.read_bytes() == before
+    damaged = bytearray(parts[0].read_bytes())
+    values = parquet.read_metadata(parts[0]).row_group(0).column(3)
+    damaged[values.data_page_offset + values.total_compressed_size - 5] ^= 1
+    parts[0].write_bytes(damaged)
+    with pytest.raises(ConfigError, match=r"\.parquet is damaged .*: remove it, and repeat the command"):
+        embed_files(embedder(), inputs, path)
 
 
 def test_tables_device_files_and_stores_are_read_by_processes(tmp_path, make_store):

@@ -108,7 +108,7 @@ def _embed_missing(
     embedder: Embedder, inputs: Sequence[Input], parts: Mapping[str, Path], file: EmbeddingFile, how: _How
 ) -> dict[str, str]:
     """Write the parts that are not there; why it failed for each recording of which it did."""
-    missing = [one for one in inputs if not parts[one.recording_id].exists()]
+    missing = [one for one in inputs if not file.has(parts[one.recording_id])]
     if len(missing) < len(inputs):
         log.info("%d of %d recordings are already embedded.", len(inputs) - len(missing), len(inputs))
     begun, ended = dict[int, _Embedding](), dict[int, Ended]()

@@ -106,7 +106,15 @@ class EmbeddingFile:
         Raises:
             ConfigError: No room or no permission to write there.
         """
-        return Unfinished(path, self.part_schema)
+        return Unfinished(path, self.part_schema, synced=False)
+
+    def has(self, path: Path) -> bool:
+        """Whether the part of a recording is there and whole: what a crash of the system cut short is not."""
+        try:
+            with parquet.ParquetFile(path) as file:
+                return bool(file.schema_arrow.equals(self.part_schema)) and file.metadata.num_rows > 0
+        except (pa.ArrowException, OSError):
+            return False
 
     def write(self, path: Path, tables: Iterable[pa.Table]) -> None:
         """Write the part of a recording, whole or not at all.
@@ -114,7 +122,7 @@ class EmbeddingFile:
         Raises:
             ConfigError: No room or no permission to write there.
         """
-        _write(path, self.part_schema, tables)
+        _write(path, self.part_schema, tables, synced=False)
 
     def finish(self, parts: Iterable[Path], complete: bool) -> None:
         """Copy the parts into the output, and remove them if none is missing."""
@@ -153,19 +161,22 @@ class Unfinished:
     Args:
         path: The file.
         schema: Schema of its rows.
+        synced: Whether the file is on the disk when it appears, and not in memory for some seconds more. For each of
+            thousands of files that would take longer than to embed it.
 
     Raises:
         ConfigError: No room or no permission to write there; also of the methods.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.path, self._partial = path, path.with_name(f".{path.name}.partial")
+    def __init__(self, path: Path, schema: pa.Schema, synced: bool = True) -> None:
+        self.path, self._partial, self._synced = path, path.with_name(f".{path.name}.partial"), synced
         self._waiting: list[pa.Table] = []
         self._open = ExitStack()
         with self._named():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._open.enter_context(self._partial.open("wb"))
-            self._writer = self._open.enter_context(parquet.ParquetWriter(self._file, schema, use_dictionary=_IDS))
+            writer = parquet.ParquetWriter(self._file, schema, use_dictionary=_IDS, write_page_checksum=True)
+            self._writer = self._open.enter_context(writer)
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -195,7 +206,8 @@ class Unfinished:
         with self._named():
             self._writer.close()
             self._file.flush()
-            os.fsync(self._file.fileno())
+            if self._synced:
+                os.fsync(self._file.fileno())
             self._open.close()
             self._partial.replace(self.path)
 
@@ -206,13 +218,13 @@ class Unfinished:
         self._partial.unlink(missing_ok=True)
 
 
-def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], synced: bool = True) -> None:
     """Write a file whole or not at all.
 
     Raises:
         ConfigError: No room or no permission to write there.
     """
-    file = Unfinished(path, schema)
+    file = Unfinished(path, schema, synced)
     try:
         for rows in tables:
             file.add(rows)
@@ -238,6 +250,9 @@ def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 def _read(parts: Iterable[Path]) -> Iterator[pa.Table]:
     for part in parts:
-        with parquet.ParquetFile(part) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group)
+        try:
+            with parquet.ParquetFile(part, page_checksum_verification=True) as file:
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group)
+        except (pa.ArrowException, OSError) as error:
+            raise ConfigError(f"{part} is damaged ({error}): remove it, and repeat the command.") from error

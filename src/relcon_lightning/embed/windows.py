@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from rich.progress import track
-from torch import nn
+from torch import Tensor, nn
 
 
 @torch.inference_mode()
@@ -26,7 +26,9 @@ def embed_windows(
         description: Text of the progress bar; None: no bar.
     """
     batches = torch.split(torch.from_numpy(signal), batch_size)
-    steps = track(batches, description or "", transient=True, disable=description is None or not sys.stdout.isatty())
+    steps: Iterable[Tensor] = batches
+    if description is not None and sys.stdout.isatty():
+        steps = track(batches, description, transient=True)
     with _training(encoder, False):
         encoder.to(device)
         return np.concatenate([encoder(batch.to(device)).float().cpu().numpy() for batch in steps])

@@ -72,8 +72,10 @@ def _completed(table: Table, head: Head, layout: Layout) -> Table:
     decimal = table.decimal if layout.decimal == AUTO else layout.decimal
     if layout.decimal == AUTO:
         cells = [row[column] for row in rows for column in table.columns if row[column]]
-        point, comma = (sum(is_number(cell, mark) for cell in cells) for mark in (".", ","))
-        decimal = "," if comma > max(point, len(cells) / 2) else "."
+        decimal = "."
+        if any("," in cell for cell in cells):
+            point, comma = (sum(is_number(cell, mark) for cell in cells) for mark in (".", ","))
+            decimal = "," if comma > max(point, len(cells) / 2) else "."
     unit = table.unit if layout.unit == "g" else layout.unit
     scale = table.scale if layout.scale is None else layout.factor
     clock, notes = None, list(table.notes)
