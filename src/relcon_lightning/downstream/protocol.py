@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from relcon_lightning.data.pseudonyms import unseen_participants
@@ -48,7 +48,7 @@ class Protocol:
     window_s: float
     stride_s: float | None = None
     overlap: float = 0.0
-    divide: Divide = leave_one_out
+    divide: Divide = field(default_factory=lambda: leave_one_out)
     asked: Sequence[str] | None = None
     redivide: bool = False
     stratify: str | None = None
