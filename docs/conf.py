@@ -16,15 +16,30 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
     *(["sphinx_copybutton"] if importlib.util.find_spec("sphinx_copybutton") else []),
 ]
 copybutton_exclude = ".linenos, .gp"
 
 root_doc = "docs/index"
-include_patterns = ["*.md", "tests/README.md", "docs/**.md", "experiments/**.md", "benchmarks/*.md"]
+include_patterns = ["*.md", "tests/README.md", "docs/**.md", "docs/gallery/*.rst", "experiments/**.md", "benchmarks/*.md"]
 exclude_patterns = ["SECURITY.md"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3  # links as GitHub makes them: page.md#a-heading
+
+# docs/tutorials/*.py are executed. A page is made again when its program has changed, or docs/gallery is removed.
+sphinx_gallery_conf = {
+    "examples_dirs": ["docs/tutorials"],
+    "gallery_dirs": ["docs/gallery"],
+    "filename_pattern": r"\.py$",
+    "image_scrapers": ["matplotlib", "tutorial_pages.returned_figures"],
+    "reset_modules": ["matplotlib", "tutorial_pages.quiet"],
+    "capture_repr": ["_repr_html_"],
+    "within_subsection_order": "ExampleTitleSortKey",
+    "abort_on_example_error": True,
+    "show_signature": False,
+    "write_computation_times": False,
+}
 
 html_theme = "furo"
 html_show_copyright = False
