@@ -22,7 +22,8 @@ extensions = [
 copybutton_exclude = ".linenos, .gp"
 
 root_doc = "docs/index"
-include_patterns = ["*.md", "tests/README.md", "docs/**.md", "docs/gallery/*.rst", "experiments/**.md", "benchmarks/*.md"]
+include_patterns = ["*.md", "tests/README.md", "docs/**.md", "docs/gallery/*.rst"]
+include_patterns += ["experiments/**.md", "benchmarks/*.md"]
 exclude_patterns = ["SECURITY.md"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3  # links as GitHub makes them: page.md#a-heading

@@ -19,7 +19,17 @@ def site(tmp_path_factory):
     if importlib.util.find_spec("sphinx") is None:
         pytest.skip("the extra docs is not installed")
     out = tmp_path_factory.mktemp("site")
-    options = ["--quiet", "--fail-on-warning", "--keep-going", "--conf-dir", "docs", "--doctree-dir", f"{out}/trees"]
+    tutorials = ["-D", "plot_gallery=0"]  # tests/test_tutorials.py runs them
+    options = [
+        *tutorials,
+        "--quiet",
+        "--fail-on-warning",
+        "--keep-going",
+        "--conf-dir",
+        "docs",
+        "--doctree-dir",
+        f"{out}/trees",
+    ]
     command = [sys.executable, "-m", "sphinx", *options, ".", f"{out}/html"]
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr

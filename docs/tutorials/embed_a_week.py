@@ -2,19 +2,21 @@
 Embed a week and look at it
 ===========================
 
-This tutorial embeds a week of wrist recordings with the encoder that comes with the package, draws a timeline and a
-map of the week, and searches it for windows that are like a given one. Nothing is trained.
+This tutorial embeds a week of wrist recordings with the encoder that comes with the
+package, draws a timeline and a map of the week, and searches it for windows that are
+like a given one. Nothing is trained.
 
-The week is **simulated**, so that this page needs no download and the true activities are known. Replace the first
-section with your own files.
+The week is **simulated**, so that this page needs no download and the true activities
+are known. Replace the first section with your own files.
 """
 
 # %%
 # Write a week
 # ------------
 #
-# Every activity has simple signals in g: gravity along some direction of the wrist, and the arm's movement. Sleep
-# is still, with another posture every half hour. Walking swings the arm once per stride and jolts it at each step.
+# Every activity has simple signals in g: gravity along some direction of the wrist, and
+# the arm's movement. Sleep is still, with another posture every half hour. Walking
+# swings the arm once per stride and jolts it at each step.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,11 +32,13 @@ def slow(n, every_s, size):
     """Movement (n, 3) that changes direction every few seconds."""
     knots = rng.normal(0, size, (int(n / RATE / every_s) + 2, 3))
     at = np.arange(n) / RATE / every_s
-    return np.stack([np.interp(at, np.arange(len(knots)), knot) for knot in knots.T], axis=1)
+    return np.stack(
+        [np.interp(at, np.arange(len(knots)), knot) for knot in knots.T], axis=1
+    )
 
 
 def gravity(*direction):
-    """One g along a direction of the wrist: x to the hand, y across it, z out of its back."""
+    """One g along a direction: x to the hand, y across the wrist, z out of its back."""
     return np.array(direction) / np.linalg.norm(direction)
 
 
@@ -43,7 +47,9 @@ def simulate(activity, seconds):
     n = round(seconds * RATE)
     t = np.arange(n) / RATE
     if activity == "sleep":
-        posture = np.repeat(rng.normal(0, 1, (n // (1800 * RATE) + 1, 3)), 1800 * RATE, axis=0)[:n]
+        posture = np.repeat(
+            rng.normal(0, 1, (n // (1800 * RATE) + 1, 3)), 1800 * RATE, axis=0
+        )[:n]
         return posture / np.linalg.norm(posture, axis=1, keepdims=True)
     if activity == "desk":
         return gravity(0.2, 0.1, 1) + slow(n, 20, 0.05) + slow(n, 0.3, 0.02)
@@ -60,27 +66,51 @@ def simulate(activity, seconds):
         "run": (1.4, 0.7, 0.9, gravity(-0.3, 0.9, 0.3)),
     }[activity]
     knots = t[:: 2 * RATE]  # the pace changes a little every two seconds
-    phase = 2 * np.pi * stride * rng.normal(1, 0.03) * t + np.interp(t, knots, rng.normal(0, 0.2, len(knots)))
+    phase = 2 * np.pi * stride * rng.normal(1, 0.03) * t + np.interp(
+        t, knots, rng.normal(0, 0.2, len(knots))
+    )
     arm = np.outer(swing * np.sin(phase), [0.3, 0.2, 1])
-    steps = np.outer(jolt * np.sin(2 * phase) + 0.4 * jolt * np.sin(4 * phase + 1), [1, 0.4, 0.2])
+    steps = np.outer(
+        jolt * np.sin(2 * phase) + 0.4 * jolt * np.sin(4 * phase + 1), [1, 0.4, 0.2]
+    )
     return posture + arm + steps + slow(n, 5, 0.05)
 
 
 # %%
-# A diary lists when each activity begins, in hours. The simulated person works from Monday to Friday, cycles there
-# and back, runs on Tuesday and Thursday evening, and sleeps longer at the weekend.
+# A diary lists when each activity begins, in hours. The simulated person works from
+# Monday to Friday, cycles there and back, runs on Tuesday and Thursday evening, and
+# sleeps longer at the weekend.
 
-work = [(0, "sleep"), (7, "housework"), (8, "cycle"), (8.5, "desk"), (12, "walk"), (12.75, "desk")]
+work = [
+    (0, "sleep"),
+    (7, "housework"),
+    (8, "cycle"),
+    (8.5, "desk"),
+    (12, "walk"),
+    (12.75, "desk"),
+]
 work += [(17, "cycle"), (17.5, "housework"), (19.5, "desk"), (23, "sleep")]
 running = [*work[:-2], (18.5, "run"), (19.25, "housework"), *work[-2:]]
-weekend = [(0, "sleep"), (9, "housework"), (11, "walk"), (13, "desk"), (15, "walk"), (16, "housework")]
+weekend = [
+    (0, "sleep"),
+    (9, "housework"),
+    (11, "walk"),
+    (13, "desk"),
+    (15, "walk"),
+    (16, "housework"),
+]
 weekend += [(19, "desk"), (23.5, "sleep")]
-DIARY = dict(zip(DAYS, [work, running, work, running, work, weekend, weekend], strict=True))
+DIARY = dict(
+    zip(DAYS, [work, running, work, running, work, weekend, weekend], strict=True)
+)
 
 week = []  # one signal (n, 3) per day
 for diary in DIARY.values():
     hours = [*(hour for hour, _ in diary), 24]
-    parts = [simulate(name, 3600 * (hours[i + 1] - hours[i])) for i, (_, name) in enumerate(diary)]
+    parts = [
+        simulate(name, 3600 * (hours[i + 1] - hours[i]))
+        for i, (_, name) in enumerate(diary)
+    ]
     signal = np.concatenate(parts)
     week.append((signal + rng.normal(0, 0.005, signal.shape)).astype(np.float32))
 print(f"{len(week)} days, {sum(len(day) for day in week):,} samples")
@@ -89,41 +119,52 @@ print(f"{len(week)} days, {sum(len(day) for day in week):,} samples")
 # Embed it
 # --------
 #
-# :func:`~relcon_lightning.embed_recording` resamples a signal to the rate of the encoder, cuts it into windows and
-# embeds them. ``stride_s=30`` takes a window of 2.56 s every half minute, which is enough to look at a week; leave
-# it out to embed every window.
+# :func:`~relcon_lightning.embed_recording` resamples a signal to the rate of the
+# encoder, cuts it into windows and embeds them. ``stride_s=30`` takes a window of 2.56
+# s every half minute, which is enough to look at a week; leave it out to embed every
+# window.
 
 from relcon_lightning import Embedder, embed_recording
 
 encoder = Embedder.load("open-wrist-small")  # load it once for all days
-starts, embeddings = zip(*(embed_recording(encoder, day, RATE, stride_s=30) for day in week), strict=True)
-since = np.concatenate([24 * number + start / 3600 for number, start in enumerate(starts)])  # hours since Monday 0:00
+starts, embeddings = zip(
+    *(embed_recording(encoder, day, RATE, stride_s=30) for day in week), strict=True
+)
+since = np.concatenate(
+    [24 * number + start / 3600 for number, start in enumerate(starts)]
+)  # hours since Monday 0:00
 raw = np.concatenate(embeddings)
 print(f"{len(raw):,} windows, {raw.shape[1]} numbers per window")
 
 # %%
-# Files of a device need no program. This command does the same and writes a table with one row per window: the time
-# of its start and its embedding.
+# Files of a device need no program. This command does the same and writes a table with
+# one row per window: the time of its start and its embedding.
 #
 # .. code-block:: bash
 #
-#     relcon-embed checkpoint=open-wrist-small input=week.cwa output=week.parquet stride_s=30
+#     relcon-embed checkpoint=open-wrist-small input=week.cwa stride_s=30
 #
-# The numbers of an embedding have different scales. Standardise them before you compare windows. ``truth`` is the
-# activity of the diary.
+# The numbers of an embedding have different scales. Standardise them before you compare
+# windows. ``truth`` is the activity of the diary.
 
 centre, scale = raw.mean(0), raw.std(0).clip(1e-6)
 embedding = (raw - centre) / scale
-truth = np.array([[name for hour, name in DIARY[DAYS[int(h // 24)]] if hour <= h % 24][-1] for h in since])
+truth = np.array(
+    [
+        [name for hour, name in DIARY[DAYS[int(h // 24)]] if hour <= h % 24][-1]
+        for h in since
+    ]
+)
 
 # %%
 # The timeline
 # ------------
 #
-# k-means sorts the windows into ten groups by their embedding alone. The left picture shows the group of each
-# window, one row per day; the right one is the diary. The colours of the groups mean nothing by themselves. Where
-# the two pictures have the same pattern, the embedding has found the activity. Sleep falls into several groups, one
-# or more per posture: the embedding keeps the direction of gravity.
+# k-means sorts the windows into ten groups by their embedding alone. The left picture
+# shows the group of each window, one row per day; the right one is the diary. The
+# colours of the groups mean nothing by themselves. Where the two pictures have the same
+# pattern, the embedding has found the activity. Sleep falls into several groups, one or
+# more per posture: the embedding keeps the direction of gravity.
 
 from matplotlib.colors import ListedColormap
 from sklearn.cluster import KMeans
@@ -139,13 +180,26 @@ def timeline(axes, codes, title, colours):
     """Draw one row per day; each of the 2880 half minutes of a day is a column."""
     picture = np.full((7, 2880), np.nan)
     picture[(since // 24).astype(int), np.rint(since % 24 * 120).astype(int)] = codes
-    axes.imshow(picture, aspect="auto", extent=(0, 24, 7, 0), interpolation="nearest", cmap=ListedColormap(colours))
-    axes.set(title=title, xlabel="hour of the day", xticks=range(0, 25, 4), yticks=np.arange(7) + 0.5)
+    axes.imshow(
+        picture,
+        aspect="auto",
+        extent=(0, 24, 7, 0),
+        interpolation="nearest",
+        cmap=ListedColormap(colours),
+    )
+    axes.set(
+        title=title,
+        xlabel="hour of the day",
+        xticks=range(0, 25, 4),
+        yticks=np.arange(7) + 0.5,
+    )
     axes.set_yticklabels(DAYS)
     axes.hlines(range(8), 0, 24, color="white", linewidth=3)
 
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True, layout="constrained")
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(10, 3.4), sharey=True, layout="constrained"
+)
 timeline(left, group, "groups of the embedding", plt.get_cmap("tab10").colors)
 timeline(right, [ACTIVITIES.index(name) for name in truth], "diary", COLOURS)
 for name, colour in zip(ACTIVITIES, COLOURS, strict=True):
@@ -153,17 +207,21 @@ for name, colour in zip(ACTIVITIES, COLOURS, strict=True):
 figure.legend(loc="outside right center", frameon=False)
 
 # %%
-# The table says the same in numbers: of the windows of each activity, the percentage in each group.
+# The table says the same in numbers: of the windows of each activity, the percentage in
+# each group.
 
-shares = pd.crosstab(pd.Series(truth, name="diary"), pd.Series(group, name="group"), normalize="index")
+shares = pd.crosstab(
+    pd.Series(truth, name="diary"), pd.Series(group, name="group"), normalize="index"
+)
 shares.mul(100).round().astype(int)
 
 # %%
 # A map of the week
 # -----------------
 #
-# t-SNE places windows with similar embeddings next to each other. Each dot is one of 2000 random windows. The left
-# map is coloured by the diary, the right one by the hour of the day.
+# t-SNE places windows with similar embeddings next to each other. Each dot is one of
+# 2000 random windows. The left map is coloured by the diary, the right one by the hour
+# of the day.
 
 from sklearn.manifold import TSNE
 
@@ -174,7 +232,9 @@ for name, colour in zip(ACTIVITIES, COLOURS, strict=True):
     left.scatter(*places[truth[shown] == name].T, s=5, color=colour, label=name)
 left.legend(frameon=False, markerscale=3, fontsize=8)
 left.set_title("activity in the diary")
-dots = right.scatter(*places.T, s=5, c=since[shown] % 24, cmap="twilight", vmin=0, vmax=24)
+dots = right.scatter(
+    *places.T, s=5, c=since[shown] % 24, cmap="twilight", vmin=0, vmax=24
+)
 right.set_title("hour of the day")
 figure.colorbar(dots, ax=right, ticks=range(0, 25, 6))
 for axes in (left, right):
@@ -184,14 +244,16 @@ for axes in (left, right):
 # Find similar windows
 # --------------------
 #
-# When did the person do the same as on Tuesday at 18:45? Take that window and sort the windows of all *other* days
-# by the cosine similarity of their embeddings, which is 1 for equal directions.
+# When did the person do the same as on Tuesday at 18:45? Take that window and sort the
+# windows of all *other* days by the cosine similarity of their embeddings, which is 1
+# for equal directions.
 
 
 def clock(hour):
     """Day and time of an hour of the week."""
-    seconds = round(hour * 3600)
-    return f"{DAYS[seconds // 86400]} {seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    minutes, seconds = divmod(round(hour * 3600), 60)
+    day, minutes = divmod(minutes, 1440)
+    return f"{DAYS[day]} {minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 query = int(np.argmin(np.abs(since - (24 + 18.75))))
@@ -209,10 +271,12 @@ found = pd.DataFrame(
 found.head(6)
 
 # %%
-# The encoder knows nothing of a diary, and has never seen this person. The signals show why it finds the windows
-# alike. The first panel is the window that was asked for.
+# The encoder knows nothing of a diary, and has never seen this person. The signals show
+# why it finds the windows alike. The first panel is the window that was asked for.
 
-figure, panels = plt.subplots(1, 4, figsize=(10, 2.4), sharex=True, sharey=True, layout="constrained")
+figure, panels = plt.subplots(
+    1, 4, figsize=(10, 2.4), sharex=True, sharey=True, layout="constrained"
+)
 time = np.arange(128) / RATE
 for axes, place in zip(panels, [query, *nearest[:3]], strict=True):
     first = round(since[place] % 24 * 3600 * RATE)
@@ -222,19 +286,24 @@ for axes, place in zip(panels, [query, *nearest[:3]], strict=True):
     axes.set_title(clock(since[place]), fontsize=9)
 figure.supxlabel("time, s", fontsize=9)
 panels[0].set_ylabel("acceleration, g")
-figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+figure.legend(
+    *panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False
+)
 
 # %%
-# The sixty nearest windows, counted by day and by the activity of the diary, answer the question:
+# The sixty nearest windows, counted by day and by the activity of the diary, answer the
+# question:
 
-found.groupby([found["when"].str.split().str[0].rename("day"), "diary"]).size().rename("windows").to_frame()
+found.groupby([found["when"].str.split().str[0].rename("day"), "diary"]).size().rename(
+    "windows"
+).to_frame()
 
 # %%
 # What to keep in mind
 # --------------------
 #
-# * Real activities overlap more than simulated ones. A group or an island is a question to look into, and no
-#   diagnosis.
+# * Real activities overlap more than simulated ones. A group or an island is a question
+#   to look into, and no diagnosis.
 # * The encoder sees 2.56 s. It knows nothing of the minutes before and after.
-# * Embeddings also contain how the watch is worn and by whom. Compare windows of one person, or train a probe on
-#   labels of several people: see :doc:`/docs/own_cohort`.
+# * Embeddings also contain how the watch is worn and by whom. Compare windows of one
+#   person, or train a probe on labels of several people: see :doc:`/docs/own_cohort`.

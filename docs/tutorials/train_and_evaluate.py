@@ -2,17 +2,19 @@
 Train and evaluate an encoder
 =============================
 
-This tutorial trains RelCon on real recordings, looks at what it learns, and evaluates it on people it has never seen.
-The training is short, so expect a working example and not a good encoder.
+This tutorial trains RelCon on real recordings, looks at what it learns, and evaluates
+it on people it has never seen. The training is short, so expect a working example and
+not a good encoder.
 """
 
 # %%
 # Prepare the recordings
 # ----------------------
 #
-# ``data=watch`` contains smartwatch recordings of ten people who do seven shoulder exercises (Burns et al. 2018).
-# They come with a dependency of this package. :func:`~relcon_lightning.data.prepare.prepare` resamples them to 100
-# Hz and writes a *cohort store*: a folder of arrays and tables.
+# ``data=watch`` contains smartwatch recordings of ten people who do seven shoulder
+# exercises (Burns et al. 2018). They come with a dependency of this package.
+# :func:`~relcon_lightning.data.prepare.prepare` resamples them to 100 Hz and writes a
+# *cohort store*: a folder of arrays and tables.
 
 import tempfile
 from pathlib import Path
@@ -25,20 +27,26 @@ store = prepare(WatchExercises(), folder / "watch")
 print(summary(store))
 
 # %%
-# The data module divides the *people* into three sets: training, validation and test. It reads windows of 2.56 s. A
-# training batch has eight windows of each of four people.
+# The data module divides the *people* into three sets: training, validation and test.
+# It reads windows of 2.56 s. A training batch has eight windows of each of four people.
 
 from relcon_lightning.data import CandidateDataModule
 
 data = CandidateDataModule(
-    folder / "watch", ratios=(4, 2, 4), n_candidates=0, batch_size=32, participants_per_batch=4, val_batches=1
+    folder / "watch",
+    ratios=(4, 2, 4),
+    n_candidates=0,
+    batch_size=32,
+    participants_per_batch=4,
+    val_batches=1,
 )
 data.setup()
 print(data.split)
 
 # %%
-# Here is one window of each exercise, all of the same person. The curves contain gravity, so their level shows how
-# the wrist is held. Most exercises last longer than one window.
+# Here is one window of each exercise, all of the same person. The curves contain
+# gravity, so their level shows how the wrist is held. Most exercises last longer than
+# one window.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,13 +65,17 @@ NAMES = {
 windows = labelled_windows(store, window=256, stride=256)
 mine = windows.of([data.split.train[0]])
 time = np.arange(256) / 100
-figure, panels = plt.subplots(2, 4, figsize=(9, 3.6), sharex=True, sharey=True, layout="constrained")
+figure, panels = plt.subplots(
+    2, 4, figsize=(9, 3.6), sharex=True, sharey=True, layout="constrained"
+)
 for axes, (code, name) in zip(panels.flat, NAMES.items(), strict=False):
     for signal, axis in zip(mine.signal[mine.label == code][3], "xyz", strict=True):
         axes.plot(time, signal, linewidth=1, label=axis)
     axes.set_title(f"{code}: {name}", fontsize=9)
 panels[1, 3].set_axis_off()
-panels[1, 3].legend(*panels[0, 0].get_legend_handles_labels(), loc="center", frameon=False)
+panels[1, 3].legend(
+    *panels[0, 0].get_legend_handles_labels(), loc="center", frameon=False
+)
 figure.supxlabel("time, s")
 figure.supylabel("acceleration, g")
 
@@ -71,24 +83,35 @@ figure.supylabel("acceleration, g")
 # Train the motif distance
 # ------------------------
 #
-# The first stage learns how far one window is from another: the error that remains when the first is rebuilt from
-# pieces of the second. No label is used.
+# The first stage learns how far one window is from another: the error that remains when
+# the first is rebuilt from pieces of the second. No label is used.
 #
-# A logger writes the losses to a table, and callbacks add values that help to judge the training.
-# ``FirstValidation`` validates the untrained network too, ``Compiled`` makes the distance faster, and
-# ``RetrievalMonitor`` measures whether windows of the same exercise of *another* person come first.
+# A logger writes the losses to a table, and callbacks add values that help to judge the
+# training. ``FirstValidation`` validates the untrained network too, ``Compiled`` makes
+# the distance faster, and ``RetrievalMonitor`` measures whether windows of the same
+# exercise of *another* person come first.
 
 import lightning as L
 from lightning.pytorch.loggers import CSVLogger
 
-from relcon_lightning.callbacks import Compiled, FirstValidation, OnlineProbe, RetrievalMonitor
 from relcon_lightning.methods import DistanceLearning, RelCon
 from relcon_lightning.nets import MotifDistance, small_resnet_1d
+from relcon_lightning.training.callbacks import (
+    Compiled,
+    FirstValidation,
+    OnlineProbe,
+    RetrievalMonitor,
+)
 
 
 def train(method, name, steps):
     """Train for some steps, with four validations and one before the first step."""
-    callbacks = [Compiled(), FirstValidation(), RetrievalMonitor(by_distance=24), OnlineProbe()]
+    callbacks = [
+        Compiled(),
+        FirstValidation(),
+        RetrievalMonitor(by_distance=24),
+        OnlineProbe(),
+    ]
     trainer = L.Trainer(
         max_steps=steps,
         max_epochs=1,
@@ -108,44 +131,65 @@ distance = MotifDistance()
 train(DistanceLearning(distance), "distance", steps=60)
 
 # %%
-# What does the distance find similar? Each row below starts with an *anchor*, a window of a validation person. Next
-# come the three nearest windows and, after the gap, the three farthest. The anchor is rebuilt well from windows
-# that contain the same shapes, whoever moved.
+# What does the distance find similar? Each row below starts with an *anchor*, a window
+# of a validation person. Next come the three nearest windows and, after the gap, the
+# three farthest. The anchor is rebuilt well from windows that contain the same shapes
+# at the same level, whoever moved. It is not an exercise that the distance recognises:
+# two exercises with similar signals are near each other.
 
 import torch
 
-from relcon_lightning.callbacks.pictures import ranking
+from relcon_lightning.training.callbacks.pictures import ranking
 
 held_out = windows.of(data.split.validation)
 held_out = held_out.take(np.random.default_rng(0).permutation(len(held_out))[:32])
 with torch.no_grad():
     distances = distance.eval().in_batch(torch.from_numpy(held_out.signal)).numpy()
 people = np.unique(held_out.participant, return_inverse=True)[1]
-ranking(held_out.signal, distances, people, rate=100, unit="g²", label=held_out.label.tolist())
+ranking(
+    held_out.signal,
+    distances,
+    people,
+    rate=100,
+    unit="g²",
+    label=held_out.label.tolist(),
+)
 
 # %%
 # Train the encoder
 # -----------------
 #
-# The second stage freezes the distance and trains a small 1D ResNet. Windows that the distance finds closer to an
-# anchor must also be closer in the embedding. ``pairs=8`` compares each window with eight others of the batch
-# instead of all 31, which keeps this example short.
+# The second stage freezes the distance and trains a small 1D ResNet. Windows that the
+# distance finds closer to an anchor must also be closer in the embedding. The network
+# sees slightly changed copies of the windows (noise, another scale, another pace), so
+# that it does not learn the few training windows by heart. ``pairs=8`` compares each
+# window with eight others of the batch instead of all 31, which keeps this example
+# short.
 
-relcon = RelCon(small_resnet_1d(), distance, temperature=0.1, pairs=8)
+from relcon_lightning.augment import Noise, RandomAugmentations, Scale, TimeWarp
+
+gentle = RandomAugmentations([Noise(), Scale(), TimeWarp(per_axis=False)], n=2)
+relcon = RelCon(small_resnet_1d(), distance, temperature=0.1, view=gentle, pairs=8)
 train(relcon, "relcon", steps=40)
 
 # %%
-# The logger wrote ``metrics.csv``. The lower curve is better for the loss, the upper one for the other panels:
+# The logger wrote ``metrics.csv``. The lower curve is better for the loss, the upper
+# one for the other panels:
 #
-# * *average precision*: are windows of the same exercise of the other person nearest? The dotted line is chance.
-# * *macro F1 of the online probe*: can the exercise be told from the nearest embeddings of the other person?
+# * *average precision*: are windows of the same exercise of the other person nearest?
+#   The dotted line is chance.
+# * *macro F1 of the online probe*: can the exercise be told from the nearest embeddings
+#   of the other person?
 #
-# The dashed line is the untrained network. It is above chance, because even random filters keep some of a signal's
-# shape. Only what lies above the dashed line was learned.
+# The dashed line is the untrained network. It is above chance, because even random
+# filters keep some of the shape of a signal. Only what lies above the dashed line was
+# learned. Do not expect much from four training people: a loss that falls while the
+# other panels fall too is a network that fits the training people alone. That is why
+# this run stops after 40 steps.
 
 import pandas as pd
 
-from relcon_lightning.callbacks.pictures import curves
+from relcon_lightning.training.callbacks.pictures import curves
 
 curves({"": pd.read_csv(folder / "relcon" / "metrics.csv")})
 
@@ -153,18 +197,20 @@ curves({"": pd.read_csv(folder / "relcon" / "metrics.csv")})
 # Evaluate on other people
 # ------------------------
 #
-# The four test people were used neither for training nor for choosing anything. Each of them is left out once: a
-# *linear probe*, a logistic regression on the frozen embedding, is fitted on the other three, and predicts the
-# exercise of each window of the fourth.
+# The four test people were used neither for training nor for choosing anything. Each of
+# them is left out once: a *linear probe*, a logistic regression on the frozen
+# embedding, is fitted on the other three, and predicts the exercise of each window of
+# the fourth.
 #
-# Two baselines get the same windows: the same network with random weights, and hand-crafted features with a random
-# forest. An encoder that cannot beat them has learned nothing useful. Three seeds draw other random weights, other
-# trees, and other training windows for the probes.
+# Two baselines get the same windows: the same network with random weights, and
+# hand-crafted features with a random forest. An encoder that cannot beat them has
+# learned nothing useful. Three seeds draw other random weights, other trees, and other
+# training windows for the probes.
 
 from relcon_lightning.data.splits import leave_one_out
 from relcon_lightning.downstream import LinearProbe, evaluate
-from relcon_lightning.downstream.report import score_table
 from relcon_lightning.downstream.systems import frozen, handcrafted
+from relcon_lightning.reporting.report import score_table
 
 
 def untrained(seed):
@@ -179,13 +225,19 @@ systems = [
     frozen("random encoder", untrained, LinearProbe),
     handcrafted(sampling_rate=100),
 ]
-result = evaluate(systems, windows.of(data.split.test), list(leave_one_out(data.split.test)), seeds=[0, 1, 2])
+result = evaluate(
+    systems,
+    windows.of(data.split.test),
+    list(leave_one_out(data.split.test)),
+    seeds=[0, 1, 2],
+)
 score_table(result.scores, "window")
 
 # %%
-# ``±`` is the standard deviation over seeds. It does not say how much the score would change with other people. The
-# next table does: its intervals come from a bootstrap over the test people. With four of them the intervals are
-# wide, and the last column gives no verdict.
+# ``±`` is the standard deviation over seeds. It does not say how much the score would
+# change with other people. The next table does: its intervals come from a bootstrap
+# over the test people. With four of them the intervals are wide, and the last column
+# gives no verdict.
 
 from relcon_lightning.downstream.statistics import comparison_table
 
@@ -195,26 +247,35 @@ comparison_table(result.predictions[result.predictions["level"] == "window"])
 # Look at the embedding
 # ---------------------
 #
-# t-SNE places windows with similar embeddings next to each other. Each dot is a window of a test person. Exercises
-# that form islands can be told apart; where colours mix, the probe makes its errors.
+# t-SNE places windows with similar embeddings next to each other. Each dot is a window
+# of a test person. Exercises that form islands can be told apart; where colours mix,
+# the probe makes its errors.
 
 from sklearn.manifold import TSNE
 
 figure, panels = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 for axes, (system, embedding) in zip(panels, result.embeddings.items(), strict=True):
     scaled = (embedding - embedding.mean(0)) / embedding.std(0).clip(1e-6)
-    places = TSNE(perplexity=min(30, len(scaled) // 4), init="pca", random_state=0).fit_transform(scaled)
+    places = TSNE(
+        perplexity=min(30, len(scaled) // 4), init="pca", random_state=0
+    ).fit_transform(scaled)
     for code, name in NAMES.items():
         axes.scatter(*places[result.embedded == code].T, s=6, label=name)
     axes.set_title(system)
     axes.set_axis_off()
-figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False, markerscale=2)
+figure.legend(
+    *panels[0].get_legend_handles_labels(),
+    loc="outside right center",
+    frameon=False,
+    markerscale=2,
+)
 
 # %%
 # What to do next
 # ---------------
 #
-# * The commands ``relcon-pretrain`` and ``relcon-eval`` do all of this, with checkpoints, logs and a report. The
-#   :doc:`quick start </README>` shows them.
-# * Train on :doc:`your own recordings </docs/own_cohort>`. More people help more than more steps.
+# * The commands ``relcon-pretrain`` and ``relcon-eval`` do all of this, with
+#   checkpoints, logs and a report. The :doc:`quick start </README>` shows them.
+# * Train on :doc:`your own recordings </docs/own_cohort>`. More people help more than
+#   more steps.
 # * :doc:`The method </docs/method>` explains the distance and the loss.
