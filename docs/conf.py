@@ -28,6 +28,21 @@ exclude_patterns = ["SECURITY.md"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3  # links as GitHub makes them: page.md#a-heading
 
+# Each name in a signature or docstring must lead to its page.
+nitpicky = True
+nitpick_ignore_regex = [
+    # other packages: their inventories are on the web, and the site is built offline
+    (
+        r"py:.*",
+        r"(abc|collections|datetime|jaxtyping|lightning|matplotlib|nn|numpy|pandas|pathlib|pd|sklearn|torch|typing)\..+",
+    ),
+    (r"py:class", r"Path|Optimizer|LRScheduler"),
+    # aliases of types in the arguments of classes, which autodoc does not evaluate
+    (r"py:class", r"Bucket|Folder|Nets|RankingLoss|Stem|Verify|Views"),
+    # private bases and type variables
+    (r"py:.*", r"relcon_lightning\..+\.(_\w+|P)"),
+]
+
 # docs/tutorials/*.py are executed. A page is made again when its program has changed, or docs/gallery is removed.
 sphinx_gallery_conf = {
     "examples_dirs": ["docs/tutorials"],

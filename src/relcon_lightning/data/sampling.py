@@ -24,7 +24,7 @@ class Draw:
     """The windows of one batch.
 
     Attributes:
-        participants: Indices ``(B,)`` into :attr:`CandidateSampler.participants`.
+        participants: Indices ``(B,)`` into ``CandidateSampler.participants``.
         recordings: Rows ``(B, 1 + c)`` in the store's recordings: the anchor's, then those of its candidates.
         starts: First samples ``(B, 1 + c)``.
     """

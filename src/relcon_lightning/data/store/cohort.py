@@ -252,7 +252,7 @@ class CohortStore:
         """Read many windows at once: ``(k, 3, length)`` float32 in g.
 
         Args:
-            recording_rows: ``(k,)`` row numbers of :attr:`recordings`.
+            recording_rows: ``(k,)`` row numbers of ``recordings``.
             starts: ``(k,)`` first samples.
             length: Number of samples of each window.
 
