@@ -13,7 +13,7 @@ from relcon_lightning.nets import MotifDistance
 
 
 class DistanceLearning(Method):
-    """Train a :class:`~relcon_lightning.nets.MotifDistance` with ``cand := augment(anc)`` to minimise the mean distance of the batch.
+    """Train a motif distance with ``cand := augment(anc)`` to minimise the mean distance of the batch.
 
     With a :class:`~relcon_lightning.augment.ContiguousMask`, train the masked reconstruction of REBAR (Xu et al. 2024),
     which is the ablation "w/o augmentations" of Table 5. A part of the anchor is masked, the candidate is the whole

@@ -292,7 +292,7 @@ def load_encoder(path: str | Path) -> nn.Module:
     """Load the encoder of a pre-training run, in evaluation mode: ``encoder(x (B, 3, T) in g) -> (B, encoder.dim)``.
 
     Args:
-        path: As for :func:`~relcon_lightning.runs.checkpoint.read_checkpoint`: checkpoint file, run folder, exported folder, or ``hf://owner/name``.
+        path: Checkpoint file, run folder, exported folder, or ``hf://owner/name``.
 
     Raises:
         ConfigError: See :func:`~relcon_lightning.runs.checkpoint.read_checkpoint`; or the checkpoint has no encoder.
