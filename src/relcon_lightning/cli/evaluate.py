@@ -77,7 +77,7 @@ def _cohort(config: DictConfig) -> Iterator[CohortStore]:
     """
     root = config.task.get("root")
     if root is None:
-        store = CohortStore.open(config.data.datamodule.store, config.data.verify)
+        store = CohortStore.open(config.data.datamodule.store, config.data.verify, config.data.cache_gb)
         store.check_rate(config.data.sampling_rate)
         yield store
         return

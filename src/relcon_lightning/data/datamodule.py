@@ -85,6 +85,7 @@ class CandidateDataModule(L.LightningDataModule):
         seed: Seed of all draws.
         val_batches: Validation batches, the same at every validation.
         verify: See :meth:`~relcon_lightning.data.store.cohort.CohortStore.open`.
+        cache_gb: See :meth:`~relcon_lightning.data.store.cohort.CohortStore.open`.
         num_workers: Processes that read ahead. Batches do not depend on it.
     """
 
@@ -105,9 +106,10 @@ class CandidateDataModule(L.LightningDataModule):
         val_batches: int = 4,
         num_workers: int = 0,
         verify: Verify = "once",
+        cache_gb: float = 0.0,
     ) -> None:
         super().__init__()
-        self.path, self.verify = store, verify
+        self.path, self.verify, self.cache_gb = store, verify, cache_gb
         self.window = round(window_s * sampling_rate)
         self.sampling_rate = sampling_rate
         self.n_candidates, self.batch_size, self.participants_per_batch = (
@@ -127,7 +129,7 @@ class CandidateDataModule(L.LightningDataModule):
             DataError: No store at the path, a store of another rate, a split that names people who are not in it, or
                 participants without enough windows or weights.
         """
-        self.store = CohortStore.open(self.path, self.verify)
+        self.store = CohortStore.open(self.path, self.verify, self.cache_gb)
         self.store.check_rate(self.sampling_rate)
         ids = self.store.participants["participant_id"].tolist()
         self.split = self._divide(ids)

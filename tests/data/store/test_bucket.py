@@ -234,6 +234,28 @@ def test_missing_and_wrong_credentials_are_named(s3, monkeypatch):
         CohortStore.open(s3)
 
 
+def test_a_server_that_does_not_answer_is_named_soon(s3, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(DataError, match=f"{s3}.*the server does not answer.*127.0.0.1:1.*AWS_ENDPOINT_URL") as error:
+        CohortStore.open(s3)
+    assert "\n" not in str(error.value)
+
+
+def test_the_cache_on_disk_gives_what_the_folder_gives(address, local, tmp_path, monkeypatch):
+    monkeypatch.setenv("RELCON_CACHE", str(tmp_path / "cache"))
+    rows = np.arange(len(local.recordings))
+    for verify in ("once", "always", "never"):
+        store = pickle.loads(pickle.dumps(CohortStore.open(address, verify, cache_gb=1)))
+        np.testing.assert_array_equal(store.gather(rows, 0 * rows, 256), local.gather(rows, 0 * rows, 256))
+    assert len(list((tmp_path / "cache" / "signals").glob("*.npy"))) == 1
+    remove(address, FILES[0])
+    [copy] = (tmp_path / "cache" / "signals").glob("*.npy")
+    copy.unlink()
+    del store
+    with pytest.raises(DataError, match=f"{address}/{FILES[0]} is missing"):
+        CohortStore.open(address, cache_gb=1)
+
+
 def test_without_obstore_the_extra_is_named(monkeypatch):
     real = builtins.__import__
 

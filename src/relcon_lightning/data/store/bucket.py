@@ -30,6 +30,9 @@ CACHE_BYTES = 2**28  # a process; a small cohort fits and is read once, of a lar
 _NEARBY_BYTES = 2**16  # ranges closer than this are one request: it costs a bucket less than a second one
 _FILES_AT_ONCE = 16  # each with up to 10 requests on their way
 
+_UNREACHABLE = "error sending request"
+_FOR_CREDENTIALS = ("/latest/api/token", "169.254.169.254", "metadata.google.internal")  # asked if there are none
+
 _processes: set[int] = set()  # that have talked to a bucket; a fork inherits it
 
 
@@ -86,10 +89,21 @@ class Bucket:
             DataError: It cannot be read; names the address.
         """
         digest = hashlib.sha256()
-        with _named(f"{self.path}/{name}"):
-            for chunk in obstore.get(self._client, name):
-                digest.update(chunk)
+        for chunk in self.chunks(name):
+            digest.update(chunk)
         return digest.hexdigest()
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """A whole object, piece by piece.
+
+        Raises:
+            DataError: It cannot be read; names the address.
+        """
+        try:
+            with _named(f"{self.path}/{name}"):
+                yield from map(bytes, obstore.get(self._client, name))
+        except FileNotFoundError as error:
+            raise DataError(f"{self.path}/{name} is missing; {self.remedy}.") from error
 
     def state(self, name: str) -> None:
         """Unknown, for to compare an object is to fetch it: that is done when it is asked for alone."""
@@ -208,6 +222,11 @@ def _named(address: str) -> Iterator[None]:
     except (BaseError, OSError) as error:
         if isinstance(error, NotFoundError | FileNotFoundError) and _reason(error) != "NoSuchBucket":
             raise FileNotFoundError(f"{address}: {_reason(error)}") from error
+        if _UNREACHABLE in str(error) and not any(place in str(error) for place in _FOR_CREDENTIALS):
+            raise DataError(
+                f"{address} cannot be read, because the server does not answer ({_reason(error)}). Check the network "
+                "and the address of the server (AWS_ENDPOINT_URL, or AWS_REGION)."
+            ) from error
         raise DataError(
             f"{address} cannot be read: {_reason(error)}. Check the bucket's name, the credentials and the region in "
             f"the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION) and that they allow to list and "
@@ -219,4 +238,4 @@ def _reason(error: Exception) -> str:
     """The server's own code if it gave one, else the first line; obstore adds its internals below."""
     message = str(error)
     code = re.search(r"<Code>(\w+)</Code>", message)
-    return code[1] if code else message.partition("\n")[0].rstrip(".")
+    return code[1] if code else " ".join(message.partition("\n")[0].rstrip(".").split())

@@ -31,6 +31,7 @@ from relcon_lightning.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from relcon_lightning.data.store.bucket import Bucket, RangedSignals
+    from relcon_lightning.data.store.shard_cache import CachedSignals
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,12 @@ class CohortStore:
         coding: Coding of the samples on disk.
     """
 
-    def __init__(self, place: Folder | Bucket, manifest: dict[str, Any], verify: Verify = "once") -> None:
-        self._place = place
+    def __init__(
+        self, place: Folder | Bucket, manifest: dict[str, Any], verify: Verify = "once", cache_gb: float = 0.0
+    ) -> None:
+        if not 0 <= cache_gb < np.inf:
+            raise ConfigError(f"data.cache_gb={cache_gb}: expected 0 or more.")
+        self._place, self._verify, self._cache_gb = place, verify, cache_gb
         self.path, self.start_method = place.path, place.start_method
         self.info, self.coding = CohortInfo(**manifest["info"]), described_coding(manifest.get("signal"))
         self.excluded: dict[str, str] = manifest["excluded"]
@@ -68,7 +73,7 @@ class CohortStore:
         self._check_signals(verify)
 
     @classmethod
-    def open(cls, path: str | Path, verify: Verify = "once") -> CohortStore:
+    def open(cls, path: str | Path, verify: Verify = "once", cache_gb: float = 0.0) -> CohortStore:
         """Open the store in a folder or at an address such as ``s3://bucket/folder`` (extra ``object-store``).
 
         The checksums of the tables are compared each time.
@@ -76,7 +81,10 @@ class CohortStore:
         Args:
             path: Folder or address.
             verify: When to compare the checksums of signals: ``once`` (and again if a file has changed), ``always``, or
-                ``never``. In a bucket, a comparison downloads the files, so ``once`` compares none.
+                ``never``. In a bucket, a comparison downloads the files, so ``once`` compares those alone that the
+                cache fetches.
+            cache_gb: Disk space for copies of a bucket's signal files in GB; 0: none is copied. See
+                :class:`~relcon_lightning.data.store.shard_cache.ShardCache`.
 
         Raises:
             DataError: There is no store, it has another version, it cannot be accessed, or a file is missing,
@@ -84,7 +92,7 @@ class CohortStore:
         """
         place = _place(path)
         try:
-            return cls(place, _read_manifest(place), verify)
+            return cls(place, _read_manifest(place), verify, cache_gb)
         except (DataError, ConfigError):
             raise
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -275,8 +283,15 @@ class CohortStore:
         return pd.Series(np.arange(len(self.recordings)), index=self.recordings["recording_id"])
 
     @cached_property
-    def _signals(self) -> MappedSignals | RangedSignals:
-        return self._place.signals({name: self._files[name]["bytes"] for name in self._shard_names}, self.coding)
+    def _signals(self) -> MappedSignals | RangedSignals | CachedSignals:
+        sizes = {name: self._files[name]["bytes"] for name in self._shard_names}
+        if not self._cache_gb or isinstance(self._place, Folder):
+            return self._place.signals(sizes, self.coding)
+        from relcon_lightning.data.store.shard_cache import CachedSignals, ShardCache
+
+        checksums = {name: self._files[name]["sha256"] for name in sizes if "sha256" in self._files[name]}
+        cache = ShardCache(round(self._cache_gb * 1e9))
+        return CachedSignals(self._place, sizes, checksums, self.coding, cache, self._verify)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_signals"}
