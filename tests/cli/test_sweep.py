@@ -10,7 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relcon_lightning.cli.sweep import Job, Sweep, direction_of, job_folder
+from relcon_lightning.cli.sweep import Job, Sweep, job_folder
+from relcon_lightning.training.objective import direction_of
 
 KEYS = ["model.temperature", "temperature", "model.distance_checkpoint", "seed", "+view.n", "~callbacks.x"]
 
@@ -81,11 +82,11 @@ def test_any_override_makes_a_folder_that_file_systems_and_hydra_take(words, nam
 def test_the_summary_names_the_best_and_what_failed(capsys):
     sweep = Sweep(
         [
-            Job(Path("runs/a"), [], 0.25),
-            Job(Path("runs/b"), [], 0.5),
+            Job(Path("runs/a"), [], 0.25, "val/knn_f1"),
+            Job(Path("runs/b"), [], 0.5, "val/knn_f1"),
             Job(Path("runs/c"), [], error="a loss is NaN\nat step 3"),
-            Job(Path("runs/d"), [], None),
-            Job(Path("runs/e"), [], float("nan")),
+            Job(Path("runs/d"), [], None, "val/knn_f1"),
+            Job(Path("runs/e"), [], float("nan"), "val/knn_f1"),
             Job(Path("runs/f"), [], stopped=True),
         ],
         "val/knn_f1",
@@ -114,13 +115,20 @@ def test_the_summary_names_the_best_and_what_failed(capsys):
     ],
 )
 def test_the_best_is_named_by_the_direction_that_is_set_or_known(objective, direction, expected):
-    jobs = [Job(Path("runs/a"), [], 0.25), Job(Path("runs/b"), [], 0.5)]
+    jobs = [Job(Path("runs/a"), [], 0.25, objective), Job(Path("runs/b"), [], 0.5, objective)]
     assert expected in "\n".join(Sweep(jobs, objective, direction).summary())
 
 
 def test_the_only_job_that_went_well_is_the_best():
-    jobs = [Job(Path("runs/a"), [], 0.25), Job(Path("runs/b"), [], error="no GPU")]
+    jobs = [Job(Path("runs/a"), [], 0.25, "val/knn_f1"), Job(Path("runs/b"), [], error="no GPU")]
     assert "relcon-eval checkpoint=runs/a" in "\n".join(Sweep(jobs, "val/loss").summary())
+
+
+def test_jobs_with_other_objectives_are_not_compared():
+    jobs = [Job(Path("runs/a"), [], 0.2, "val/average_precision"), Job(Path("runs/b"), [], 0.5, "val/knn_f1")]
+    said = "\n".join(Sweep(jobs, "val/knn_f1").summary())
+    assert "runs/a: val/average_precision 0.2000\n" in said
+    assert "No best job is named: val/average_precision and val/knn_f1 cannot be compared" in said
 
 
 def test_jobs_without_an_objective_are_done():
@@ -134,6 +142,6 @@ def test_the_default_objectives_have_a_direction(kind):
 
 
 def test_a_single_job_that_went_well_needs_no_summary(capsys):
-    Sweep([Job(Path("runs/a"), [], 0.25)], "val/knn_f1").tell()
+    Sweep([Job(Path("runs/a"), [], 0.25, "val/knn_f1")], "val/knn_f1").tell()
     Sweep().tell()
     assert capsys.readouterr().out == ""

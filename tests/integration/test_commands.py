@@ -46,10 +46,15 @@ def test_what_an_offline_wandb_run_wrote_can_be_read_back(folder):
     assert {"train/loss", "val/loss", "val/average_precision"} <= logged
 
 
-def test_the_checkpoints_path_and_the_logs_path_are_the_last_lines(folder):
+def test_the_paths_of_the_checkpoints_and_the_logs_are_the_last_lines(folder):
     output = run(folder, "relcon-pretrain", "model=distance", "name=again", *TINY)
     lines = [line for line in output.splitlines() if line.strip()]
-    assert "runs/watch/distance/again/checkpoints/last.ckpt" in lines[-2]
+    assert "runs/watch/distance/again/checkpoints/last.ckpt, step 2" in lines[-3]
+    chosen = torch.load(folder / "runs/watch/distance/again/checkpoints/best.ckpt", weights_only=True)
+    told = (
+        rf"runs/watch/distance/again/checkpoints/best\.ckpt, step {chosen['global_step']}: val/average_precision 0\.\d+"
+    )
+    assert re.search(told, lines[-2])
     assert "runs/watch/distance/again/csv/metrics.csv" in lines[-1]
 
 
@@ -70,7 +75,7 @@ def test_overwriting_a_run_replaces_its_checkpoint(folder):
         output = run(folder, "relcon-pretrain", *arguments, f"seed={seed}", "overwrite=true")
         assert output.startswith("INFO distance on watch: 58,617 parameters to train.")  # no library says a word
         assert "v_num" not in output
-        assert {p.name for p in checkpoints.iterdir()} == {"2.ckpt", "last.ckpt"}
+        assert {p.name for p in checkpoints.iterdir()} == {"2.ckpt", "last.ckpt", "best.ckpt"}
         content = torch.load(checkpoints / "last.ckpt", weights_only=True)
         assert content["relcon_lightning"]["config"]["seed"] == seed
         weights.append(content["state_dict"]["distance.output.weight"])

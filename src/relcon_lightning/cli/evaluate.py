@@ -51,7 +51,7 @@ from relcon_lightning.errors import ConfigError
 from relcon_lightning.reporting.evaluations import SYSTEMS
 from relcon_lightning.reporting.replace import make_room, refuse_to_replace
 from relcon_lightning.reporting.report import print_report, result_tables, write_report
-from relcon_lightning.runs.checkpoint import fresh_encoder, load_encoder, people_of, read_once, seeded
+from relcon_lightning.runs.checkpoint import CHOSEN, fresh_encoder, load_encoder, people_of, read_once, seeded
 from relcon_lightning.runs.compare import Trained, find_checkpoints, group
 from relcon_lightning.runs.trust import trust
 
@@ -253,7 +253,10 @@ def _pictures(trained: Sequence[Trained]) -> dict[str, tuple[str, bytes]]:
 
 def _training(origin: dict[str, Any]) -> str:
     config = origin["config"]
-    return f"{config['trainer']['max_steps']} steps on {config['data']['name']}, seed {config['seed']}"
+    steps = origin["steps"] if origin["steps"] is not None else config["trainer"]["max_steps"]
+    told = f"{steps} steps on {config['data']['name']}, seed {config['seed']}"
+    chosen = origin.get(CHOSEN)
+    return f"{told}, chosen by {chosen['metric']} on validation people" if chosen else told
 
 
 def _place(config: DictConfig) -> tuple[str, str, str]:

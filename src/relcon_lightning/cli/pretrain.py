@@ -27,13 +27,14 @@ from relcon_lightning.data.datamodule import CandidateDataModule
 from relcon_lightning.data.splits import few_to_evaluate
 from relcon_lightning.errors import ConfigError, Interrupted
 from relcon_lightning.lock import LockedError, lock
-from relcon_lightning.runs.checkpoint import LAST, BuiltFrom, provenance, read_checkpoint
+from relcon_lightning.runs.checkpoint import BEST, LAST, BuiltFrom, provenance, read_checkpoint
 from relcon_lightning.runs.fit import compare
 from relcon_lightning.runs.record import make_record, save_record
 from relcon_lightning.runs.trust import foreign_networks, trust
-from relcon_lightning.training.callbacks import LastCheckpoint, LongerSchedule, Provenance
+from relcon_lightning.training.callbacks import BestCheckpoint, LastCheckpoint, LongerSchedule, Provenance
 from relcon_lightning.training.continuation import refuse_another_run
 from relcon_lightning.training.loggers import begin
+from relcon_lightning.training.objective import check_direction
 from relcon_lightning.training.resume import clear, find_checkpoint, keep_metrics, last_value
 from relcon_lightning.training.unread import unread
 
@@ -73,8 +74,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _train(config: DictConfig, folder: Path) -> float | None:
     settings = plain(config)
-    if config.objective_direction not in (None, "minimize", "maximize"):
-        raise ConfigError(f"objective_direction={config.objective_direction}: expected minimize, maximize or null.")
+    check_direction(config.objective_direction)
     _refuse_to_overwrite(folder, config.overwrite, config.resume)
     _refuse_parallel_sweep(config)
     _refuse_unread(config)
@@ -128,7 +128,7 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     finally:
         wandb.finish()
     if trainer.is_global_zero:
-        log.info("Checkpoint: %s", folder / LAST)
+        _tell_checkpoints(folder, trainer)
         logs = [path for path in (folder / "csv" / "metrics.csv", folder / "wandb") if path.exists()]
         if logs:
             log.info("Logs:       %s", " and ".join(map(str, logs)))
@@ -137,6 +137,17 @@ def _train(config: DictConfig, folder: Path) -> float | None:
         logged = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
         log.warning("objective=%s was not logged; these were: %s.", config.objective, logged)
     return None if value is None else float(value)
+
+
+def _tell_checkpoints(folder: Path, trainer: L.Trainer) -> None:
+    """Say where the last and the best checkpoint are."""
+    log.info("Checkpoint: %s, step %d", folder / LAST, trainer.global_step)
+    best = next((one for one in trainer.callbacks if isinstance(one, BestCheckpoint)), None)  # type: ignore[attr-defined]
+    if best is None or best.value is None:
+        return
+    log.info("Best:       %s, step %d: %s %.4f", folder / BEST, best.step, best.metric, best.value)
+    if best.step == 0:
+        log.warning("The best step is the untrained net: no validation after it had a better %s.", best.metric)
 
 
 def _made(config: DictConfig, group: str) -> list[Any]:

@@ -15,16 +15,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from relcon_lightning.training.objective import direction_of
+
 log = logging.getLogger(__name__)
 
 _LONGEST = 80  # characters of the readable part of a folder's name; file systems take 255 bytes
 # Keys that do not change the result of a run, or only its location.
 _NOT_IN_NAME = {"name", "overwrite", "objective", "objective_direction", "paths.runs"}
 _SHOWN = {"data": "data.name", "model": "model.name"}  # groups whose name the path holds, unless it is given
-_DIRECTIONS = {
-    "minimize": r"loss(_epoch|_step)?|alignment|uniformity",
-    "maximize": r"(\w+_)?f1|average_precision|accuracy(_\w+)?|diversity",
-}
 _PLAIN = r"[A-Za-z0-9.+-]+(_[A-Za-z0-9.+-]+)*"  # no two underscores: they part overrides
 
 
@@ -66,6 +64,7 @@ class Job:
         folder: Folder of the run.
         overrides: Overrides of the job.
         value: Value of the objective; None if it was not logged.
+        objective: The metric of the value; empty for commands without one.
         error: Reason for which the job failed, or None.
         stopped: True if a user or a signal ended it.
     """
@@ -73,6 +72,7 @@ class Job:
     folder: Path
     overrides: list[str]
     value: float | None = None
+    objective: str = ""
     error: str | None = None
     stopped: bool = False
 
@@ -83,7 +83,7 @@ class Sweep:
 
     Attributes:
         jobs: Jobs that have ended.
-        objective: The metric that they are compared by; empty for commands without one.
+        objective: The metric of the running job; empty for commands without one.
         direction: ``minimize`` or ``maximize`` the objective; None: as :func:`direction_of` knows it.
     """
 
@@ -97,7 +97,7 @@ class Sweep:
 
     def ended(self, value: float | None) -> None:
         """Record that the running job has ended."""
-        self.jobs.append(Job(_folder(), _overrides(), value))
+        self.jobs.append(Job(_folder(), _overrides(), value, self.objective))
 
     def stopped(self) -> None:
         """Record that the running job, and with it the sweep, is stopped by a user or a signal."""
@@ -129,34 +129,32 @@ class Sweep:
             return f"failed: {job.error.splitlines()[0]}"
         if job.stopped:
             return "stopped"
-        if not self.objective:
+        if not job.objective:
             return "done"
         if job.value is None:
-            return f"done, but {self.objective} was not logged"
-        return f"{self.objective} {job.value:.4f}"
+            return f"done, but {job.objective} was not logged"
+        return f"{job.objective} {job.value:.4f}"
 
     def _best(self, known: Sequence[Job]) -> str:
-        direction = self.direction or direction_of(self.objective)
+        objectives = sorted({job.objective for job in known})
+        if len(objectives) > 1:
+            return (
+                f"No best job is named: {' and '.join(objectives)} cannot be compared. Set objective=... for all jobs."
+            )
+        [objective] = objectives
+        direction = self.direction or direction_of(objective)
         if direction is None:
             return (
-                f"No best job is named: set objective_direction=minimize or maximize, for {self.objective} is none of "
+                f"No best job is named: set objective_direction=minimize or maximize, for {objective} is none of "
                 "the metrics whose direction is known."
             )
         pick: Callable[..., Job] = max if direction == "maximize" else min
         best = pick(known, key=lambda job: job.value or 0.0)
         which = "highest" if direction == "maximize" else "lowest"
         return (
-            f"Best, with the {which} {self.objective} on validation people: "
+            f"Best, with the {which} {objective} on validation people: "
             f"relcon-eval checkpoint={shlex.quote(str(best.folder))}"
         )
-
-
-def direction_of(metric: str) -> str | None:
-    """``minimize`` or ``maximize``, for the metrics that this package logs; None for others."""
-    for direction, pattern in _DIRECTIONS.items():
-        if re.fullmatch(pattern, metric.partition("/")[2]):
-            return direction
-    return None
 
 
 def in_this_process() -> bool:

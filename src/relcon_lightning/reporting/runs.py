@@ -20,6 +20,7 @@ from relcon_lightning.training.callbacks.pictures import curves
 _METRICS = Path("csv") / "metrics.csv"
 _NOT_SHOWN = {
     *("paths", "logger", "callbacks", "folder", "run_dir", "name", "overwrite", "resume", "from_run", "objective"),
+    *("objective_direction", "objectives"),
     "trainer.default_root_dir",
 }
 _ENDED_WITH = ("train/loss", "val/loss", "val/average_precision", "val/knn_f1", "val/linear_f1")

@@ -39,6 +39,8 @@ KEY = "relcon_lightning"
 # 1 had fast hashes of the participants, and exports without checksums; until 2 all nets padded their first layer.
 FORMAT = 3
 LAST = Path("checkpoints", "last.ckpt")  # of a run's folder
+BEST = Path("checkpoints", "best.ckpt")
+CHOSEN = "chosen"  # of the entry of best.ckpt: the metric that chose it, and its value
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of an exported folder
 _MAX_CONFIG_BYTES = 2**24
 _HUB = "hf://"
@@ -159,6 +161,8 @@ def _read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path} was changed or damaged: {error}. Give another checkpoint, or get it again."
         ) from error
+    if "steps" not in checkpoint[KEY]:  # exports have it
+        checkpoint[KEY]["steps"] = checkpoint.get("global_step")
     return checkpoint
 
 
@@ -325,7 +329,7 @@ def _model(content: dict[str, Any], path: str | Path) -> tuple[str, dict[str, An
 
 
 def provenance(path: str | Path) -> dict[str, Any]:
-    """Provenance of a checkpoint: ``format``, ``version``, ``config`` and hashed ``participants``."""
+    """Provenance of a checkpoint: ``format``, ``version``, ``config``, ``steps`` and hashed ``participants``."""
     entry: dict[str, Any] = read_checkpoint(path)[KEY]
     return entry
 

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.runs.checkpoint import CONFIG, LAST, located, provenance
+from relcon_lightning.runs.checkpoint import CHOSEN, CONFIG, LAST, located, provenance
 from relcon_lightning.runs.record import flat
 
 log = logging.getLogger(__name__)
 
 _CLASS = "._target_"
-_SAME = {"name", "folder", "run_dir", "overwrite", "resume", "from_run", "compile", "paths", "logger", "callbacks"}
+_SAME = {
+    *("name", "folder", "run_dir", "overwrite", "resume", "from_run", "compile", "paths", "logger", "callbacks"),
+    *("objective", "objective_direction", "objectives"),
+}
 _SAME_ANYWHERE = {"seed", "verify", "default_root_dir", "recompute", "val_check_interval"}
 
 
@@ -67,7 +70,9 @@ def group(checkpoints: Sequence[str]) -> list[Trained]:
         ConfigError: A checkpoint cannot be read, or two have the same configuration and seed.
     """
     origins = {path: provenance(path) for path in checkpoints}
-    settings = {path: _learnt(origin["config"]) | _distance(origin) for path, origin in origins.items()}
+    settings = {
+        path: _learnt(origin["config"]) | _distance(origin) | _chosen(origin) for path, origin in origins.items()
+    }
     groups: list[list[str]] = []
     for path in origins:
         own = next((g for g in groups if settings[g[0]] == settings[path]), None)
@@ -114,6 +119,11 @@ def _distance(origin: dict[str, Any]) -> dict[str, Any]:
     learnt = ((name, value) for config in configs for name, value in _learnt(config).items())
     kept = ("model.", "data.", "augmentation.", "trainer.max_steps", "trainer.precision")
     return {f"distance.{name}": value for name, value in learnt if name.startswith(kept)}
+
+
+def _chosen(origin: dict[str, Any]) -> dict[str, Any]:
+    """Whether it is the best checkpoint of its run, so that it can be compared with the last one."""
+    return {"checkpoint": "best" if CHOSEN in origin else "last"}
 
 
 def _is_same(keys: Sequence[str]) -> bool:

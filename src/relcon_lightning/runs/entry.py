@@ -33,6 +33,12 @@ def check_entry(entry: Mapping[str, Any], weights: Any) -> None:
         _typed(_typed(part, "config", dict, "built_from."), "model", dict, "built_from.config.")
         for people in _typed(part, "participants", list, "built_from."):
             _check_people(people, "built_from.participants")
+    if not isinstance(entry.get("steps"), int | None):
+        raise ValueError("steps is not a number")
+    if "chosen" in entry:
+        chosen = _typed(entry, "chosen", dict)
+        _typed(chosen, "metric", str, "chosen.")
+        _typed(chosen, "value", float, "chosen.")
     if not isinstance(weights, dict) or not all(isinstance(w, Tensor) for w in weights.values()):
         raise ValueError("state_dict contains values other than tensors")
     if not all(isinstance(name, str) for name in weights):

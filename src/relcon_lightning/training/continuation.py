@@ -10,7 +10,7 @@ from relcon_lightning.runs.checkpoint import KEY
 from relcon_lightning.runs.record import flat
 
 # Keys that may change when a run resumes: its length, its machine, its folders and its logs.
-_GROUPS = ("paths.", "logger.", "callbacks.", "steps.", "hydra.", "trainer.plugins", "trainer.logger")
+_GROUPS = ("paths.", "objectives.", "logger.", "callbacks.", "steps.", "hydra.", "trainer.plugins", "trainer.logger")
 _KEYS = {
     "name", "folder", "run_dir", "job_type", "overwrite", "resume", "from_run", "compile", "objective",
     "objective_direction",

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from relcon_lightning.errors import ConfigError, TrainingError
-from relcon_lightning.runs.checkpoint import LAST, read_checkpoint
+from relcon_lightning.runs.checkpoint import BEST, LAST, read_checkpoint
 from relcon_lightning.training.restore import restorable
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,8 @@ def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None
     """Find the checkpoint to resume from, and its step.
 
     Args:
-        resume: Path; ``auto``: the newest readable checkpoint in the folder; None: start a new run.
+        resume: Path; ``auto``: the newest readable checkpoint in the folder, ``best.ckpt`` only if there is
+            no other; None: start a new run.
         folder: Folder of the run's checkpoints.
 
     Returns:
@@ -82,16 +83,21 @@ def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None
     if resume != "auto":
         path = Path(resume)
         path = path / LAST if path.is_dir() else path
-        return path, int(read_checkpoint(path)["global_step"])
+        step = int(read_checkpoint(path)["global_step"])
+        if step == 0:
+            raise ConfigError(f"{path} holds the untrained net: start a new run, without resume.")
+        return path, step
     found, damaged = [], []
     for path in sorted(folder.glob("*.ckpt")):
         try:
-            found.append((int(read_checkpoint(path)["global_step"]), path.stat().st_mtime, path))
+            step = int(read_checkpoint(path)["global_step"])
+            if step > 0:  # best.ckpt may hold the untrained net
+                found.append((path.name != BEST.name, step, path.stat().st_mtime, path))
         except ConfigError as error:
             log.warning("Passed over %s: %s", path, error)
             damaged.append(path.name)
     if found:
-        step, _, path = max(found)
+        _, step, _, path = max(found)
         log.info("Resuming from %s, after %d steps.", path, step)
         return path, step
     if damaged:

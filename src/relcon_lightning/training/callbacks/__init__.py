@@ -1,5 +1,6 @@
 """Callbacks that monitor and checkpoint the training of a method."""
 
+from relcon_lightning.training.callbacks.best_checkpoint import BestCheckpoint
 from relcon_lightning.training.callbacks.candidates import CandidateMonitor
 from relcon_lightning.training.callbacks.compiled import Compiled
 from relcon_lightning.training.callbacks.embedding import EmbeddingMonitor
@@ -16,6 +17,7 @@ from relcon_lightning.training.callbacks.speed import Speed
 from relcon_lightning.training.callbacks.step_checkpoint import StepCheckpoint
 
 __all__ = [
+    "BestCheckpoint",
     "CandidateMonitor",
     "Compiled",
     "EmbeddingMonitor",

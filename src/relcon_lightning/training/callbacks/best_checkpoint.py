@@ -1,0 +1,125 @@
+"""Keep the checkpoint with the best value on the validation participants."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from relcon_lightning.errors import ConfigError
+from relcon_lightning.runs.checkpoint import BEST, CHOSEN, KEY, read_checkpoint
+from relcon_lightning.training.objective import direction_of
+
+log = logging.getLogger(__name__)
+
+_ALWAYS_LOGGED = "val/loss"
+
+
+class BestCheckpoint(Callback):
+    """Writes ``best.ckpt`` after each validation with a better value of a metric than all validations before it.
+
+    A step is saved when the next one begins, as by StepCheckpoint: the validation has then been logged. The untrained
+    net of step 0 is written too, and is replaced by the first net that is not worse. The file holds the
+    name of the metric and its value. A run that resumes reads them from the file in its own folder, and replaces a
+    file of a later step, of another metric, or one that cannot be read.
+
+    Args:
+        folder: Folder of the checkpoints.
+        metric: Name of a logged metric. ``val/loss`` takes its place if it is not logged, as ``val/knn_f1`` without
+            labels. None: no file is written.
+        direction: ``minimize`` or ``maximize``; None: known by the name, see
+            :func:`~relcon_lightning.training.objective.direction_of`.
+    """
+
+    def __init__(self, folder: str | Path, metric: str | None = "val/knn_f1", direction: str | None = None) -> None:
+        self.path = Path(folder) / BEST.name
+        self.metric, self.direction = metric, direction
+        self.value: float | None = None
+        self.step = 0
+        self._started, self._due, self._writes = False, False, False
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Remove the file of an earlier run that was never resumed; its folder is now that of a new run."""
+        if trainer.ckpt_path is None and trainer.is_global_zero:
+            self.path.unlink(missing_ok=True)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note whether the value is better than the best so far. All ranks follow the first one."""
+        if trainer.sanity_checking:
+            return
+        if not self._started:
+            self._start(trainer)
+        found = trainer.callback_metrics.get(self.metric or "")
+        value = float("nan") if found is None else float(found)
+        if trainer.strategy.broadcast(self._is_better(value)):
+            self.value, self.step, self._due = value, trainer.global_step, True
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """Write the file if the step before is the best."""
+        self._write(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the file if the last step is the best."""
+        self._write(trainer)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the metric and its value to the entry of ``best.ckpt`` alone; provenance is added before."""
+        if self._writes:
+            checkpoint[KEY][CHOSEN] = {"metric": self.metric, "value": self.value}
+
+    def _write(self, trainer: L.Trainer) -> None:
+        if not self._due:
+            return
+        self._due, self._writes = False, True
+        try:
+            trainer.save_checkpoint(self.path)
+        finally:
+            self._writes = False
+
+    def _is_better(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return False
+        if self.value is None or (value == self.value and self.step == 0):
+            return True
+        return value < self.value if self.direction == "minimize" else value > self.value
+
+    def _start(self, trainer: L.Trainer) -> None:
+        """Settle the metric now that it is known what is logged, and find the best of a run that resumes."""
+        self._started = True
+        if self.metric is None:
+            return
+        if self.metric not in trainer.callback_metrics:
+            self._tell(trainer, "%s is not logged: best.ckpt is chosen by %s.", self.metric, _ALWAYS_LOGGED)
+            self.metric, self.direction = _ALWAYS_LOGGED, None
+        self.direction = self.direction or direction_of(self.metric)
+        if self.direction is None:
+            self._tell(
+                trainer,
+                "No best.ckpt is kept: set objective_direction=minimize or maximize, for %s is none of the metrics "
+                "whose direction is known.",
+                self.metric,
+            )
+            self.metric = None
+        elif trainer.ckpt_path is not None and Path(trainer.ckpt_path).parent.resolve() == self.path.parent.resolve():
+            self._read(trainer)
+
+    def _read(self, trainer: L.Trainer) -> None:
+        if not self.path.exists():
+            return
+        try:
+            content = read_checkpoint(self.path)
+        except ConfigError as error:
+            self._tell(trainer, "The best checkpoint is chosen anew: %s", error)
+            return
+        chosen, step = content[KEY].get(CHOSEN), content.get("global_step")
+        if chosen and chosen["metric"] == self.metric and isinstance(step, int) and step <= trainer.global_step:
+            self.value, self.step = float(chosen["value"]), step
+
+    @staticmethod
+    def _tell(trainer: L.Trainer, message: str, *values: object) -> None:
+        if trainer.is_global_zero:
+            log.warning(message, *values)
