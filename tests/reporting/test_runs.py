@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.reporting.runs import ends, find_runs, settings, write_runs
+from relcon_lightning.runs.checkpoint import BEST, CHOSEN, FORMAT, KEY
 
 
 def trained(folder: Path, steps: int = 2, **config: object) -> None:
@@ -39,6 +41,16 @@ def test_a_run_is_named_by_its_folder_and_its_last_values_are_told(runs):
     table = ends(find_runs(str(runs / "*" / "*" / "*")))
     assert list(table.index) == ["relcon/a", "relcon/b", "simclr/a"]
     assert table.loc["relcon/b"].to_dict() == {"steps": "9", "val/loss": "1.25", "val/knn_f1": "0.4"}
+
+
+def test_the_step_of_the_best_checkpoint_is_told(runs):
+    entry = {"format": FORMAT, "config": {}, CHOSEN: {"metric": "val/knn_f1", "value": 0.53125}}
+    for name, content in (("a", {KEY: entry, "global_step": 40, "state_dict": {}}), ("b", {})):
+        path = runs / "toy" / "relcon" / name / BEST
+        path.parent.mkdir()
+        torch.save(content, path)
+    table = ends(find_runs(str(runs / "*" / "*" / "*")))
+    assert table["best.ckpt"].tolist() == ["step 40: val/knn_f1 0.5312", "cannot be read", ""]
 
 
 def test_settings_that_all_share_and_places_are_left_out_and_what_follows_is_told_once(runs):

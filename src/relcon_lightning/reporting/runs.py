@@ -14,6 +14,7 @@ import pandas as pd
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.reporting.page import write_page
 from relcon_lightning.reporting.png import png
+from relcon_lightning.runs.checkpoint import BEST, CHOSEN, KEY, read_checkpoint
 from relcon_lightning.runs.record import FILE, flat
 from relcon_lightning.training.callbacks.pictures import curves
 
@@ -40,12 +41,14 @@ class Run:
         data: Name of the cohort.
         settings: Leaves of the configuration by dotted key.
         metrics: What Lightning's CSV logger wrote.
+        best: Step of the best checkpoint, and the value that chose it; empty if there is none.
     """
 
     name: str
     data: str
     settings: dict[str, Any]
     metrics: pd.DataFrame
+    best: str = ""
 
 
 def find_runs(patterns: str | Sequence[str]) -> list[Run]:
@@ -77,22 +80,33 @@ def _read(folder: Path, name: str) -> Run:
     try:
         config = json.loads((folder / FILE).read_text("utf-8"))["config"]
         metrics = pd.read_csv(folder / _METRICS)
-        return Run(name, config["data"]["name"], flat(config), metrics)
+        return Run(name, config["data"]["name"], flat(config), metrics, _best(folder / BEST))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{folder} holds no whole run ({error}): leave it out of runs=, or train it again."
         ) from error
 
 
+def _best(path: Path) -> str:
+    if not path.exists():
+        return ""
+    try:
+        content = read_checkpoint(path)
+        chosen = content[KEY][CHOSEN]
+        return f"step {content['global_step']}: {chosen['metric']} {chosen['value']:.4g}"
+    except (ConfigError, KeyError):
+        return "cannot be read"
+
+
 def ends(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row per run: its steps, and the last value of each metric that says how good it is."""
+    """A row per run: its steps, the last value of each metric that says how good it is, and its best checkpoint."""
     rows = {}
     for run in runs:
         row = {"steps": str(int(run.metrics["step"].max()) + 1)}
         for name in _ENDED_WITH:
             values = run.metrics[name].dropna().tolist() if name in run.metrics else []
             row[name] = f"{values[-1]:.4g}" if values else ""
-        rows[run.name] = row
+        rows[run.name] = row | {"best.ckpt": run.best}
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.loc[:, (table != "").any()]
 

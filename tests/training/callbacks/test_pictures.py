@@ -31,6 +31,42 @@ def test_curves_are_what_was_logged_and_what_was_not_has_no_panel():
     assert [text.get_text() for text in panels["average precision"].get_legend().get_texts()] == ["val", "chance"]
 
 
+def test_a_legend_covers_no_curve():
+    names = [f"val/distance_within_q{q}" for q in (10, 50, 90)]
+    figure = curves({"": pd.DataFrame({"step": [-1, 9], **{name: [1.0, 0.9] for name in names}})})
+    png(figure)
+    [axes] = [one for one in figure.axes if one.lines]
+    legend, title = axes.get_legend().get_window_extent(), axes.title.get_window_extent()
+    assert axes.bbox.y1 <= legend.y0 < legend.y1 <= title.y0 + 1
+    assert len(axes.get_legend().get_texts()) == 3
+
+
+@pytest.mark.parametrize(
+    ("candidates", "panels"),
+    [([31, 31, 31], {"loss per candidate"}), ([31, 31, 16], {"loss per candidate", "loss"})],
+)
+def test_two_panels_that_show_the_same_loss_are_one(candidates, panels):
+    rows = {"step": [0, 1, 2]}
+    for stage in ("train", "val"):
+        rows |= {f"{stage}/loss_per_candidate": [3.0, 2.0, 1.0], f"{stage}/loss": np.multiply(candidates, [3, 2, 1])}
+    assert {axes.get_title() for axes in curves({"": pd.DataFrame(rows)}).axes if axes.lines} == panels
+
+
+def test_the_loss_of_a_method_without_candidates_stays_beside_the_other():
+    both = pd.DataFrame({"step": [0], "train/loss": [3.0], "train/loss_per_candidate": [1.0]})
+    figure = curves({"relcon": both, "simclr": both[["step", "train/loss"]]})
+    assert {axes.get_title() for axes in figure.axes if axes.lines} == {"loss per candidate", "loss"}
+
+
+def test_step_0_is_explained_where_it_is_drawn_and_all_panels_have_the_same_steps():
+    table = pd.DataFrame({"step": [-1, 9, 99], "val/loss": [2.0, None, 1.0], "train/grad_norm": [None, 3.0, 4.0]})
+    figure = curves({"": table})
+    assert "untrained network" in figure.get_supxlabel()
+    assert len({axes.get_xlim() for axes in figure.axes}) == 1
+    assert figure.axes[0].get_xlim()[0] < 0 < 100 < figure.axes[0].get_xlim()[1]
+    assert curves({"": table[1:]}).get_supxlabel() == ""
+
+
 def panel(figure, title: str):
     return next(axes for axes in figure.axes if axes.get_title() == title)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from relcon_lightning.methods.base import Batch, EmbeddingMethod, Method
 from relcon_lightning.nets import MotifDistance, SpectralDistance
 from relcon_lightning.reporting.png import png
 
+_LOSS, _PER_CANDIDATE = "loss", "loss per candidate"
 CURVES: Mapping[str, tuple[str, ...]] = {
-    "loss per candidate": ("train/loss_per_candidate", "val/loss_per_candidate"),
-    "loss": ("train/loss", "val/loss"),
+    _PER_CANDIDATE: ("train/loss_per_candidate", "val/loss_per_candidate"),
+    _LOSS: ("train/loss", "val/loss"),
     "average precision": ("val/average_precision", "val/average_precision_chance"),
     "macro F1 of the online probe": ("val/knn_f1", "val/knn_f1_chance", "val/linear_f1", "val/linear_f1_chance"),
     "diversity of the embedding": ("val/diversity",),
@@ -37,6 +38,18 @@ CURVES: Mapping[str, tuple[str, ...]] = {
 }
 _AGAINST_UNTRAINED = {"average precision", "macro F1 of the online probe"}
 _LEFT_OUT = {"step", "epoch"}
+_STEADY = 1e-3  # relative change of the number of candidates up to which both panels of the loss show the same
+_LEGEND: Mapping[str, Any] = {
+    "loc": "lower center",
+    "bbox_to_anchor": (0.5, 1.0),
+    "frameon": False,
+    "fontsize": 7,
+    "borderpad": 0.2,
+    "handlelength": 1.2,
+    "columnspacing": 0.8,
+}
+_ABOVE_LEGEND = 16  # points
+_MARGIN = 0.03  # of the steps, beside the first and the last
 _CALM = 0.1  # minimum height of an axis as a fraction of its values, so that noise is not magnified
 _ANCHORS, _SHOWN, _WINDOWS = 3, 3, 32
 _GAP = 0.25  # between near and far windows, as a share of the width of one
@@ -115,12 +128,13 @@ def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:
     Args:
         runs: Name to the table of Lightning's CSV logger, in which each row has values in some of the columns.
     """
-    panels = _panels(runs.values())
+    panels = _panels(list(runs.values()))
     columns = min(4, max(1, len(panels)))
     rows = max(1, -(-len(panels) // columns))
     figure = Figure(figsize=(3.1 * columns, 2.5 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     several = len(runs) > 1
+    last = max((float(table["step"].max()) + 1 for table in runs.values() if len(table) and "step" in table), default=1)
     if several:  # a colour per run, told once
         marks = [Line2D([], [], color=f"C{place}", label=run) for place, run in enumerate(runs)]
         figure.legend(handles=marks, loc="outside upper left", ncols=3, frameon=False, fontsize=8)
@@ -132,18 +146,27 @@ def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:
             for line, name in enumerate(names):
                 colour = f"C{place if several else line}"
                 _draw(axes, table, name, colour, pale=pale, untrained=title in _AGAINST_UNTRAINED)
-        axes.set_title(title, fontsize=9)
+        legend = not several and len(axes.lines) > 1
+        axes.set_title(title, fontsize=9, pad=_ABOVE_LEGEND if legend else None)
         axes.set_xlabel("step", fontsize=8)
+        axes.set_xlim(-_MARGIN * last, (1 + _MARGIN) * last)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
         _calm(axes)
-        if not several and len(axes.lines) > 1:
-            axes.legend(frameon=False, fontsize=7)
+        if legend:  # between title and panel, where it covers no curve
+            axes.legend(**_LEGEND, ncols=len(axes.lines))
+    if any(_untrained(table).any() for table in runs.values()):
+        figure.supxlabel("Step 0 is the untrained network, on validation people.", fontsize=8)
     return figure
 
 
-def _panels(tables: Iterable[pd.DataFrame]) -> dict[str, list[str]]:
+def _untrained(table: pd.DataFrame) -> pd.Series:
+    """Rows of the validation before the first step."""
+    return table["step"] < 0
+
+
+def _panels(tables: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
     """Title and columns of each panel: first those with a panel of their own, then the others."""
     logged = dict.fromkeys(name for table in tables for name in table if table[name].notna().any())
     kept = {title: [name for name in names if name in logged] for title, names in CURVES.items()}
@@ -152,7 +175,21 @@ def _panels(tables: Iterable[pd.DataFrame]) -> dict[str, list[str]]:
         if name not in placed:
             rest = str(name).rpartition("/")[2]
             kept.setdefault("learning rate" if rest.startswith("lr-") else rest.replace("_", " "), []).append(str(name))
+    if all(map(_same_losses, tables)):
+        kept.pop(_LOSS)
     return {title: names for title, names in kept.items() if names}
+
+
+def _same_losses(table: pd.DataFrame) -> bool:
+    """True if the loss is the loss per candidate times a number that is the same at all steps of a curve."""
+    for whole in CURVES[_LOSS]:
+        each = f"{whole}_per_candidate"
+        if whole not in table or each not in table:
+            return False
+        ratio = (table[whole] / table[each]).dropna()
+        if ratio.empty or ratio.max() - ratio.min() > _STEADY * abs(ratio.max()):
+            return False
+    return True
 
 
 def _draw(axes: Axes, table: pd.DataFrame, name: str, colour: str, *, pale: bool, untrained: bool) -> None:
