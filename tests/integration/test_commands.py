@@ -223,3 +223,22 @@ def test_weights_of_another_architecture_are_refused_with_the_first_difference(f
     said = fork(folder, "relcon-pretrain", *arguments, code=2)
     assert f"does not fit the model (size mismatch for {name}" in " ".join(said.split())
     assert "Traceback" not in said
+
+
+def test_optuna_chooses_the_values_of_three_jobs_and_goes_on(folder):
+    pytest.importorskip("optuna", reason="the extra optuna is not installed")
+    words = ["-m", "+search=optuna", "model=simclr", "logger=csv", "temperature=tag(log,interval(0.05,1))", *TINY]
+    said = fork(folder, "relcon-pretrain", *words, "hydra.sweeper.trials=2")
+    assert len(re.findall(r"runs/watch/searches/simclr/\S+: val/knn_f1 \d", said)) == 2
+    assert "relcon-eval checkpoint=runs/watch/searches/simclr/" in said
+    said = fork(folder, "relcon-pretrain", *words, "hydra.sweeper.trials=3", "resume=auto")
+    found, value = re.search(
+        r"Best of 3 jobs of the search: val/knn_f1 (\d\.\d+) with temperature=(\S+)", said
+    ).groups()
+    assert 0 <= float(found) <= 1
+    assert 0.05 <= float(value) <= 1
+    made = sorted((folder / "runs" / "watch" / "searches" / "simclr").glob("*/checkpoints/best.ckpt"))
+    assert len(made) == 3
+    said = fork(folder, "relcon-pretrain", *words, "objective=val/mine", code=2)
+    assert "set objective_direction=minimize or maximize" in said
+    assert "Traceback" not in said

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from relcon_lightning.cli.usage import PARTS
 from relcon_lightning.errors import ConfigError
 
 _DISPENSABLE = ("callbacks", "logger")  # a run can do without any
+_MULTIRUN = ("-m", "--multirun")
+_SEARCH = "+search=optuna"
 _SLURM = ("+cluster=slurm", "hydra/launcher=submitit_slurm")
 
 
@@ -26,6 +29,7 @@ def checked(folder: str, arguments: Sequence[str]) -> list[str]:
     """
     groups = {path.name for path in Path(folder).iterdir() if path.is_dir()}
     _check_launcher(arguments)
+    _check_search(arguments)
     return [_checked(folder, word) if word.partition("=")[0] in groups else word for word in arguments]
 
 
@@ -40,11 +44,20 @@ def _checked(folder: str, word: str) -> str:
     return word
 
 
+def _check_search(arguments: Sequence[str]) -> None:
+    if _SEARCH not in arguments or any(word.startswith("-") and word not in _MULTIRUN for word in arguments):
+        return
+    if not set(_MULTIRUN) & set(arguments):
+        raise ConfigError(f"{_SEARCH} chooses the values of several jobs: add -m (relcon-pretrain -m {_SEARCH} ...).")
+    if find_spec("optuna") is None:
+        raise ConfigError(f"{_SEARCH} needs: pip install 'relcon-lightning[optuna]'.")
+
+
 def _check_launcher(arguments: Sequence[str]) -> None:
     named = next((word for word in arguments if word in _SLURM), None)
-    if named is None or any(word.startswith("-") and word not in ("-m", "--multirun") for word in arguments):
+    if named is None or any(word.startswith("-") and word not in _MULTIRUN for word in arguments):
         return  # such as --help
-    if not {"-m", "--multirun"} & set(arguments):
+    if not set(_MULTIRUN) & set(arguments):
         raise ConfigError(f"{named} submits the jobs of a sweep: add -m (relcon-pretrain -m {named} ...).")
     if shutil.which("srun") is None:
         raise ConfigError(

@@ -24,7 +24,7 @@ def launch(start: Callable[[], None]) -> None:
         start: Composes the configuration and runs the jobs, each inside :func:`job`.
 
     Raises:
-        ConfigError: A value cannot be found, before a job begins.
+        ConfigError: A value cannot be found, before a job begins; or a search (``+search=optuna``) cannot go on.
         OSError: The folder of a run cannot be made or written to.
     """
     if _RAISE in os.environ:
@@ -35,6 +35,8 @@ def launch(start: Callable[[], None]) -> None:
             start()
     except Exception as error:
         if isinstance(error, OSError) and not isinstance(error, HydraException):
+            raise
+        if isinstance(error, ConfigError):  # of a search, between its jobs
             raise
         if isinstance(error, OmegaConfBaseException) and not _begun:
             raise ConfigError(f"{str(error).splitlines()[0]}. (--cfg job prints the values.)") from error

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _LONGEST = 80  # characters of the readable part of a folder's name; file systems take 255 bytes
 # Keys that do not change the result of a run, or only its location.
-_NOT_IN_NAME = {"name", "overwrite", "objective", "objective_direction", "paths.runs"}
+_NOT_IN_NAME = {"name", "search", "overwrite", "objective", "objective_direction", "paths.runs"}
 _SHOWN = {"data": "data.name", "model": "model.name"}  # groups whose name the path holds, unless it is given
 _PLAIN = r"[A-Za-z0-9.+-]+(_[A-Za-z0-9.+-]+)*"  # no two underscores: they part overrides
 
