@@ -242,3 +242,20 @@ def test_optuna_chooses_the_values_of_three_jobs_and_goes_on(folder):
     said = fork(folder, "relcon-pretrain", *words, "objective=val/mine", code=2)
     assert "set objective_direction=minimize or maximize" in said
     assert "Traceback" not in said
+
+
+def test_the_best_checkpoint_is_exported_embedded_and_evaluated_beside_the_last(folder):
+    run_folder = "runs/watch/relcon/seed0"
+    best = f"{run_folder}/checkpoints/best.ckpt"
+    step = torch.load(folder / best, weights_only=True)["global_step"]
+    fork(folder, "relcon-export", f"checkpoint={best}", "to=exported_best")
+    assert f"| steps | {step}, the best by val/knn_f1 (" in (folder / "exported_best" / "README.md").read_text()
+    said = fork(folder, "relcon-eval", f"checkpoint=[{run_folder},{best}]", "seeds=[0]", "name=both", "logger=csv")
+    assert "relcon checkpoint=best" in said
+    assert "relcon checkpoint=last" in said
+    report = (folder / "reports" / "watch" / "both" / "report.md").read_text()
+    assert f"{step} steps on watch, seed 0, chosen by val/knn" in report
+    for source, output in ((best, "of_best.parquet"), ("exported_best", "of_export.parquet")):
+        fork(folder, "relcon-embed", f"checkpoint={source}", "input=data/watch", f"output={output}")
+    made = [pd.read_parquet(folder / output) for output in ("of_best.parquet", "of_export.parquet")]
+    pd.testing.assert_frame_equal(*made)

@@ -32,6 +32,13 @@ def test_two_ranks_share_one_run(folder):
     assert len(list((made / "wandb").glob("offline-run-*"))) == 1
     assert len(list((made / "csv").glob("metrics*.csv"))) == 1
     assert [path.name for path in made.glob("run*.json")] == ["run.json"]
+    best = torch.load(made / "checkpoints" / "best.ckpt", weights_only=True)
+    validated = pd.read_csv(made / "csv" / "metrics.csv").dropna(subset="val/average_precision")
+    highest = validated["val/average_precision"].max()
+    chosen = best["relcon_lightning"]["chosen"]
+    assert chosen == {"metric": "val/average_precision", "value": pytest.approx(highest, abs=1e-6)}
+    at = validated["step"][validated["val/average_precision"] == highest] + 1
+    assert best["global_step"] in at.tolist()
 
 
 def test_a_sweep_over_several_devices_is_refused(folder):

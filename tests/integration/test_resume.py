@@ -65,6 +65,10 @@ def test_a_run_killed_at_any_step_goes_on_to_the_same_weights_and_losses(folder,
     assert content(whole)["global_step"] == STEPS
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
         assert equal(content(whole)[part], content(killed)[part]), f"{part} differs after a kill at step {step}"
+    best = [torch.load(made / "checkpoints" / "best.ckpt", weights_only=True) for made in (whole, killed)]
+    for part in ("state_dict", "global_step"):
+        assert equal(best[0][part], best[1][part]), f"{part} of the best differs after a kill at step {step}"
+    assert best[0]["relcon_lightning"]["chosen"] == best[1]["relcon_lightning"]["chosen"]
     expected, found = metrics(whole), metrics(killed)
     assert expected.keys() == found.keys()
     for name in expected:
