@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from relcon_lightning.cli.app import config_folder
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.reporting.runs import ends, find_runs, settings, write_runs
 from relcon_lightning.runs.checkpoint import BEST, CHOSEN, FORMAT, KEY
@@ -51,6 +53,15 @@ def test_the_step_of_the_best_checkpoint_is_told(runs):
         torch.save(content, path)
     table = ends(find_runs(str(runs / "*" / "*" / "*")))
     assert table["best.ckpt"].tolist() == ["step 40: val/knn_f1 0.5312", "cannot be read", ""]
+
+
+def test_jobs_of_a_sweep_are_found_beside_single_runs(runs):
+    trained(runs / "toy" / "sweeps" / "relcon" / "temperature-1-seed0", model={"name": "relcon"}, seed=0)
+    config = OmegaConf.load(Path(config_folder()) / "report.yaml")
+    config.paths = {"runs": str(runs)}
+    found = find_runs([str(pattern) for pattern in config.runs])
+    assert "sweeps/relcon/temperature-1-seed0" in [run.name for run in found]
+    assert len(found) == 4
 
 
 def test_settings_that_all_share_and_places_are_left_out_and_what_follows_is_told_once(runs):
