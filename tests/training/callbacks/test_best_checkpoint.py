@@ -94,6 +94,7 @@ def test_another_metric_has_its_own_direction(toy_store, tmp_path, name, directi
 
 
 def test_without_labels_the_loss_decides_and_it_is_said(toy_store, tmp_path, caplog):
+    caplog.set_level("INFO")
     train(toy_store, tmp_path, [0.5, 0.1], name="val/other")
     assert kept(tmp_path)[1] == "val/loss"
     assert "val/knn_f1 is not logged: best.ckpt is chosen by val/loss" in caplog.text

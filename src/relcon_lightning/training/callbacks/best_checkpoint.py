@@ -93,7 +93,8 @@ class BestCheckpoint(Callback):
         if self.metric is None:
             return
         if self.metric not in trainer.callback_metrics:
-            self._tell(trainer, "%s is not logged: best.ckpt is chosen by %s.", self.metric, _ALWAYS_LOGGED)
+            if trainer.is_global_zero:
+                log.info("%s is not logged: best.ckpt is chosen by %s.", self.metric, _ALWAYS_LOGGED)
             self.metric, self.direction = _ALWAYS_LOGGED, None
         self.direction = self.direction or direction_of(self.metric)
         if self.direction is None:
