@@ -253,8 +253,8 @@ def _pictures(trained: Sequence[Trained]) -> dict[str, tuple[str, bytes]]:
 
 def _training(origin: dict[str, Any]) -> str:
     config = origin["config"]
-    steps = origin.get("steps")
-    told = f"{config['trainer']['max_steps'] if steps is None else steps} steps on {config['data']['name']}, seed {config['seed']}"
+    steps = config["trainer"]["max_steps"] if origin.get("steps") is None else origin["steps"]
+    told = f"{steps} steps on {config['data']['name']}, seed {config['seed']}"
     chosen = origin.get(CHOSEN)
     return f"{told}, chosen by {chosen['metric']} on validation people" if chosen else told
 
