@@ -29,7 +29,7 @@ SPACE = ["model=simclr", "x=interval(0,4)", "kind=a,b"]
         ("x=tag(log,int(interval(1,64)))", IntDistribution(1, 64, log=True)),
         ("x=range(1,10,2)", IntDistribution(1, 9, step=2)),
         ("x=range(0,1,0.5)", CategoricalDistribution(["0.0", "0.5"])),
-        ("x=choice(a,null,'b c')", CategoricalDistribution(["a", "null", "'b c'"])),
+        ("x=a,null,'b c'", CategoricalDistribution(["a", "null", "'b c'"])),
         ("x=[1,2],[3]", CategoricalDistribution(["[1,2]", "[3]"])),
         ("x=1,2", CategoricalDistribution(["1", "2"])),
     ],
