@@ -70,7 +70,7 @@ def test_a_better_system_is_called_better_and_equal_ones_are_not_told_apart():
     table = comparison_table(predictions({"good": good, "plain": same, "copy": same}, windows=200))
     assert table["good is"].tolist() == ["", "better", "better"]
     table = comparison_table(predictions({"plain": same, "copy": same, "good": good}, windows=200))
-    assert table["plain is"].tolist() == ["", "not clearly other", "worse"]
+    assert table["plain is"].tolist() == ["", "not clearly different", "worse"]
 
 
 def test_pairing_sees_a_difference_that_the_single_intervals_hide():

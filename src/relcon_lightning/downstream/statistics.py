@@ -170,5 +170,5 @@ def intervals(predictions: pd.DataFrame, draws: int = DRAWS) -> dict[str, Interv
 
 def _verdict(difference: Interval, less_is_better: bool) -> str:
     if not difference.excludes_zero:
-        return "not clearly other"
+        return "not clearly different"
     return "better" if (difference.value > 0) != less_is_better else "worse"
