@@ -42,7 +42,7 @@ nitpick_ignore_regex = [
     # aliases of types in the arguments of classes, which autodoc does not evaluate
     (r"py:class", r"Bucket|Folder|Nets|RankingLoss|Stem|Verify|Views"),
     # private bases and type variables
-    (r"py:.*", r"relcon_lightning\..+\.(_\w+|P)"),
+    (r"py:.*", r"relcon_lightning\..+\.(_\w+|P|T)"),
 ]
 
 # docs/tutorials/*.py are executed. A page is made again when its program has changed, or docs/gallery is removed.

@@ -84,8 +84,8 @@ class CandidateDataModule(L.LightningDataModule):
             proportion to, e.g. ``active_h``; None: uniformly.
         seed: Seed of all draws.
         val_batches: Validation batches, the same at every validation.
-        verify: See :meth:`~relcon_lightning.data.store.cohort.CohortStore.open`.
-        cache_gb: See :meth:`~relcon_lightning.data.store.cohort.CohortStore.open`.
+        verify: See :meth:`~relcon_lightning.data.CohortStore.open`.
+        cache_gb: See :meth:`~relcon_lightning.data.CohortStore.open`.
         num_workers: Processes that read ahead. Batches do not depend on it.
     """
 

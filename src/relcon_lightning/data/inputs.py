@@ -97,7 +97,7 @@ def find_inputs(
             is of another participant, who gets its id.
         lenient: Take what can be read of a damaged device file.
         shortest_s: Recordings of a store that are shorter are left out, with a warning: a store is parted at gaps.
-        verify: See :meth:`~relcon_lightning.data.store.cohort.CohortStore.open`.
+        verify: See :meth:`~relcon_lightning.data.CohortStore.open`.
         pattern: Pattern for the paths of the files to read in a folder; see ``RecordingFolder``.
 
     Raises:

@@ -25,7 +25,7 @@ SCRATCH = "from scratch"
 
 
 class Probe(Protocol):
-    """A classifier on features; see :mod:`relcon_lightning.downstream.probes`."""
+    """A classifier on features; see ``relcon_lightning.downstream.probes``."""
 
     classes: list[str]
 
@@ -39,7 +39,7 @@ class Probe(Protocol):
 
 
 class RegressionProbe(Protocol):
-    """A regression on features; see :mod:`relcon_lightning.downstream.probes`."""
+    """A regression on features; see ``relcon_lightning.downstream.probes``."""
 
     def fit(
         self,

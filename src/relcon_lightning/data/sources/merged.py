@@ -25,7 +25,7 @@ class MergedStores:
     Args:
         stores: Folders or addresses.
         name: Name of the new cohort.
-        verify: See :meth:`~relcon_lightning.data.store.cohort.CohortStore.open`.
+        verify: See :meth:`~relcon_lightning.data.CohortStore.open`.
 
     Raises:
         ConfigError: Fewer than two stores.

@@ -85,7 +85,7 @@ def write_store(
     shard_samples: int = SHARD_SAMPLES,
     coding: Coding = FLOAT32,
 ) -> None:
-    """Write recordings as a cohort store, one in memory at a time; see :func:`write_with`."""
+    """Write recordings as a cohort store, one in memory at a time; see ``write_with``."""
 
     def fill(writer: StoreWriter) -> None:
         for recording in recordings:
