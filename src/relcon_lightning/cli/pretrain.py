@@ -141,13 +141,12 @@ def _train(config: DictConfig, folder: Path) -> float | None:
 
 def _tell_checkpoints(folder: Path, trainer: L.Trainer) -> None:
     """Say where the last and the best checkpoint are."""
-    log.info("Checkpoint: %s, step %d", folder / LAST, trainer.global_step)
     best = next((one for one in trainer.callbacks if isinstance(one, BestCheckpoint)), None)  # type: ignore[attr-defined]
-    if best is None or best.value is None:
-        return
-    log.info("Best:       %s, step %d: %s %.4f", folder / BEST, best.step, best.metric, best.value)
-    if best.step == 0:
+    if best is not None and best.value is not None and best.step == 0:
         log.warning("The best step is the untrained net: no validation after it had a better %s.", best.metric)
+    log.info("Checkpoint: %s, step %d", folder / LAST, trainer.global_step)
+    if best is not None and best.value is not None:
+        log.info("Best:       %s, step %d: %s %.4f", folder / BEST, best.step, best.metric, best.value)
 
 
 def _made(config: DictConfig, group: str) -> list[Any]:
