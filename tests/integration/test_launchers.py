@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from relcon_lightning.data import CohortStore
 from tests.integration.commands import TINY, run
 
 EIGHT = ["model=distance", *TINY, "trainer.max_steps=8", "trainer.val_check_interval=3"]
@@ -68,3 +70,17 @@ def test_without_submitit_either_signal_saves_and_ends(folder, name):
     assert "Continue with resume=auto" in output
     path = folder / "runs" / "watch" / "distance" / name / "checkpoints" / "last.ckpt"
     assert torch.load(path, weights_only=True)["global_step"] == 5
+
+
+def test_jobs_that_submitit_starts_prepare_the_parts_of_a_cohort(tmp_path):
+    (tmp_path / "walks").mkdir()
+    t = np.arange(0, 4, 1 / 50)
+    for person in range(3):
+        table = pd.DataFrame({"time": t, "x": 0.1 * np.sin(t), "y": 0 * t, "z": 1 + person / 100 + 0 * t})
+        table.to_csv(tmp_path / "walks" / f"p{person}.csv", index=False)
+    asked = ["data=folder", "data.raw_dir=walks", "data.name=walks", "data.source.participant='p[0-9]'"]
+    run(tmp_path, "relcon-prepare", "-m", "hydra/launcher=submitit_local", *asked, "part=1/2,2/2")
+    assert {path.name for path in (tmp_path / "data" / "walks").iterdir()} >= {"part-001-of-002", "part-002-of-002"}
+    store = CohortStore.open(tmp_path / "data" / "walks")
+    assert store.participants["participant_id"].tolist() == ["p0", "p1", "p2"]
+    store.verify()
