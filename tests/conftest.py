@@ -21,6 +21,7 @@ with install_import_hook(
     import relcon_lightning.methods.sphere  # noqa: F401
 
 from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
+from tests import margins
 
 # A slow machine is no failure, and what fails on a server has to fail again at home.
 settings.register_profile("relcon", deadline=None, derandomize="CI" in os.environ)
@@ -36,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "integration" in item.path.parts:
             item.add_marker("integration")
+        if "training_seed" in getattr(item, "fixturenames", ()):
+            item.add_marker("margins")
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
 
 
@@ -51,9 +54,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _few_threads() -> Iterator[None]:
     """Small tensors are faster, and results the same everywhere, on one thread."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get(margins.THREADS, "1")))
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def training_seed() -> int:
+    """What a test that trains and then compares a number is seeded by; see tests/margins.py."""
+    return margins.seed()
 
 
 def recordings(

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from relcon_lightning.augment import Augmentation, ContiguousMask, RandomAugmentations, TimeFlip
 from relcon_lightning.methods import RelCon
-from relcon_lightning.nets import MotifDistance, small_resnet_1d
+from relcon_lightning.nets import MotifDistance, SpectralDistance, small_resnet_1d
+from tests.margins import assert_above
 
 TIME, RATE, MOTIFS = 64, 50, (1.2, 2.0, 3.1, 4.5)  # samples, Hz, base frequencies
 TRAINED_ON, UNSEEN = range(6), range(6, 12)
@@ -50,7 +51,7 @@ def turned_and_noisy(x: Tensor, g: torch.Generator) -> Tensor:
     return rotation @ x + 0.1 * torch.randn(x.shape, generator=g)
 
 
-def trained(augmentation: Augmentation, steps: int = 150, seed: int = 0) -> MotifDistance:
+def trained(augmentation: Augmentation, seed: int, steps: int = 100) -> MotifDistance:
     torch.manual_seed(seed)
     g = torch.Generator().manual_seed(seed)
     net = MotifDistance(channels=16, kernel_size=9)
@@ -63,17 +64,24 @@ def trained(augmentation: Augmentation, steps: int = 150, seed: int = 0) -> Moti
     return net.eval()
 
 
-def nearer(distance: MotifDistance, first: Callable[..., Tensor], second: Callable[..., Tensor]) -> float:
-    """How often ``first(kind, person, g)`` is nearer than ``second`` to a motif of the same kind and person."""
+def separation(distance: MotifDistance, near: Callable[..., Tensor], far: Callable[..., Tensor]) -> float:
+    """Mean logarithm of how many times farther ``far(kind, person, g)`` is from a motif of that kind and person than
+    ``near``: 0 where nothing is told apart. It has no ceiling, which a share of correct answers has.
+    """
     g = torch.Generator().manual_seed(7)
-    wins = []
+    ratios = []
     with torch.no_grad():
         for person in UNSEEN:
             for kind in range(len(MOTIFS)):
                 anchor = motif(kind, person, 8, g)
-                near, far = (distance.distance(anchor, make(kind, person, g)) for make in (first, second))
-                wins.append((near < far).float().mean())
-    return torch.stack(wins).mean().item()
+                to_near, to_far = (distance.distance(anchor, make(kind, person, g)) for make in (near, far))
+                ratios.append((to_far / to_near).log().mean())
+    return torch.stack(ratios).mean().item()
+
+
+def same(kind: int, person: int, g: torch.Generator) -> Tensor:
+    """The same motif of the same person."""
+    return motif(kind, person, 8, g)
 
 
 def another(kind: int, person: int, g: torch.Generator) -> Tensor:
@@ -81,86 +89,81 @@ def another(kind: int, person: int, g: torch.Generator) -> Tensor:
     return motif((kind + 1 + int(torch.randint(3, (1,), generator=g))) % len(MOTIFS), person, 8, g)
 
 
-@pytest.fixture(scope="module")
-def distance() -> MotifDistance:
-    return trained(RandomAugmentations())
+def reversed_in_time(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda kind, person, g: TimeFlip()(make(kind, person, g), g)
 
 
 @pytest.fixture(scope="module")
-def without_augmentations() -> MotifDistance:
+def distance(training_seed) -> MotifDistance:
+    return trained(RandomAugmentations(), training_seed)
+
+
+@pytest.fixture(scope="module")
+def without_augmentations(training_seed) -> MotifDistance:
     """Masked reconstruction, the ablation of Table 5."""
-    return trained(ContiguousMask())
+    return trained(ContiguousMask(), training_seed)
 
 
-def test_a_motif_is_recognised_under_rotation_and_noise(distance):
-    def same(kind: int, person: int, g: torch.Generator) -> Tensor:
-        return turned_and_noisy(motif(kind, person, 8, g), g)
-
-    # Seeds 0 to 4 with SSE4.1 and AVX2, seeds 0 to 3 with AVX-512: 0.32 to 0.69 before, 0.74 to 0.92 after. Seed 0,
-    # which is tested, is the lowest of most: 0.60 before, 0.74 to 0.80 after.
-    before = nearer(trained(RandomAugmentations(), steps=1), same, another)
-    after = nearer(distance, same, another)
-    assert after > before + 0.1
-    assert after > 0.7
+def test_a_motif_is_recognised(distance, training_seed):
+    assert_above(separation(distance, same, another), 0.5, "separation")
 
 
-def test_without_augmentations_it_is_recognised_less(distance, without_augmentations):
-    """Under time reversal, that is; a rotation that moves gravity, or noise, is no better with augmentations."""
-    flip = TimeFlip()
+def test_a_motif_is_recognised_under_rotation_and_noise(distance, training_seed):
+    def worn_otherwise(kind: int, person: int, g: torch.Generator) -> Tensor:
+        return turned_and_noisy(same(kind, person, g), g)
 
-    def same(kind: int, person: int, g: torch.Generator) -> Tensor:
-        return flip(motif(kind, person, 8, g), g)
-
-    def other(kind: int, person: int, g: torch.Generator) -> Tensor:
-        return flip(another(kind, person, g), g)
-
-    with_, without = (nearer(net, same, other) for net in (distance, without_augmentations))
-    assert with_ > without + 0.02
-    assert with_ > 0.95  # 0.984 and more over the same seeds and instruction sets
+    assert_above(separation(distance, worn_otherwise, another), 0.3, "separation")
 
 
-def test_a_participant_is_nearer_than_a_stranger(distance):
-    def own(kind: int, person: int, g: torch.Generator) -> Tensor:
-        return motif(kind, person, 8, g)
+def test_augmentations_keep_the_separation_under_time_reversal(distance, without_augmentations, training_seed):
+    """A rotation that moves gravity, or noise, is no better with augmentations."""
+    kept = [
+        separation(net, reversed_in_time(same), reversed_in_time(another)) / separation(net, same, another)
+        for net in (distance, without_augmentations)
+    ]
+    assert_above(kept[0] - kept[1], 0.25, "difference of the shares that are kept")
+
+
+def test_a_participant_is_nearer_than_a_stranger_who_wears_the_device_alike(distance, training_seed):
+    """By tempo and vigour: gravity, which an untrained distance compares as well, is that of the participant."""
 
     def stranger(kind: int, person: int, g: torch.Generator) -> Tensor:
-        return motif(kind, UNSEEN[(person - UNSEEN[0] + 1) % len(UNSEEN)], 8, g)
+        x = motif(kind, UNSEEN[(person - UNSEEN[0] + 1) % len(UNSEEN)], 8, g)
+        return x - x.mean(-1, keepdim=True) + same(kind, person, g).mean(-1, keepdim=True)
 
-    assert nearer(distance, own, stranger) > 0.95
+    assert_above(separation(distance, same, stranger), 0.08, "separation")
 
 
-def test_the_embedding_of_relcon_keeps_the_ranking_better_than_before(distance, record_property):
-    torch.manual_seed(0)
-    g = torch.Generator().manual_seed(0)
+def test_the_embedding_of_relcon_ranks_windows_of_unseen_people_as_the_distance_does(training_seed):
+    torch.manual_seed(training_seed)
+    g = torch.Generator().manual_seed(training_seed)
+    distance = SpectralDistance()  # which costs less than the motif distance, and ranks as well
     method = RelCon(small_resnet_1d(), distance, temperature=0.1)
     # One person at a time: between people the direction of gravity decides, which a random encoder tells as well.
     people = [mixed(torch.Generator().manual_seed(9), 24, range(p, p + 1))[0] for p in UNSEEN]
     others = ~torch.eye(24, dtype=torch.bool)
 
     def agreement() -> float:
-        """Mean over anchors of Spearman's correlation of cosine distances and motif distances of the candidates."""
+        """Mean over anchors of Spearman's correlation of cosine distances and distances of the candidates."""
         method.eval()
         with torch.no_grad():
             tables = [(method.ranking(windows), distance.in_batch(windows)) for windows in people]
         method.train()
         rows = [
-            spearmanr(e[keep], m[keep]).statistic
-            for by_embedding, by_motif in tables
-            for e, m, keep in zip(by_embedding, by_motif, others, strict=True)
+            spearmanr(e[keep], d[keep]).statistic
+            for by_embedding, by_distance in tables
+            for e, d, keep in zip(by_embedding, by_distance, others, strict=True)
         ]
         return sum(rows) / len(rows)
 
     before = agreement()
-    optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], lr=1e-3)
-    for _ in range(200):
+    optimizer = torch.optim.Adam(method.parameters(), lr=1e-3)
+    for _ in range(100):
         anchor, person = mixed(g, 24, TRAINED_ON)
         batch = {"anchor": anchor, "candidates": torch.zeros(24, 0, 3, TIME), "participant": person}
         optimizer.zero_grad()
         method.loss(batch, g, "train").backward()
         optimizer.step()
     after = agreement()
-    record_property("spearman", f"{before:.2f} before, {after:.2f} after")
-    print(f"Spearman's correlation of embedding and motif distance: {before:.2f} before training, {after:.2f} after")
-    # Seeds 0, 1 and 2 with AVX-512: 0.67, 0.40 and 0.60 before, 0.74, 0.69 and 0.76 after.
-    assert after > before + 0.03
-    assert after > 0.6
+    assert_above(after - before, 0.05, "gain")
+    assert_above(after, 0.75, "Spearman's correlation")

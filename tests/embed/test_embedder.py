@@ -8,10 +8,11 @@ from relcon_lightning import Embedder, embed_recording
 from relcon_lightning.embed.embedder import Mixed
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.nets import resnet34_1d, small_resnet_1d
+from tests.margins import assert_below
 
 
-def made(net=small_resnet_1d, **options):
-    torch.manual_seed(0)
+def made(net=small_resnet_1d, seed=0, **options):
+    torch.manual_seed(seed)
     encoder = net().eval()
     for module in encoder.modules():
         if isinstance(module, torch.nn.BatchNorm2d):  # statistics as after some training
@@ -36,15 +37,16 @@ def test_a_window_gets_the_embedding_the_encoder_gives_it():
         np.testing.assert_allclose(z, encoder(windows).numpy(), atol=1e-5)
 
 
-def test_any_stride_and_rate():
-    _, embedder = made()
+def test_any_stride_and_rate(training_seed):
+    _, embedder = made(seed=training_seed)
     starts, dense = embed_recording(embedder, walk(20, 100), 100.0, stride_s=0.5)
     assert len(starts) == (2000 - 256) // 50 + 1
     _, beside = embed_recording(embedder, walk(20, 100), 100.0, stride_s=2.56)
     np.testing.assert_allclose(dense[0], beside[0], atol=1e-5)
     starts, other = embed_recording(embedder, walk(20, 50), 50.0)
     assert len(starts) == 7
-    assert torch.cosine_similarity(torch.tensor(other[3]), torch.tensor(beside[3]), dim=0) > 0.98
+    cosine = torch.cosine_similarity(torch.tensor(other[3]), torch.tensor(beside[3]), dim=0)
+    assert_below(1 - cosine, 0.02, "1 - cosine")
 
 
 def test_batches_do_not_matter_and_shrink_to_what_memory_holds(monkeypatch):
@@ -66,13 +68,13 @@ def test_batches_do_not_matter_and_shrink_to_what_memory_holds(monkeypatch):
 
 
 @pytest.mark.parametrize("net", [small_resnet_1d, resnet34_1d])
-def test_bfloat16_keeps_the_direction_of_embeddings(net):
-    encoder, exact = made(net)
+def test_bfloat16_keeps_the_direction_of_embeddings(net, training_seed):
+    encoder, exact = made(net, seed=training_seed)
     fast = Embedder(encoder, 100.0, 2.56, device="cpu", precision="bfloat16")
     assert isinstance(fast.encoder, Mixed)
     signal = np.concatenate([walk(20, 100, seed) * (1 + seed) for seed in range(3)])
     expected, found = (torch.from_numpy(embed_recording(e, signal, 100.0)[1]) for e in (exact, fast))
-    assert torch.cosine_similarity(expected, found).min() > 0.999
+    assert_below(1 - torch.cosine_similarity(expected, found).min(), 1e-3, "1 - cosine")
 
 
 @pytest.mark.parametrize(

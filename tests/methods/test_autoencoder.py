@@ -5,6 +5,7 @@ import torch
 
 from relcon_lightning.methods import Autoencoder
 from relcon_lightning.nets import ResNet1d
+from tests.margins import assert_below
 
 
 @pytest.fixture
@@ -45,8 +46,8 @@ def test_windows_are_rebuilt_from_the_embedding_and_nothing_else(autoencoder):
     assert not torch.equal(before[1], after[1])
 
 
-def test_a_few_windows_can_be_learnt_by_heart():
-    torch.manual_seed(0)
+def test_a_few_windows_can_be_learnt_by_heart(training_seed):
+    torch.manual_seed(training_seed)
     autoencoder = Autoencoder(ResNet1d((8, 16), (1, 1), (3, 3)), width=16)
     t = torch.arange(64) / 8
     phase = torch.arange(4.0)[:, None]
@@ -58,4 +59,4 @@ def test_a_few_windows_can_be_learnt_by_heart():
         loss = autoencoder.loss(content, torch.Generator(), "train")
         loss.backward()
         optimizer.step()
-    assert loss < 0.15 * waves.var()  # the mean of all windows leaves 1
+    assert_below(loss / waves.var(), 0.15, "unexplained variance")  # the mean of all windows leaves 1

@@ -16,6 +16,7 @@ from relcon_lightning.methods.base import EmbeddingMethod
 from relcon_lightning.nets import MotifDistance
 from relcon_lightning.runs.checkpoint import FORMAT, KEY, load_encoder
 from relcon_lightning.training.callbacks import Provenance
+from tests.margins import assert_above
 
 METHODS = ["relcon", "rebar", "simclr", "augpred", "simsiam", "byol", "mae", "cpc", "autoencoder"]
 DISTANCE = {"_target_": "relcon_lightning.nets.MotifDistance", "channels": 8, "kernel_size": 7}
@@ -41,9 +42,9 @@ def composed(name: str, store, *overrides: str):
         return compose("pretrain", ["run_dir=here", f"model={name}", *own, *small, *data, *overrides])
 
 
-def built(config) -> tuple[EmbeddingMethod, dict[str, torch.Tensor]]:
+def built(config, seed: int = 0) -> tuple[EmbeddingMethod, dict[str, torch.Tensor]]:
     """The method in evaluation mode and a training batch."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     data = instantiate(config.data.datamodule)
     data.setup()
     return instantiate(config.model.method).eval(), next(iter(data.train_dataloader()))
@@ -128,18 +129,18 @@ def test_what_learns_gets_a_gradient_and_nothing_else_does(name, toy_store):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_steps_on_one_batch_lower_its_loss(name, toy_store):
-    method, batch = built(composed(name, toy_store))
+def test_steps_on_one_batch_lower_its_loss(name, toy_store, training_seed):
+    method, batch = built(composed(name, toy_store), training_seed)
     method.train()
     optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], 1e-3)
     losses = []
     for _ in range(12):
-        torch.manual_seed(0)
+        torch.manual_seed(training_seed)
         losses.append(loss(method, batch))
         optimizer.zero_grad()
         losses[-1].backward()
         optimizer.step()
-    assert losses[-1] < losses[0] - 0.01 * losses[0].abs()
+    assert_above((losses[0] - losses[-1]) / losses[0].abs(), 0.1, "fall of the loss")
 
 
 def test_the_list_is_complete():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from relcon_lightning.nets.heads import Decoder, mlp
+from tests.margins import assert_below
 
 
 def test_mlp_has_no_activation_at_its_end():
@@ -45,8 +46,8 @@ def test_decoder_keeps_the_order_of_time():
     assert not changed[34:].any()
 
 
-def test_decoder_can_be_fitted_to_a_signal():
-    torch.manual_seed(0)
+def test_decoder_can_be_fitted_to_a_signal(training_seed):
+    torch.manual_seed(training_seed)
     time = torch.linspace(0, 12, 64)
     wave = torch.stack([time.sin(), time.cos(), time.sin() ** 2])[None]
     features, decoder = torch.randn(1, 4, 16), Decoder(4, 16)
@@ -55,4 +56,4 @@ def test_decoder_can_be_fitted_to_a_signal():
         optimizer.zero_grad()
         F.mse_loss(decoder(features, 64), wave).backward()
         optimizer.step()
-    assert F.mse_loss(decoder(features, 64), wave) < 0.02 * wave.var()
+    assert_below(F.mse_loss(decoder(features, 64), wave) / wave.var(), 0.02, "unexplained variance")

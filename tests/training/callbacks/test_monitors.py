@@ -31,6 +31,7 @@ from relcon_lightning.training.callbacks import (
 )
 from relcon_lightning.training.callbacks.candidates import candidate_distances
 from tests.conftest import INFO, recordings
+from tests.margins import assert_below
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -131,17 +132,17 @@ def test_a_method_without_a_distance_logs_no_distances(toy_store, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["knn", "linear"])
-def test_the_online_probe_knows_a_good_embedding_from_a_useless_one(kind, toy_store, tmp_path):
+def test_the_online_probe_knows_a_good_embedding_from_a_useless_one(kind, toy_store, tmp_path, training_seed):
     data = data_of(toy_store)
     data.setup()
     probe = OnlineProbe(kind, windows=100)
     probe.on_fit_start(type("Trainer", (), {"datamodule": data})(), SimCLR(encoder()))
     assert len(probe.windows) == 100
     assert set(probe.windows.participant) == set(data.split.validation)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(training_seed)
     told = (probe.windows.label == "walk")[:, None] * 2.0 - 1
     assert probe.score(told + 0.01 * rng.standard_normal((100, 4))) == 1
-    assert probe.score(rng.standard_normal((100, 4))) < 0.75
+    assert_below(probe.score(rng.standard_normal((100, 4))), 0.75, "macro F1 of noise")
 
 
 def test_the_online_probe_is_never_tested_on_a_person_it_was_fitted_on(toy_store):
