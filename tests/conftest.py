@@ -50,6 +50,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _few_threads_for_shared_fixtures() -> None:
+    """What a module trains for all its tests is made before the fixtures of each test."""
+    torch.set_num_threads(int(os.environ.get(margins.THREADS, "1")))
+
+
 @pytest.fixture(autouse=True)
 def _few_threads() -> Iterator[None]:
     """Small tensors are faster, and results the same everywhere, on one thread."""
