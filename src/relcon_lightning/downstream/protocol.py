@@ -100,8 +100,8 @@ class Protocol:
             unseen = unseen_participants(unseen, **one)
         if len(unseen) < len(everybody):
             log.info(
-                "%d of %d participants are excluded: the encoder was trained on them (people are recognised by their "
-                "ids).",
+                "%d of %d participants are excluded: they were used to train or validate the encoder (people are "
+                "recognised by their ids).",
                 len(everybody) - len(unseen),
                 len(everybody),
             )
