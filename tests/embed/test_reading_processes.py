@@ -38,6 +38,7 @@ def recordings(*kinds: str, folder: Path | None = None) -> list[Input]:
 
 
 def test_the_file_and_what_is_said_do_not_depend_on_the_number_of_processes(tmp_path, caplog):
+    caplog.set_level("WARNING", logger="relcon_lightning")  # the path of the file, at INFO, differs
     inputs = recordings("fine", "bad", "fine", "short", "fine", "odd", "bad", "fine", "fine")
     found = {}
     for workers in (0, 1, 2, 3):

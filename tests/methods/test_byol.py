@@ -138,7 +138,7 @@ def test_the_target_follows_after_each_step_of_the_optimizer(accumulate, toy_sto
         follow(momentum)
 
     byol.follow = spy
-    fit(byol, toy_store, tmp_path, 3 * accumulate, accumulate_grad_batches=accumulate)
+    fit(byol, toy_store, tmp_path, 3, accumulate_grad_batches=accumulate)
     assert momenta == pytest.approx([1 - 0.1 * (cos(pi * k / 3) + 1) / 2 for k in range(3)])
     name = "0.stem.0.weight"
     assert not any(torch.equal(a[name], b[name]) for a, b in pairwise(seen))

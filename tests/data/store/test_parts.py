@@ -161,6 +161,7 @@ def folder_source(folder: Path, **settings: object) -> RecordingFolder:
 
 @pytest.mark.parametrize("of", [None, 2])
 def test_new_files_are_added_and_the_old_ones_are_not_written_again(tmp_path, of, caplog):
+    caplog.set_level("WARNING", logger="relcon_lightning")
     folder = walk(walk(tmp_path / "walks", "b1"), "a1")
     path = tmp_path / "store"
     before = prepare(folder_source(folder), path) if of is None else in_parts(folder_source(folder), path, of)
