@@ -139,7 +139,7 @@ train(DistanceLearning(distance), "distance", steps=60)
 
 import torch
 
-from relcon_lightning.training.callbacks.pictures import ranking
+from relcon_lightning.reporting.ranking import ranking
 
 held_out = windows.of(data.split.validation)
 held_out = held_out.take(np.random.default_rng(0).permutation(len(held_out))[:32])
@@ -189,7 +189,7 @@ train(relcon, "relcon", steps=40)
 
 import pandas as pd
 
-from relcon_lightning.training.callbacks.pictures import curves
+from relcon_lightning.reporting.curves import curves
 
 curves({"": pd.read_csv(folder / "relcon" / "metrics.csv")})
 

@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.reporting.curves import curves
 from relcon_lightning.reporting.page import write_page
 from relcon_lightning.reporting.png import png
 from relcon_lightning.runs.checkpoint import BEST, CHOSEN, KEY, read_checkpoint
 from relcon_lightning.runs.record import FILE, flat
-from relcon_lightning.training.callbacks.pictures import curves
 
 _METRICS = Path("csv") / "metrics.csv"
 _NOT_SHOWN = {

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from relcon_lightning.data import CohortStore, Recording, Segment
+from relcon_lightning.reporting.curves import CURVES, curves
 from relcon_lightning.reporting.png import png
-from relcon_lightning.training.callbacks.pictures import CURVES, curves, labels_at, ranking
+from relcon_lightning.reporting.ranking import ranking
+from relcon_lightning.training.callbacks.pictures import labels_at
 from tests.conftest import INFO
 
 
