@@ -6,9 +6,12 @@ traceback.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # of an OSError: the disk or the user's share of it is full
 
 
 class DataError(ValueError):

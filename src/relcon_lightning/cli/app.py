@@ -25,7 +25,7 @@ from relcon_lightning.cli.launch import job, launch
 from relcon_lightning.cli.presets import with_preset
 from relcon_lightning.cli.quoting import quoted
 from relcon_lightning.cli.suggest import suggestions
-from relcon_lightning.errors import ConfigError, DataError, Interrupted, Preempted, TrainingError
+from relcon_lightning.errors import NO_ROOM, ConfigError, DataError, Interrupted, Preempted, TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ INTERRUPTED = 130  # exit code of a shell after SIGINT
 MISTAKE = 2  # an error that the user can fix
 COMPOSITION = 1  # Hydra's, of a configuration that cannot be composed among others
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 _OF_LIGHTNING = "MisconfigurationException"  # for example, a GPU that does not exist
 
@@ -153,9 +152,9 @@ def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[
         # Lightning's observer kills the first rank, still tidying up, when another one ends with a code.
         stop(error, PREEMPTED if error.first_rank else 0)
     except OSError as error:
-        if error.errno not in _NO_ROOM + _NO_PERMISSION:
+        if error.errno not in NO_ROOM + _NO_PERMISSION:
             raise
-        way_on = "Make room on the disk" if error.errno in _NO_ROOM else "Change its permissions"
+        way_on = "Make room on the disk" if error.errno in NO_ROOM else "Change its permissions"
         place = f"{error.filename}: " if error.filename else ""
         told(ConfigError(f"{place}{error.strerror}. {way_on}, or choose another folder."))
     except (MissingMandatoryValue, InterpolationToMissingValueError) as error:

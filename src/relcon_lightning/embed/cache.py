@@ -15,13 +15,13 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pooch
 import torch
 from torch import nn
 
 from relcon_lightning import nets
 from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.runs.checkpoint import weights_hash
+from relcon_lightning.user_cache import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def embed_cached(
     Returns:
         ``(N, dim)`` float32.
     """
-    file = _folder() / f"{_key(encoder, signal, device, adapt)}.npy" if _is_own(encoder) else None
+    file = cache_folder("embeddings") / f"{_key(encoder, signal, device, adapt)}.npy" if _is_own(encoder) else None
     if file is not None and (found := _read(file, len(signal))) is not None:
         log.info("Embeddings of %d windows were computed before (%s).", len(found), description or "cached")
         return found
@@ -84,10 +84,6 @@ def _key(
     digest.update(weights_hash(encoder.state_dict()).encode())
     digest.update(np.ascontiguousarray(signal).data)
     return digest.hexdigest()
-
-
-def _folder() -> Path:
-    return Path(os.environ.get("RELCON_CACHE") or pooch.os_cache("relcon-lightning")) / "embeddings"
 
 
 def _read(file: Path, rows: int) -> np.ndarray | None:

@@ -7,7 +7,6 @@ a killed process leaves nothing but a file that was cut short, which the next on
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import os
@@ -17,13 +16,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import pooch
 
 from relcon_lightning.data.store.bucket import Bucket, RangedSignals
 from relcon_lightning.data.store.manifest import MANIFEST, checksum
 from relcon_lightning.data.store.signals import HEADER_BYTES, Coding
 from relcon_lightning.data.store.verify import Verify
-from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.errors import NO_ROOM, ConfigError, DataError
+from relcon_lightning.user_cache import cache_folder
 
 try:
     import fcntl
@@ -31,8 +30,6 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ShardCache:
@@ -50,7 +47,7 @@ class ShardCache:
         if fcntl is None:
             raise ConfigError("data.cache_gb needs locks for files, which this system lacks: set data.cache_gb=0.")
         self.room_bytes = room_bytes
-        self.folder = folder or Path(os.environ.get("RELCON_CACHE") or pooch.os_cache("relcon-lightning")) / "signals"
+        self.folder = folder or cache_folder("signals")
 
     def take(
         self,
@@ -93,7 +90,7 @@ class ShardCache:
             except BaseException as error:
                 target.close()
                 partial.unlink(missing_ok=True)
-                if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                if isinstance(error, OSError) and error.errno in NO_ROOM:
                     self._full(error)
                     return None
                 raise
@@ -134,7 +131,7 @@ class ShardCache:
                     _allocate(file, size)
             except OSError as error:
                 partial.unlink(missing_ok=True)
-                if error.errno not in _NO_ROOM:
+                if error.errno not in NO_ROOM:
                     raise
                 self._full(error)
                 return False

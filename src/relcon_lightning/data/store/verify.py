@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import pooch
-
 from relcon_lightning.data.store.manifest import MANIFEST
 from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.user_cache import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +105,5 @@ def _remembered(place: Place) -> dict[str, Any]:
 
 
 def _memory(place: Place) -> Path:
-    folder = Path(os.environ.get("RELCON_CACHE") or pooch.os_cache("relcon-lightning"))
     name = hashlib.sha256(str(Path(place.path).resolve()).encode()).hexdigest()
-    return folder / "verified" / f"{name[:32]}.json"
+    return cache_folder("verified") / f"{name[:32]}.json"
