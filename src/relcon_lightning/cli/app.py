@@ -22,7 +22,6 @@ from relcon_lightning.cli import signals, sweep, usage
 from relcon_lightning.cli.choices import checked
 from relcon_lightning.cli.completion import for_the_others
 from relcon_lightning.cli.launch import job, launch
-from relcon_lightning.cli.presets import with_preset
 from relcon_lightning.cli.quoting import quoted
 from relcon_lightning.cli.suggest import suggestions
 from relcon_lightning.errors import NO_ROOM, ConfigError, DataError, Interrupted, Preempted, TrainingError
@@ -103,8 +102,6 @@ def command(
             if expand is not None:
                 sys.argv[1:] = expand(sys.argv[1:])
             sys.argv[1:] = checked(config_folder(), sys.argv[1:])
-            if entry == "pretrain":
-                sys.argv[1:] = with_preset(config_folder(), sys.argv[1:])
         signals.end_on_sigterm(PREEMPTED, f"Stopped by a signal. {again}")
         try:
             with _mistakes_told():

@@ -45,22 +45,30 @@ def _checked(folder: str, word: str) -> str:
 
 
 def _check_search(arguments: Sequence[str]) -> None:
-    if _SEARCH not in arguments or any(word.startswith("-") and word not in _MULTIRUN for word in arguments):
+    if _named(arguments, (_SEARCH,), "chooses the values of several jobs") is None:
         return
-    if not set(_MULTIRUN) & set(arguments):
-        raise ConfigError(f"{_SEARCH} chooses the values of several jobs: add -m (relcon-pretrain -m {_SEARCH} ...).")
     if find_spec("optuna") is None:
         raise ConfigError(f"{_SEARCH} needs: pip install 'relcon-lightning[optuna]'.")
 
 
 def _check_launcher(arguments: Sequence[str]) -> None:
-    named = next((word for word in arguments if word in _SLURM), None)
-    if named is None or any(word.startswith("-") and word not in _MULTIRUN for word in arguments):
-        return  # such as --help
-    if not set(_MULTIRUN) & set(arguments):
-        raise ConfigError(f"{named} submits the jobs of a sweep: add -m (relcon-pretrain -m {named} ...).")
-    if shutil.which("srun") is None:
+    named = _named(arguments, _SLURM, "submits the jobs of a sweep")
+    if named is not None and shutil.which("srun") is None:
         raise ConfigError(
             f"{named} needs SLURM, and this machine has no srun: start on a machine of the cluster, or leave "
             f"{named} out to train here."
         )
+
+
+def _named(arguments: Sequence[str], words: Sequence[str], what: str) -> str | None:
+    """The first of some words that need several jobs; None if there is none, or only help is asked for.
+
+    Raises:
+        ConfigError: The arguments do not ask for several jobs.
+    """
+    named = next((word for word in arguments if word in words), None)
+    if named is None or any(word.startswith("-") and word not in _MULTIRUN for word in arguments):
+        return None
+    if not set(_MULTIRUN) & set(arguments):
+        raise ConfigError(f"{named} {what}: add -m (relcon-pretrain -m {named} ...).")
+    return named

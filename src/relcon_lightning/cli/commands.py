@@ -7,6 +7,7 @@ from pathlib import Path
 
 from relcon_lightning.cli import rerun
 from relcon_lightning.cli.app import command, config_folder
+from relcon_lightning.cli.presets import with_preset
 
 
 def with_folder(arguments: list[str]) -> list[str]:
@@ -21,8 +22,8 @@ def with_runs(arguments: list[str]) -> list[str]:
 
 
 def with_run(arguments: list[str]) -> list[str]:
-    """The arguments of a training with those of the run in ``from_run=``."""
-    return rerun.expand(arguments, Path(config_folder()))
+    """The arguments of a training with those of the run in ``from_run=``, and with the preset of its trainer."""
+    return with_preset(config_folder(), rerun.expand(arguments, Path(config_folder())))
 
 
 def with_table(arguments: list[str]) -> list[str]:

@@ -51,7 +51,7 @@ def search(
         loader: Finds the choices of a group, for ``glob(*)``.
 
     Raises:
-        ConfigError: The extra is missing, nothing is searched, the direction of the objective is not known, or the
+        ConfigError: Nothing is searched, the direction of the objective is not known, or the
             study is of another search.
     """
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
@@ -118,11 +118,9 @@ def _is_of_space(word: str) -> bool:
 
 
 def _opened(options: Options, direction: str, space: list[str]) -> Study:
-    try:
-        import optuna
-        from optuna.storages.journal import JournalFileBackend
-    except ImportError as error:
-        raise ConfigError("+search=optuna needs: pip install 'relcon-lightning[optuna]'.") from error
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = Path(options.study)
     path.parent.mkdir(parents=True, exist_ok=True)

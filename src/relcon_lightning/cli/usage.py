@@ -62,10 +62,10 @@ def values(folder: str, entry: str, arguments: Sequence[str] = ()) -> str:
             section = line.partition(":")[0]
             changed = section in in_force and _plain(in_force[section]) != _plain(own[section])
             if changed and not isinstance(own[section], dict) and (found := _SECTION.match(line)):
-                comment = found["comment"] + "; " if found["comment"] else " # "
-                missing = own[section] == "???"
-                origin = "" if missing else f"changed from {_flow(own[section])} by a choice or an argument"
-                line = f"{section}: {_flow(in_force[section])}{comment}{origin}".removesuffix("; ").removesuffix(" # ")
+                said = [found["comment"].lstrip(" #")] if found["comment"] else []
+                if own[section] != "???":
+                    said.append(f"changed from {_flow(own[section])} by a choice or an argument")
+                line = " # ".join([f"{section}: {_flow(in_force[section])}", *filter(None, ["; ".join(said)])])
         if section not in ("", "defaults", "hydra"):
             kept.append(f"  {line}".rstrip())
     return "\n".join(kept).rstrip()

@@ -49,7 +49,7 @@ class Opened:
         rate: Hz.
         start_time: Unix seconds of the first sample, None if unknown.
         duration_s: None if unknown before the recording was read.
-        blocks: Of its samples.
+        blocks: Samples, block by block.
     """
 
     rate: float
@@ -91,8 +91,8 @@ def find_inputs(
     In a folder other files are passed over, hidden ones too; a table ``recordings.csv`` there says who was recorded.
 
     Args:
-        path: Of the file, the folder or the store.
-        layout: Of the tables.
+        path: The file, the folder or the store.
+        layout: Layout of the tables.
         participant: Regular expression searched in a file's path, see ``RecordingFolder``; None if each recording
             is of another participant, who gets its id.
         lenient: Take what can be read of a damaged device file.

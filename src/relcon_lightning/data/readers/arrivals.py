@@ -128,7 +128,7 @@ class Spread:
     have been cut: fewer samples than usual end where the next burst begins.
 
     Args:
-        bursts: Of the recording.
+        bursts: Bursts of the recording.
         max_gap_s: Seconds beyond the usual interval from which on a step is a gap.
     """
 

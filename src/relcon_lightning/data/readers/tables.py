@@ -27,9 +27,9 @@ def read_columns(
     Args:
         content: The text, or the file that holds it, of which a piece at a time is in memory.
         where: For the error.
-        types: Of the columns to keep: float, int or str.
-        names: Of all columns of a text without a header; None if it has one.
-        separator: Between cells.
+        types: Type of each column to keep, by its name: float, int or str.
+        names: Names of all columns of a text without a header; None if it has one.
+        separator: Character between cells.
 
     Raises:
         DataError: Columns are missing, a row has another number of cells, a cell has another type, or no rows.
@@ -56,7 +56,7 @@ def read_columns(
 
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:
-    """``(rows,)``; text as references to one object a value: labels come a million times."""
+    """``(rows,)``; equal texts are references to one object, because labels repeat millions of times."""
     if not pa.types.is_string(column.type):
         array: np.ndarray = column.to_numpy()
         return array
