@@ -13,7 +13,7 @@ TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
 SHORTER = {
     "embed_a_week": {"RATE = 50 ": "RATE = 5 ", "stride_s=30": "stride_s=600", "perplexity=40": "perplexity=5"},
     "train_and_evaluate": {
-        "Compiled()": "Compiled(False)",
+        "Compilation()": "Compilation(False)",
         "by_distance=24": "by_distance=8",
         "steps=60": "steps=2",
         "steps=40": "steps=2",

@@ -87,9 +87,9 @@ figure.supylabel("acceleration, g")
 # the first is rebuilt from pieces of the second. No label is used.
 #
 # A logger writes the losses to a table, and callbacks add values that help to judge the
-# training. ``FirstValidation`` validates the untrained network too, ``Compiled`` makes
-# the distance faster, and ``RetrievalMonitor`` measures whether windows of the same
-# exercise of *another* person come first.
+# training. ``FirstValidation`` validates the untrained network too, ``Compilation``
+# makes the distance faster, and ``RetrievalMonitor`` measures whether windows of the
+# same exercise of *another* person come first.
 
 import lightning as L
 from lightning.pytorch.loggers import CSVLogger
@@ -97,7 +97,7 @@ from lightning.pytorch.loggers import CSVLogger
 from relcon_lightning.methods import DistanceLearning, RelCon
 from relcon_lightning.nets import MotifDistance, small_resnet_1d
 from relcon_lightning.training.callbacks import (
-    Compiled,
+    Compilation,
     FirstValidation,
     OnlineProbe,
     RetrievalMonitor,
@@ -107,7 +107,7 @@ from relcon_lightning.training.callbacks import (
 def train(method, name, steps):
     """Train for some steps, with four validations and one before the first step."""
     callbacks = [
-        Compiled(),
+        Compilation(),
         FirstValidation(),
         RetrievalMonitor(by_distance=24),
         OnlineProbe(),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from relcon_lightning.data.inputs import Input, Opened
+from relcon_lightning.data.inputs import Input, OpenRecording
 from relcon_lightning.data.stream import Block, blocks_of
 from relcon_lightning.errors import DataError
 
@@ -23,7 +23,7 @@ def acting(number: int, kind: str, folder: Path | None = None) -> Input:
     return Input(name, f"of-{name}", "1", False, partial(_open, name, number, kind, folder))
 
 
-def _open(name: str, number: int, kind: str, folder: Path | None) -> Opened:
+def _open(name: str, number: int, kind: str, folder: Path | None) -> OpenRecording:
     logging.getLogger("tests.inputs").warning("%s was seen", name)
     if kind == "bad":
         raise DataError(f"{name} is damaged")
@@ -36,10 +36,10 @@ def _open(name: str, number: int, kind: str, folder: Path | None) -> Opened:
         (folder / str(os.getpid())).touch()
         time.sleep(60)
     if kind == "endless":
-        return Opened(50.0, None, None, _endless())
+        return OpenRecording(50.0, None, None, _endless())
     samples = 20 if kind == "short" else 600 + 50 * number
     signal_g = [0, 0, 1] + 0.1 * np.random.default_rng(number).standard_normal((samples, 3))
-    return Opened(50.0, None, samples / 50, blocks_of(lambda first, last: signal_g[first:last], samples, 50.0))
+    return OpenRecording(50.0, None, samples / 50, blocks_of(lambda first, last: signal_g[first:last], samples, 50.0))
 
 
 def _endless() -> Iterator[Block]:

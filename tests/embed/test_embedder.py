@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from relcon_lightning import Embedder, embed_recording
-from relcon_lightning.embed.embedder import Mixed
+from relcon_lightning.embed.embedder import MixedPrecision
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.nets import resnet34_1d, small_resnet_1d
 from tests.margins import assert_below
@@ -71,7 +71,7 @@ def test_batches_do_not_matter_and_shrink_to_what_memory_holds(monkeypatch):
 def test_bfloat16_keeps_the_direction_of_embeddings(net, training_seed):
     encoder, exact = made(net, seed=training_seed)
     fast = Embedder(encoder, 100.0, 2.56, device="cpu", precision="bfloat16")
-    assert isinstance(fast.encoder, Mixed)
+    assert isinstance(fast.encoder, MixedPrecision)
     signal = np.concatenate([walk(20, 100, seed) * (1 + seed) for seed in range(3)])
     expected, found = (torch.from_numpy(embed_recording(e, signal, 100.0)[1]) for e in (exact, fast))
     assert_below(1 - torch.cosine_similarity(expected, found).min(), 1e-3, "1 - cosine")

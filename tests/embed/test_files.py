@@ -12,7 +12,7 @@ import pytest
 from torch import nn
 
 from relcon_lightning import Embedder
-from relcon_lightning.data.inputs import Input, Opened, find_inputs
+from relcon_lightning.data.inputs import Input, OpenRecording, find_inputs
 from relcon_lightning.data.prepare import prepare
 from relcon_lightning.data.readers.table_layout import Layout
 from relcon_lightning.data.sources.folder import RecordingFolder
@@ -39,7 +39,7 @@ def opened(error=None):
             raise error
         return np.ones((last - first, 3), dtype=np.float32)
 
-    return Opened(50.0, None, None, blocks_of(rows, 500, 50.0))
+    return OpenRecording(50.0, None, None, blocks_of(rows, 500, 50.0))
 
 
 def recording(name, error=None):

@@ -15,7 +15,7 @@ from torch import nn
 
 from relcon_lightning import Embedder
 from relcon_lightning.data.inputs import Input, find_inputs
-from relcon_lightning.data.pieces import Ended, PieceReader, read_pieces
+from relcon_lightning.data.pieces import PieceReader, RecordingEnd, read_pieces
 from relcon_lightning.data.readers.table_layout import Layout
 from relcon_lightning.data.stream import Piece
 from relcon_lightning.embed.files import embed_files
@@ -154,7 +154,7 @@ def test_processes_read_no_further_than_a_pipe_holds(workers):
     messages = read_pieces(reader, workers)
     pieces = 0
     for _, message in messages:
-        assert not isinstance(message, Ended)
+        assert not isinstance(message, RecordingEnd)
         pieces += isinstance(message, Piece)
         if pieces == 5:
             break

@@ -27,7 +27,7 @@ def test_wandb_gets_scores_tables_and_pictures_of_an_evaluation(folder):
     assert list(media.rglob("*.png"))
 
 
-def test_evaluation_prints_and_writes_the_table_with_both_floors(folder):
+def test_evaluation_prints_and_writes_the_table_with_all_baselines(folder):
     output = fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0")
     report = folder / "reports" / "watch" / "exercise"
     markdown = (report / "report.md").read_text()
@@ -104,7 +104,7 @@ def test_evaluation_on_participants_of_the_pretraining_stops(folder):
     assert f"- Participants: {', '.join(split['test'])}:" in report
 
 
-def test_gait_of_simulated_people_is_regressed_beside_all_floors(folder):
+def test_gait_of_simulated_people_is_regressed_beside_all_baselines(folder):
     fork(folder, "relcon-prepare", *SIMULATED)
     output = fork(
         folder,
@@ -175,7 +175,7 @@ def test_reports_are_gathered_into_tables(folder):
         fork(folder, "relcon-eval", "checkpoint=runs/watch/relcon/seed0", "seeds=[0]")
     output = fork(folder, "relcon-report", 'reports="reports/watch/exercise"')
     assert "reports/tables.html" in output.splitlines()[-1]
-    assert "random encoder (floor)" in (folder / "reports" / "tables.md").read_text()
+    assert "random encoder (baseline)" in (folder / "reports" / "tables.md").read_text()
     assert "fits no folder of relcon-eval" in fork(folder, "relcon-report", "reports=nowhere", code=2)
 
 

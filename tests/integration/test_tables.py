@@ -67,7 +67,7 @@ def test_the_paper_is_in_every_page_and_ours_is_marked_as_simulated(made):
 def test_table_1_has_the_papers_rows_columns_and_decimals(made):
     for heading in ("Stride velocity, m/s", "Double support, s"):
         table = rows(page(made[0], "table1"), heading)
-        assert list(table)[:5] == ["SimCLR", "Aug Pred", "REBAR", "RelCon", "Floors (ours)"]
+        assert list(table)[:5] == ["SimCLR", "Aug Pred", "REBAR", "RelCon", "Baselines (ours)"]
         assert {"random encoder", "hand-crafted + forest", "hand-crafted + linear", "training mean"} <= set(table)
         assert re.fullmatch(r"\d+\.\d{4}", table["RelCon"]["MSE"])
     assert table["RelCon"]["MAE, quoted"] == "0.0275 ± 0.0004"

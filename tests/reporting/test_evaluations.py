@@ -73,13 +73,13 @@ def test_each_task_is_a_table_with_floors_marked_and_the_clear_winner_bold(repor
     made = tables(find_evaluations(str(reports / "*" / "*")))
     assert list(made) == ["Gait, gait: Speed, m/s", "Sports, other: Window level", "Sports, toy: Window level"]
     sports = made["Sports, toy: Window level"]
-    assert list(sports.index) == ["relcon", "simclr", "random encoder (floor)"]
+    assert list(sports.index) == ["relcon", "simclr", "random encoder (baseline)"]
     assert list(sports.columns) == ["macro F1", "Cohen's kappa", "parameters", "seconds"]
     assert sports.loc["relcon"].tolist() == ["**0.910 ± 0.010**", "0.910 ± 0.010", "1,234", "2.5"]
     assert "**" not in sports.loc["simclr", "macro F1"]
     gait = made["Gait, gait: Speed, m/s"]
     assert gait.loc["relcon", "MAE"] == "**0.110 ± 0.010**"
-    assert "training mean (floor)" in gait.index
+    assert "training mean (baseline)" in gait.index
 
 
 def test_a_difference_inside_the_noise_is_not_bold(reports):
@@ -145,6 +145,6 @@ def test_tables_fit_an_ordinary_terminal(reports):
         print_table(table, heading, console)
     text = console.export_text()
     assert "Sports, toy: Window level" in text
-    assert "random encoder (floor)" in text
+    assert "random encoder (baseline)" in text
     assert "1,234" in text
     assert "…" not in text

@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from relcon_lightning.cli.commands import with_table
 from relcon_lightning.data.splits import Split
 from relcon_lightning.errors import ConfigError, DataError
-from relcon_lightning.reporting.evaluations import Finished
+from relcon_lightning.reporting.evaluations import SavedEvaluation
 from relcon_lightning.reporting.tables import cost
 from relcon_lightning.reporting.tables.layout import cell, change
 from relcon_lightning.reporting.tables.plan import PAGES, RUNS, page, trainings
@@ -49,7 +49,7 @@ def results(tmp_path) -> Results:
     scores = pd.DataFrame(
         {"system": "relcon x=1", "level": "window", "metric": "f1", "seed": [0, 1], "value": [0.25, 0.75]}
     )
-    finished = Finished(tmp_path, "t", "d", {}, scores, predictions, pd.DataFrame())
+    finished = SavedEvaluation(tmp_path, "t", "d", {}, scores, predictions, pd.DataFrame())
     return Results(finished, {"relcon": "relcon x=1", "softmax": "relcon x=2"})
 
 
@@ -72,7 +72,7 @@ def kappa(label: list[str], predicted: list[str]) -> float:
 @pytest.mark.parametrize(("metric", "score"), [("f1", macro_f1), ("kappa", kappa)])
 @pytest.mark.parametrize("row", ["relcon", "softmax"])
 def test_each_fold_is_scored_by_itself(results, row, metric, score):
-    predictions = results.finished.predictions
+    predictions = results.evaluation.predictions
     values = []
     for people in FOLDS.values():
         own = predictions[(predictions["system"] == results.names[row]) & predictions["participant"].isin(people)]
@@ -100,10 +100,10 @@ def test_cells_have_the_decimals_of_the_paper():
 
 
 def test_a_run_is_told_by_the_folder_of_its_checkpoints(results, tmp_path):
-    folder = results.finished.folder
+    folder = results.evaluation.folder
     tables = {
-        "scores": results.finished.scores,
-        "predictions": results.finished.predictions,
+        "scores": results.evaluation.scores,
+        "predictions": results.evaluation.predictions,
         "costs": pd.DataFrame({"system": ["x"]}),
     }
     for name, table in tables.items():

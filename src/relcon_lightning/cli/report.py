@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.reporting.evaluations import Finished, find_evaluations, tables, write_tables
+from relcon_lightning.reporting.evaluations import SavedEvaluation, find_evaluations, tables, write_tables
 from relcon_lightning.reporting.report import print_table
 from relcon_lightning.reporting.runs import Run, ends, find_runs, write_runs
 
@@ -28,7 +28,7 @@ def main(config: DictConfig) -> None:
         raise ConfigError(f"compare={config.compare}: expected reports or runs.")
 
 
-def _reports(found: list[Finished], folder: Path) -> None:
+def _reports(found: list[SavedEvaluation], folder: Path) -> None:
     page = write_tables(found, folder)
     for heading, table in tables(found).items():
         print_table(table.map(lambda cell: str(cell).replace("**", "")), heading)

@@ -44,7 +44,7 @@ def download(url: str, folder: str | Path, file: str, sha256: str | None = None)
     if path.exists() and expected and _checksum(path) != expected:
         raise DataError(f"{path} was damaged or changed (its SHA-256 is not {expected}): delete it and try again.")
     try:
-        pooch.retrieve(url, expected and f"sha256:{expected}", file, folder, downloader=_Resuming(path))
+        pooch.retrieve(url, expected and f"sha256:{expected}", file, folder, downloader=_ResumableDownload(path))
     except requests.RequestException as error:
         raise DataError(
             f"{url} cannot be fetched ({error}). The downloaded part is kept: try again to continue."
@@ -56,7 +56,7 @@ def download(url: str, folder: str | Path, file: str, sha256: str | None = None)
     return path
 
 
-class _Resuming:
+class _ResumableDownload:
     """A downloader for pooch that keeps what has come in ``FILE.part`` and asks for the rest.
 
     Args:

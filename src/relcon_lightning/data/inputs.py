@@ -42,7 +42,7 @@ _KNOWN = f"{', '.join(TABLE_SUFFIXES)}, {DEVICE_KINDS}"
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenRecording:
     """A recording that is being read.
 
     Attributes:
@@ -74,7 +74,7 @@ class Input:
     participant_id: str
     version: str
     stamped: bool
-    open: Callable[[], Opened]
+    open: Callable[[], OpenRecording]
 
 
 def find_inputs(
@@ -161,12 +161,12 @@ def _stamped(table: TableStream) -> bool:
         return True
 
 
-def _open_table(table: TableStream) -> Opened:
+def _open_table(table: TableStream) -> OpenRecording:
     found = table.scan()
-    return Opened(found.rate, found.start_time, found.duration_s, table.blocks())
+    return OpenRecording(found.rate, found.start_time, found.duration_s, table.blocks())
 
 
-def _open_device(path: Path, max_gap_s: float, clock: DeviceClock, lenient: bool) -> Opened:
+def _open_device(path: Path, max_gap_s: float, clock: DeviceClock, lenient: bool) -> OpenRecording:
     """Open a device file; unit and time stamps of its first samples are checked."""
     blocks = _device_blocks(path, clock, lenient)
     stream, first = next(blocks)
@@ -176,7 +176,7 @@ def _open_device(path: Path, max_gap_s: float, clock: DeviceClock, lenient: bool
     times, signal = (np.concatenate([getattr(block, name) for block in held]) for name in ("times", "signal"))
     check_unit(signal, text_of(path))
     gap_free(times, signal, text_of(path), max_gap_s, stream.rate)
-    return Opened(stream.rate, stream.start_time, stream.duration_s, chain(held, (block for _, block in blocks)))
+    return OpenRecording(stream.rate, stream.start_time, stream.duration_s, chain(held, (block for _, block in blocks)))
 
 
 def _device_blocks(path: Path, clock: DeviceClock, lenient: bool) -> Iterator[tuple[DeviceStream, Block]]:
@@ -205,7 +205,7 @@ def _of_store(store: CohortStore, shortest_s: float) -> list[Input]:
     ]
 
 
-def _open_stored(store: CohortStore, recording_id: str, samples: int, start_time: float) -> Opened:
+def _open_stored(store: CohortStore, recording_id: str, samples: int, start_time: float) -> OpenRecording:
     rate = store.sampling_rate
     start = start_time if np.isfinite(start_time) else None
-    return Opened(rate, start, samples / rate, blocks_of(partial(store.read, recording_id), samples, rate))
+    return OpenRecording(rate, start, samples / rate, blocks_of(partial(store.read, recording_id), samples, rate))

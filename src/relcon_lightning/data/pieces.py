@@ -23,7 +23,7 @@ _AHEAD = 2  # recordings that each process has been given: one that it reads, an
 
 
 @dataclass(frozen=True)
-class Begun:
+class RecordingStart:
     """The first message of a recording that can be opened.
 
     Attributes:
@@ -36,7 +36,7 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Ended:
+class RecordingEnd:
     """The last message of a recording.
 
     Attributes:
@@ -50,7 +50,7 @@ class Ended:
     told: list[logging.LogRecord] = field(default_factory=list)
 
 
-Message = Begun | Piece | Ended
+Message = RecordingStart | Piece | RecordingEnd
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,23 @@ class PieceReader:
 
     def __call__(self, number: int) -> Iterator[Message]:
         """The messages of a recording, by its number; an error is in the last one."""
-        one, fault = self.inputs[number], Ended()
+        one, fault = self.inputs[number], RecordingEnd()
         try:
             opened = one.open()
-            yield Begun(opened.start_time, opened.duration_s)
+            yield RecordingStart(opened.start_time, opened.duration_s)
             yield from pieces_of(opened.blocks, opened.rate, self.rate, self.max_gap_s)
         except Exception as error:
             fault = fault_of(one.recording_id, error)
         yield fault
 
 
-def fault_of(recording_id: str, error: Exception) -> Ended:
+def fault_of(recording_id: str, error: Exception) -> RecordingEnd:
     """The end of a recording with an error."""
     if isinstance(error, OSError):
-        return Ended(f"{recording_id} cannot be read: {error}")
+        return RecordingEnd(f"{recording_id} cannot be read: {error}")
     if isinstance(error, DataError):
-        return Ended(str(error))
-    return Ended(f"{recording_id}: {type(error).__name__}: {error}", traceback.format_exc())
+        return RecordingEnd(str(error))
+    return RecordingEnd(f"{recording_id}: {type(error).__name__}: {error}", traceback.format_exc())
 
 
 def read_pieces(reader: PieceReader, workers: int) -> Generator[tuple[int, Message]]:
@@ -133,7 +133,7 @@ def _in_processes(reader: PieceReader, workers: int) -> Iterator[tuple[int, Mess
         while any(pipes.values()):
             for pipe in cast(list[Connection], wait([pipe for pipe, given in pipes.items() if given])):
                 number, message = pipe.recv()
-                if isinstance(message, Ended):
+                if isinstance(message, RecordingEnd):
                     pipes[pipe] -= 1
                     _give(pipe, numbers, pipes)
                 yield number, message
@@ -164,6 +164,6 @@ def _work(reader: PieceReader, pipe: Connection, start: Start) -> None:
             number = pipe.recv()
             with kept_records() as told:
                 for message in reader(number):
-                    if isinstance(message, Ended):
-                        message = Ended(message.fault, message.trace, list(told))
+                    if isinstance(message, RecordingEnd):
+                        message = RecordingEnd(message.fault, message.trace, list(told))
                     pipe.send((number, message))

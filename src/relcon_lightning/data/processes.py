@@ -117,7 +117,7 @@ def killed(workers: int, setting: str) -> DataError:
     )
 
 
-class _Kept(logging.Handler):
+class _RecordKeeper(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.records: list[logging.LogRecord] = []
@@ -130,7 +130,7 @@ class _Kept(logging.Handler):
 @contextmanager
 def kept_records() -> Iterator[list[logging.LogRecord]]:
     """The log records of this block, which can be pickled."""
-    root, kept = logging.getLogger(), _Kept()
+    root, kept = logging.getLogger(), _RecordKeeper()
     root.addHandler(kept)
     try:
         yield kept.records

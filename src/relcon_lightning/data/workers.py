@@ -28,15 +28,16 @@ _AHEAD = 3  # units on their way or waiting, for each process
 
 
 @dataclass(frozen=True)
-class Read:
-    """A unit that was read.
+class UnitContent:
+    """Recordings of a unit, or the reason why it cannot be read.
 
     Attributes:
-        unit: Unit that was read.
+        unit: The unit.
         entries: Recordings of the unit, without their samples.
-        samples: File with the coded samples of those, one after the other; the reader of it removes it.
-        fault: Why the unit cannot be read, empty if it was.
-        version: Size, time and checksum of its file, None if it has none.
+        samples: File with the coded samples of the recordings, one after the other; its reader removes it.
+        fault: Why the unit cannot be read; empty if it was read.
+        version: Size, time and checksum of its file; None if it has none.
+        told: Log records of the process that read the unit.
     """
 
     unit: Unit
@@ -63,7 +64,7 @@ class UnitReader:
     coding: Coding
     folder: Path
 
-    def __call__(self, number: int, unit: Unit) -> Read:
+    def __call__(self, number: int, unit: Unit) -> UnitContent:
         """Read a unit; a DataError becomes its fault.
 
         Args:
@@ -79,8 +80,8 @@ class UnitReader:
                     entries.append(entry)
         except DataError as error:
             path.unlink(missing_ok=True)
-            return Read(unit, [], path, str(error))
-        return Read(unit, entries, path, version=version_of(unit))
+            return UnitContent(unit, [], path, str(error))
+        return UnitContent(unit, entries, path, version=version_of(unit))
 
 
 def at_rate(recording: Recording, rate: float) -> Recording:
@@ -101,7 +102,9 @@ def at_rate(recording: Recording, rate: float) -> Recording:
     return replace(recording, signal=signal, sampling_rate=rate, segments=segments)
 
 
-def read_units(reader: UnitReader, units: Sequence[Unit], workers: int, start_s: float = START_S) -> Iterator[Read]:
+def read_units(
+    reader: UnitReader, units: Sequence[Unit], workers: int, start_s: float = START_S
+) -> Iterator[UnitContent]:
     """Read units, in order.
 
     Args:
@@ -132,11 +135,11 @@ def _worth_it(seconds: float, read: int, left: int, workers: int, start_s: float
     return read == 0 or seconds / read * left * (1 - 1 / workers) >= start_s
 
 
-def _in_processes(reader: UnitReader, units: Sequence[Unit], first: int, workers: int) -> Iterator[Read]:
+def _in_processes(reader: UnitReader, units: Sequence[Unit], first: int, workers: int) -> Iterator[UnitContent]:
     context = start_context()
     held, alive = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, _begin, (reader, Start.of_this_process(held)))
-    waiting: deque[Future[Read]] = deque()
+    waiting: deque[Future[UnitContent]] = deque()
     program, teller = uses_program((reader, units)), Teller()
     try:
         numbers = iter(range(first, len(units)))
@@ -167,7 +170,7 @@ def _begin(reader: UnitReader, start: Start) -> None:
     start.begin()
 
 
-def _read(number: int, unit: Unit) -> Read:
+def _read(number: int, unit: Unit) -> UnitContent:
     assert _reader is not None
     with kept_records() as told:
         return replace(_reader(number, unit), told=told)

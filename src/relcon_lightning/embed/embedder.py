@@ -20,7 +20,7 @@ MAX_GAP_S = 1.0
 _LONGEST_WINDOW = 2**20  # samples: three hours at 100 Hz
 
 
-class Mixed(nn.Module):
+class MixedPrecision(nn.Module):
     """An encoder whose convolutions compute in bfloat16."""
 
     def __init__(self, encoder: nn.Module) -> None:
@@ -73,7 +73,7 @@ class Embedder:
         self.batch_size, self.device = batch_size, find_device(device)
         self.window = round(window_s * sampling_rate)
         if precision == "bfloat16" or (precision == "auto" and _has_bfloat16(self.device)):
-            self.encoder = Mixed(encoder)
+            self.encoder = MixedPrecision(encoder)
         still = self._embed(np.zeros((1, 3, self.window), dtype=np.float32))
         if not np.isfinite(still).all():
             raise ConfigError(

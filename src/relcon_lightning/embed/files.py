@@ -18,11 +18,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from relcon_lightning.data.inputs import Input
-from relcon_lightning.data.pieces import Begun, Ended, Message, PieceReader, fault_of, read_pieces
+from relcon_lightning.data.pieces import Message, PieceReader, RecordingEnd, RecordingStart, fault_of, read_pieces
 from relcon_lightning.data.processes import Teller
 from relcon_lightning.data.stream import Piece
 from relcon_lightning.embed.embedder import MAX_GAP_S, Embedder, too_short
-from relcon_lightning.embed.output import EmbeddingFile, Unfinished
+from relcon_lightning.embed.output import AtomicParquet, EmbeddingFile
 from relcon_lightning.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def _embed_missing(
     missing = [one for one in inputs if not file.has(parts[one.recording_id])]
     if len(missing) < len(inputs):
         log.info("%d of %d recordings are already embedded.", len(inputs) - len(missing), len(inputs))
-    begun, ended = dict[int, _Embedding](), dict[int, Ended]()
+    begun, ended = dict[int, _Embedding](), dict[int, RecordingEnd]()
     failures = _Failures(how.on_bad_file)
     reader = PieceReader(missing, embedder.sampling_rate, how.max_gap_s)
     with _display() as display, closing(read_pieces(reader, how.num_workers)) as messages:
@@ -122,7 +122,7 @@ def _embed_missing(
                     progress = _Line(display, f"{one.recording_id} ({number + 1} of {len(missing)})")
                     begun[number] = _Embedding(embedder, one, file, parts[one.recording_id], how, progress)
                 begun[number].take(message)
-                if isinstance(message, Ended):
+                if isinstance(message, RecordingEnd):
                     ended[number] = begun[number].end(message)
                     begun.pop(number).progress.remove()
                 while failures.seen in ended:  # in the order of the recordings, however they are read
@@ -143,8 +143,8 @@ class _Embedding:
         self.how, self.progress = how, progress
         self.cutter = embedder.cutter(how.stride_s)
         self.start_time: float | None = None
-        self.fault = Ended()
-        self.rows: Unfinished | None = None
+        self.fault = RecordingEnd()
+        self.rows: AtomicParquet | None = None
 
     def take(self, message: Message) -> None:
         """Embed a piece. After an error the others are passed over.
@@ -152,7 +152,7 @@ class _Embedding:
         Raises:
             ConfigError: The part cannot be written.
         """
-        if isinstance(message, Begun):
+        if isinstance(message, RecordingStart):
             self.start_time = message.start_time
             self.progress.show(total=None if message.duration_s is None else message.duration_s / 3600)
         elif isinstance(message, Piece) and not self.fault.fault:
@@ -171,7 +171,7 @@ class _Embedding:
             self.rows.add(self.file.table(*ids, self.start_time, starts, embeddings))
             self.progress.show(completed=starts[-1] / 3600)
 
-    def end(self, message: Ended) -> Ended:
+    def end(self, message: RecordingEnd) -> RecordingEnd:
         """Finish the part, or remove it if there was an error."""
         if self.fault.fault:
             message = replace(self.fault, told=message.told)
@@ -199,7 +199,7 @@ class _Failures:
         self._kinds: set[str] = set()
         self._teller = Teller()
 
-    def next(self, name: str, ended: Ended) -> None:
+    def next(self, name: str, ended: RecordingEnd) -> None:
         """The end of the next recording.
 
         Raises:

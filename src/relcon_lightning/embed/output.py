@@ -100,13 +100,13 @@ class EmbeddingFile:
         embedding = pa.FixedSizeListArray.from_arrays(flat, len(self.columns))
         return pa.table([*ids, when, embedding], schema=self.part_schema)
 
-    def begin(self, path: Path) -> Unfinished:
+    def begin(self, path: Path) -> AtomicParquet:
         """Begin to write the part of a recording.
 
         Raises:
             ConfigError: No room or no permission to write there.
         """
-        return Unfinished(path, self.part_schema, synced=False)
+        return AtomicParquet(path, self.part_schema, synced=False)
 
     def has(self, path: Path) -> bool:
         """Whether the part of a recording is there and whole: what a crash of the system cut short is not."""
@@ -155,7 +155,7 @@ class EmbeddingFile:
             self.parts.rmdir()
 
 
-class Unfinished:
+class AtomicParquet:
     """A Parquet file that appears when it is finished. It is written a row group at a time.
 
     Args:
@@ -224,7 +224,7 @@ def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], synced: bo
     Raises:
         ConfigError: No room or no permission to write there.
     """
-    file = Unfinished(path, schema, synced)
+    file = AtomicParquet(path, schema, synced)
     try:
         for rows in tables:
             file.add(rows)

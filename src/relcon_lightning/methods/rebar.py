@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods.base import Batch, Stage
-from relcon_lightning.methods.relcon import Ranked, RelCon
+from relcon_lightning.methods.relcon import RankedCandidates, RelCon
 from relcon_lightning.nets import MotifDistance, SpectralDistance
 
 
@@ -46,7 +46,7 @@ class Rebar(RelCon):
         known = ranked.within.any(1)
         if not known.any():
             raise ConfigError("REBAR needs candidates of the anchor's participant: set data.n_candidates above 0.")
-        ranked = Ranked(*(part[known] for part in ranked))
+        ranked = RankedCandidates(*(part[known] for part in ranked))
         positive = ranked.distances.masked_fill(~ranked.within, torch.inf).argmin(1)
         if self.temporal_weight is None:
             return self._nt_xent(ranked.similarities, positive, ranked.mask)

@@ -24,7 +24,7 @@ _ONE_PERSON = (
 )
 
 
-class Ranked(NamedTuple):
+class RankedCandidates(NamedTuple):
     """Anchors and their candidates, all ``(B, C)``, or ``(2B, C)`` with two views.
 
     Attributes:
@@ -131,7 +131,7 @@ class RelCon(EmbeddingMethod):
             self.log_values(stage, loss_per_candidate=loss.detach() / ranked.mask.sum(1).float().mean())
         return loss
 
-    def rank(self, batch: Batch, generator: torch.Generator) -> Ranked:
+    def rank(self, batch: Batch, generator: torch.Generator) -> RankedCandidates:
         """Similarities and frozen distances of each anchor and its candidates; two views give 2B anchors.
 
         A candidate that overlaps its anchor in time does not count. In batches without ``recording`` and ``start``, no
@@ -155,7 +155,7 @@ class RelCon(EmbeddingMethod):
             blocks += self._batch_block(batch, z, generator)
         if not blocks:
             raise ConfigError("RelCon has no candidates: set data.n_candidates above 0 or model.batch_candidates=true.")
-        return Ranked(*(torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True)))
+        return RankedCandidates(*(torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True)))
 
     def _batch_block(
         self, batch: Batch, z: Tensor, generator: torch.Generator

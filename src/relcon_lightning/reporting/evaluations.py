@@ -18,7 +18,7 @@ from relcon_lightning.markdown import inline, markdown_table
 from relcon_lightning.reporting.page import write_page
 from relcon_lightning.reporting.report import LEVELS, score_table, words
 
-FLOORS = {RANDOM, NORMALISED, HANDCRAFTED, HANDCRAFTED_LINEAR, MEAN}
+BASELINES = {RANDOM, NORMALISED, HANDCRAFTED, HANDCRAFTED_LINEAR, MEAN}
 SYSTEMS = "systems.json"  # of an evaluation's folder: the checkpoints of each system that was trained
 NOTE = (
     "Mean ± standard deviation over seeds. Bold: better than every other system, the paired 95 % interval over people "
@@ -27,7 +27,7 @@ NOTE = (
 
 
 @dataclass(frozen=True)
-class Finished:
+class SavedEvaluation:
     """Content of the folder of an evaluation.
 
     Attributes:
@@ -54,7 +54,7 @@ class Finished:
         return self.data.split(":")[0]
 
     @classmethod
-    def read(cls, folder: str | Path) -> Finished:
+    def read(cls, folder: str | Path) -> SavedEvaluation:
         """Read the folder of an evaluation.
 
         Raises:
@@ -71,7 +71,7 @@ class Finished:
             raise DataError(f"{folder} contains no complete evaluation ({error}): run relcon-eval again.") from error
 
 
-def find_evaluations(patterns: str | Sequence[str]) -> list[Finished]:
+def find_evaluations(patterns: str | Sequence[str]) -> list[SavedEvaluation]:
     """The evaluations in folders that fit a pattern such as ``reports/*/*``.
 
     Raises:
@@ -80,13 +80,13 @@ def find_evaluations(patterns: str | Sequence[str]) -> list[Finished]:
     """
     asked = [patterns] if isinstance(patterns, str) else list(patterns)
     folders = sorted({Path(p) for pattern in asked for p in glob(pattern, recursive=True)})  # noqa: PTH207
-    found = [Finished.read(folder) for folder in folders if (folder / "scores.parquet").is_file()]
+    found = [SavedEvaluation.read(folder) for folder in folders if (folder / "scores.parquet").is_file()]
     if not found:
         raise ConfigError(f"reports={', '.join(asked)} fits no folder of relcon-eval, seen from {Path.cwd()}.")
     return found
 
 
-def tables(evaluations: Sequence[Finished]) -> dict[str, pd.DataFrame]:
+def tables(evaluations: Sequence[SavedEvaluation]) -> dict[str, pd.DataFrame]:
     """Heading to table: systems as rows, metrics with cost as columns; one for each evaluation and level."""
     made: dict[str, pd.DataFrame] = {}
     for one in evaluations:
@@ -99,7 +99,7 @@ def tables(evaluations: Sequence[Finished]) -> dict[str, pd.DataFrame]:
     return made
 
 
-def _table(one: Finished, level: str) -> pd.DataFrame:
+def _table(one: SavedEvaluation, level: str) -> pd.DataFrame:
     table = score_table(one.scores, level)
     costs = one.costs.set_index("system")
     table["parameters"] = [f"{costs.loc[system, 'parameters']:,}" for system in table.index]
@@ -108,10 +108,10 @@ def _table(one: Finished, level: str) -> pd.DataFrame:
     if best is not None:
         shown = "MAE" if one.units else "macro F1"
         table[shown] = [f"**{cell}**" if name == best else cell for name, cell in table[shown].items()]
-    return table.rename(index=lambda system: f"{system} (floor)" if system in FLOORS else system)
+    return table.rename(index=lambda system: f"{system} (baseline)" if system in BASELINES else system)
 
 
-def write_tables(evaluations: Sequence[Finished], folder: str | Path) -> Path:
+def write_tables(evaluations: Sequence[SavedEvaluation], folder: str | Path) -> Path:
     """Write ``tables.md``, ``tables.html`` (self-contained) and ``tables.parquet`` (a row a mean); returns the page."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ def write_tables(evaluations: Sequence[Finished], folder: str | Path) -> Path:
     return write_page(folder / "tables.html", "Results", facts, plain, {}, NOTE)
 
 
-def _tidy(evaluations: Sequence[Finished]) -> pd.DataFrame:
+def _tidy(evaluations: Sequence[SavedEvaluation]) -> pd.DataFrame:
     parts = []
     for one in evaluations:
         grouped = one.scores.groupby(["system", "level", "metric"], sort=False)["value"]

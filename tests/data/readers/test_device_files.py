@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from relcon_lightning.data.readers.device_files import axivity
 from relcon_lightning.data.readers.device_files.contents import Samples
-from relcon_lightning.data.readers.device_files.opened import open_device_file
+from relcon_lightning.data.readers.device_files.device_file import open_device_file
 from relcon_lightning.data.sources.device import DeviceFolder
 from relcon_lightning.errors import DataError
 from tests.data.readers.devices import START, archive, bits12, counts_of, cwa, geneactiv, gt3x, info, old_gt3x, record

@@ -21,7 +21,7 @@ from hydra.utils import instantiate
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.data.inputs import find_inputs
 from relcon_lightning.data.prepare import prepare
-from relcon_lightning.data.readers.device_files import opened
+from relcon_lightning.data.readers.device_files import device_file
 from relcon_lightning.data.readers.table_layout import Layout
 from relcon_lightning.data.sources import device
 from relcon_lightning.data.sources.device import DeviceFolder
@@ -182,7 +182,7 @@ def test_what_can_be_unpacked_is_read_when_asked(tmp_path, caplog):
 
 
 def test_an_archive_that_is_too_large_unpacked_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(opened, "MAX_BYTES", 1000)
+    monkeypatch.setattr(device_file, "MAX_BYTES", 1000)
     put(tmp_path, "a.gt3x.gz", content=gzip.compress(gt3x(60)))
     with pytest.raises(DataError, match=r"a\.gt3x\.gz holds more than .* once unpacked"):
         list(DeviceFolder(tmp_path, NAMES).recordings())

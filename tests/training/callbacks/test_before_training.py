@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import CSVLogger
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.methods import DistanceLearning, SimCLR
 from relcon_lightning.nets import MotifDistance, motif_distance, small_resnet_1d
-from relcon_lightning.training.callbacks import Compiled, FirstValidation, Pictures, RetrievalMonitor
+from relcon_lightning.training.callbacks import Compilation, FirstValidation, Pictures, RetrievalMonitor
 from relcon_lightning.training.resume import keep_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -100,7 +100,7 @@ def test_the_distance_is_compiled_before_the_first_step_and_only_if_asked_for(
     net = MotifDistance(channels=8, kernel_size=7)
     order: list[int] = []
 
-    class Noted(Compiled):
+    class Noted(Compilation):
         def on_fit_start(self, trainer, pl_module):
             super().on_fit_start(trainer, pl_module)
             order.append(len(calls))

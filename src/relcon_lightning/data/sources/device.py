@@ -14,7 +14,7 @@ import numpy as np
 
 from relcon_lightning.data.readers.device_clock import DeviceClock
 from relcon_lightning.data.readers.device_files.contents import Contents, Samples
-from relcon_lightning.data.readers.device_files.opened import open_device_file
+from relcon_lightning.data.readers.device_files.device_file import open_device_file
 from relcon_lightning.data.readers.missing import missing_rows, name_missing
 from relcon_lightning.data.readers.paths import participant_in
 from relcon_lightning.data.readers.stretches import gap_free, part_ids

@@ -53,7 +53,7 @@ def write_book(
         Path of the HTML page.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    judged = {f"Judged on, {part}": results.finished.data for part, results in found.items()}
+    judged = {f"Judged on, {part}": results.evaluation.data for part, results in found.items()}
     known = dict(facts) | judged
     simulated = any("SIMULATED" in str(text) for text in known.values())
     if simulated:

@@ -21,7 +21,7 @@ def figure2(workout: Results) -> bytes:
 def figure3(gait: Results) -> bytes:
     """Predicted against true double support time of participants, with r."""
     panels = {TITLES[row]: gait.averages(row, _TARGET) for row in MAIN}
-    return plots.scatter_panels(panels, gait.finished.units[_TARGET])
+    return plots.scatter_panels(panels, gait.evaluation.units[_TARGET])
 
 
 def figure4(workout: Results) -> bytes:

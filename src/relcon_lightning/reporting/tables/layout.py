@@ -38,8 +38,8 @@ TITLES = {
     "no_within_user": "w/o Sampling Within-Subject",
     "log_ratio": "w/ Softer Metric Loss (Kim et al., 2019)",
 }
-FLOORS = (RANDOM, NORMALISED, HANDCRAFTED_LINEAR, HANDCRAFTED, MEAN)
-RULE = "Floors (ours)"
+BASELINES = (RANDOM, NORMALISED, HANDCRAFTED_LINEAR, HANDCRAFTED, MEAN)
+RULE = "Baselines (ours)"
 _PRINTED = ("mse", "sdse", "mae", "sdae", "r")
 _FINE = ("f1", "kappa", "accuracy", "auc")
 _COLUMNS = {  # of Tables 5 and 6: heading, evaluation, level, metric, percent
@@ -63,7 +63,7 @@ def cell(value: tuple[float, float] | None, decimals: int, percent: bool = False
 def table1(found: Found) -> Tables:
     """A table per target: four decimals, errors of participants' averages."""
     gait = found.get("gait")
-    units = {"stride_velocity": "m/s", "double_support": "s"} if gait is None else gait.finished.units
+    units = {"stride_velocity": "m/s", "double_support": "s"} if gait is None else gait.evaluation.units
     made = {}
     for level, unit in units.items():
         columns = {name: REGRESSION[name] for name in _PRINTED}
@@ -105,7 +105,7 @@ def table4(found: Found) -> Tables:
     sets = {"hhar": "HHAR (wrist)", "motionsense": "MotionSense (waist)", "pamap2": "PAMAP2 (leg)"}
     groups = {"Self-supervised, frozen embedding + linear probe": BENCHMARK, "Fully supervised": SUPERVISED}
     rows: list[tuple[str, dict[str, str]]] = []
-    for heading, systems in {**groups, RULE: _floors(found)}.items():
+    for heading, systems in {**groups, RULE: _baselines(found)}.items():
         rows.append((heading, {}))
         for row in systems:
             cells = {}
@@ -143,7 +143,7 @@ def comparisons(found: Found) -> Tables:
     """How sure differences are, by evaluation and level: a bootstrap over people, the same draws for both systems."""
     made = {}
     for part, results in found.items():
-        predictions = results.finished.predictions
+        predictions = results.evaluation.predictions
         titles = {system: TITLES.get(run, run) for run, system in results.names.items()}
         first = results.names.get("relcon")
         for level, own in predictions.groupby("level", sort=False):
@@ -164,7 +164,7 @@ def _of(results: Results | None, row: str, level: str | None, metric: str) -> tu
 def _with_quoted(
     rows: Sequence[str], columns: Mapping[str, str], ours: Callable[[str, str], str], place: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Each metric of ours with the quoted one at its right; floors below a rule."""
+    """Each metric of ours with the quoted one at its right; the baselines below a rule."""
     made: list[tuple[str, dict[str, str]]] = []
     for row in rows:
         cells = {}
@@ -173,7 +173,7 @@ def _with_quoted(
             cells[QUOTED.format(title)] = quoted(*place, row, metric)
         made.append((TITLES[row], cells))
     made.append((RULE, {}))
-    for row in FLOORS:
+    for row in BASELINES:
         cells = {title: ours(row, metric) for metric, title in columns.items()}
         if any(value != "-" for value in cells.values()):
             made.append((row, cells))
@@ -188,8 +188,8 @@ def _probes(found: Found, place: str, run: str, size: str, scratch: bool) -> pd.
         rows.append((f"RelCon ({size}), {probe}", _of_sets(found, probe, ours, place, f"relcon, {probe}")))
         rows.append((f"Yuan et al. (2024), {probe}", _of_sets(found, probe, None, place, f"yuan, {probe}")))
     rows.append((RULE, {}))
-    for floor in (RANDOM, NORMALISED, HANDCRAFTED):
-        rows.append((floor, _of_sets(found, "MLP probe", floor, place, floor)))
+    for baseline in (RANDOM, NORMALISED, HANDCRAFTED):
+        rows.append((baseline, _of_sets(found, "MLP probe", baseline, place, baseline)))
     return _table(rows)
 
 
@@ -208,9 +208,9 @@ def _of_sets(found: Found, probe: str, row: str | None, place: str, printed: str
 
 
 def _changes(found: Found, systems: Sequence[str], place: str, columns: Sequence[str]) -> pd.DataFrame:
-    """The first row in numbers, the others as change in percent of it, then floors in the same way."""
+    """The first row in numbers, the others as change in percent of it, then the baselines in the same way."""
     rows: list[tuple[str, dict[str, str]]] = []
-    for row in [*systems, RULE, *_floors(found)]:
+    for row in [*systems, RULE, *_baselines(found)]:
         cells = {}
         for column in columns if row != RULE else ():
             title, part, level, metric, percent = _COLUMNS[column]
@@ -233,10 +233,10 @@ def change(full: tuple[float, float] | None, value: tuple[float, float] | None) 
     return f"{100 * (value[0] / full[0] - 1):+.2f}%"
 
 
-def _floors(found: Found) -> list[str]:
+def _baselines(found: Found) -> list[str]:
     """Those that an evaluation has."""
-    judged = {system for results in found.values() for system in results.finished.scores["system"].unique()}
-    return [name for name in FLOORS if name in judged]
+    judged = {system for results in found.values() for system in results.evaluation.scores["system"].unique()}
+    return [name for name in BASELINES if name in judged]
 
 
 def _table(rows: Sequence[tuple[str, Mapping[str, str]]]) -> pd.DataFrame:

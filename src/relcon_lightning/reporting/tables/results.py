@@ -1,4 +1,4 @@
-"""Finished evaluations as the paper's tables need them: by run, over seeds or over folds."""
+"""Saved evaluations as the paper's tables need them: by run, over seeds or over folds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.metrics import cohen_kappa_score, f1_score
 
 from relcon_lightning.data.splits import Split
 from relcon_lightning.errors import DataError
-from relcon_lightning.reporting.evaluations import SYSTEMS, Finished
+from relcon_lightning.reporting.evaluations import SYSTEMS, SavedEvaluation
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Results:
     """An evaluation, and which of its systems is which run.
 
     Attributes:
-        finished: What the evaluation left.
+        evaluation: Saved evaluation.
         names: System of each run.
     """
 
-    finished: Finished
+    evaluation: SavedEvaluation
     names: dict[str, str]
 
     @classmethod
@@ -38,7 +38,7 @@ class Results:
         Raises:
             DataError: It is damaged, or judged other runs.
         """
-        finished = Finished.read(folder)
+        evaluation = SavedEvaluation.read(folder)
         try:
             systems = json.loads((folder / SYSTEMS).read_text("utf-8"))
         except (OSError, ValueError) as error:
@@ -51,15 +51,15 @@ class Results:
             if len(found) != 1:
                 raise DataError(f"{folder} is no evaluation of {path}: remove it and start again.")
             names[run] = found[0]
-        return cls(finished, names)
+        return cls(evaluation, names)
 
     def system(self, row: str) -> str:
-        """Name of a row's system: that of a run, or of a floor or supervised net as it is."""
+        """Name of a row's system: that of a run, or of a baseline or supervised net as it is."""
         return self.names.get(row, row)
 
     def over_seeds(self, row: str, level: str, metric: str) -> tuple[float, float] | None:
         """Mean and sample standard deviation over seeds; None if the system was not judged."""
-        scores = self.finished.scores
+        scores = self.evaluation.scores
         chosen = (scores["system"] == self.system(row)) & (scores["level"] == level) & (scores["metric"] == metric)
         return _mean_std(scores.loc[chosen, "value"].to_numpy())
 
@@ -68,7 +68,7 @@ class Results:
 
         Each fold is scored by itself, as the mean of its seeds. None if the system was not judged.
         """
-        found = self.finished.predictions
+        found = self.evaluation.predictions
         own = found[(found["system"] == self.system(row)) & (found["level"] == "window")]
         score = _SCORES[metric]
         values = []
@@ -81,11 +81,11 @@ class Results:
 
     def _folds(self) -> list[tuple[str, ...]]:
         """Test participants of each."""
-        return [Split.load(path).test for path in sorted((self.finished.folder / "splits").glob("*.json"))]
+        return [Split.load(path).test for path in sorted((self.evaluation.folder / "splits").glob("*.json"))]
 
     def averages(self, row: str, level: str) -> tuple[np.ndarray, np.ndarray]:
         """True and predicted averages ``(participants,)`` of a target, with the first seed."""
-        found = self.finished.predictions
+        found = self.evaluation.predictions
         own = found[(found["system"] == self.system(row)) & (found["level"] == level)]
         own = own[own["seed"] == own["seed"].iloc[0]]
         means = own.groupby("participant")[["label", "predicted"]].mean()
@@ -93,21 +93,21 @@ class Results:
 
     def probabilities(self, row: str, level: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Labels ``(N,)``, probabilities ``(N, C)`` and the names of the C classes, with the first seed."""
-        table = pd.read_parquet(self.finished.folder / "probabilities.parquet")
+        table = pd.read_parquet(self.evaluation.folder / "probabilities.parquet")
         own = table[(table["system"] == self.system(row)) & (table["level"] == level)]
         classes = [name for name in table.columns if name not in ("system", "level", "label")]
         return own["label"].to_numpy(str), own[classes].to_numpy(float), classes
 
     def predicted(self, row: str, level: str) -> tuple[np.ndarray, np.ndarray]:
         """True and predicted classes ``(N,)``, with the first seed."""
-        found = self.finished.predictions
+        found = self.evaluation.predictions
         own = found[(found["system"] == self.system(row)) & (found["level"] == level)]
         own = own[own["seed"] == own["seed"].iloc[0]]
         return own["label"].to_numpy(str), own["predicted"].to_numpy(str)
 
     def embeddings(self, rows: tuple[str, ...]) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Features ``(M, F)`` by row, and the labels ``(M,)``, with the first seed."""
-        with np.load(self.finished.folder / "embeddings.npz") as arrays:
+        with np.load(self.evaluation.folder / "embeddings.npz") as arrays:
             systems = arrays["systems"].tolist()
             return {row: arrays[str(systems.index(self.system(row)))] for row in rows}, arrays["label"]
 

@@ -2,7 +2,7 @@
 
 from relcon_lightning.training.callbacks.best_checkpoint import BestCheckpoint
 from relcon_lightning.training.callbacks.candidates import CandidateMonitor
-from relcon_lightning.training.callbacks.compiled import Compiled
+from relcon_lightning.training.callbacks.compilation import Compilation
 from relcon_lightning.training.callbacks.embedding import EmbeddingMonitor
 from relcon_lightning.training.callbacks.finite import FiniteGuard
 from relcon_lightning.training.callbacks.first_validation import FirstValidation
@@ -19,7 +19,7 @@ from relcon_lightning.training.callbacks.step_checkpoint import StepCheckpoint
 __all__ = [
     "BestCheckpoint",
     "CandidateMonitor",
-    "Compiled",
+    "Compilation",
     "EmbeddingMonitor",
     "FiniteGuard",
     "FirstValidation",

@@ -13,7 +13,7 @@ from relcon_lightning.nets import MotifDistance
 log = logging.getLogger(__name__)
 
 
-class Compiled(Callback):
+class Compilation(Callback):
     """Compiles the motif distance before the first step, so that compilation does not halt a progress bar.
 
     It is needed for validation with ``model=distance``, and for each step of methods that rank by a frozen distance.
