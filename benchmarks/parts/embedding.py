@@ -14,7 +14,7 @@ from benchmarks.machine import Machine
 from benchmarks.material import RATE, Size, signals
 from benchmarks.parts.encoder import PlainEncoder
 from benchmarks.timing import Row, Variant, compare, count_flops
-from relcon_lightning.embed.embedder import Mixed
+from relcon_lightning.embed.embedder import MixedPrecision
 from relcon_lightning.embed.windows import embed_windows, estimate_normalisation
 
 BATCH = 256
@@ -45,9 +45,9 @@ def rows(size: Size, machine: Machine) -> list[Row]:
         ("in 1D", PlainEncoder(encoder), torch.float32),
         ("ours", encoder, torch.float32),
         ("ours, compiled", _compiled(encoder), torch.float32),
-        ("in 1D, bfloat16", Mixed(PlainEncoder(encoder)), torch.bfloat16),
-        ("ours, bfloat16", Mixed(encoder), torch.bfloat16),
-        ("ours, compiled, bfloat16", Mixed(_compiled(encoder)), torch.bfloat16),
+        ("in 1D, bfloat16", MixedPrecision(PlainEncoder(encoder)), torch.bfloat16),
+        ("ours, bfloat16", MixedPrecision(encoder), torch.bfloat16),
+        ("ours, compiled, bfloat16", MixedPrecision(_compiled(encoder)), torch.bfloat16),
     ]
     variants = _variants(ways, signal)
     factor = DAY_MINUTES * 60 * RATE / (count * size.time)
