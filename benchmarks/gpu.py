@@ -38,7 +38,7 @@ from relcon_lightning.embed import Embedder
 from relcon_lightning.losses import relative_contrastive
 from relcon_lightning.methods import RelCon
 from relcon_lightning.nets import MotifDistance
-from relcon_lightning.runs.checkpoint import FORMAT, KEY
+from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
 
 METHODS = ("relcon", "rebar", "simclr", "augpred", "simsiam", "byol", "mae", "cpc", "autoencoder")
 PAPER = replace(Size(), batch=64, participants=32, minutes=20.0, training_steps=30, embed_minutes=24 * 60.0, rounds=20)

@@ -51,7 +51,7 @@ def test_the_reference_has_one_page_per_package_with_links_to_the_source(site):
         "losses": ("relative_contrastive", "only their order counts and no gradient flows to them"),
         "nets": ("MotifDistance",),
         "data": ("CandidateDataModule", "CandidateSampler", "ratio_split", "refuse_leakage"),
-        "checkpoint": ("read_checkpoint", "export"),
+        "checkpoint": ("class relcon_lightning.runs.checkpoint.Checkpoint(", "export"),
         "errors": ("DataError",),
     }
     for page, expected in names.items():

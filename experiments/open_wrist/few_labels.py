@@ -31,7 +31,7 @@ from relcon_lightning.data import CohortStore
 from relcon_lightning.downstream.features import handcrafted_features
 from relcon_lightning.downstream.windows import LabelledWindows, labelled_windows
 from relcon_lightning.embed.windows import embed_windows, estimate_normalisation
-from relcon_lightning.runs.checkpoint import fresh_encoder
+from relcon_lightning.runs.checkpoint import Checkpoint
 
 HERE = Path(__file__).parent
 CHECKPOINT, RATE, WINDOW = "open-wrist-small", 50, 128
@@ -69,7 +69,7 @@ def windows_of(name: str) -> LabelledWindows:
 
 def features_of(windows: LabelledWindows) -> dict[str, tuple[np.ndarray, Callable[[], object]]]:
     """Features ``(N, F)`` and classifier of each system."""
-    random = fresh_encoder(CHECKPOINT, 0)
+    random = Checkpoint.read(CHECKPOINT).fresh_encoder(0)
     estimate_normalisation(random, windows.signal)
     crafted = handcrafted_features(windows.signal, RATE)
     return {

@@ -10,7 +10,7 @@ from relcon_lightning.cli import commands
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.cli.suggest import suggestions
 from relcon_lightning.errors import ConfigError, nearest_path
-from relcon_lightning.runs.checkpoint import read_checkpoint
+from relcon_lightning.runs.checkpoint import Checkpoint
 
 
 @pytest.mark.parametrize(
@@ -70,4 +70,4 @@ def test_a_checkpoint_that_is_not_there_is_answered_with_the_run_that_is(tmp_pat
     with pytest.raises(
         ConfigError, match=r"relcom.* \(did you mean '.*/relcon/checkpoints/last\.ckpt'\?\)\. Train one"
     ):
-        read_checkpoint(tmp_path / "relcom" / "checkpoints" / "last.ckpt")
+        Checkpoint.read(tmp_path / "relcom" / "checkpoints" / "last.ckpt")

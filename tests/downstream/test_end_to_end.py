@@ -14,8 +14,10 @@ from relcon_lightning.cli.app import config_folder
 from relcon_lightning.cli.evaluate import _classifiers
 from relcon_lightning.downstream.end_to_end import EndToEndProbe
 from relcon_lightning.methods.supervised import Supervised
-from relcon_lightning.runs.checkpoint import FORMAT, KEY, build, seeded
-from relcon_lightning.runs.compare import Trained
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
+from relcon_lightning.runs.compare import MethodRuns
+from relcon_lightning.runs.networks import build, seeded
 from tests.margins import assert_above
 
 SMALL = seeded({"_target_": "relcon_lightning.nets.ConvNet", "widths": [8, 8], "dropout": 0.0})
@@ -118,7 +120,7 @@ def test_fine_tuned_nets_get_the_hidden_layer_of_the_probe_and_baselines_do_not(
     config = {"model": {"name": "relcon", "method": {"encoder": encoder}}}
     entry = {"format": FORMAT, "version": "0", "config": config, "participants": {"salt": "s", "hashes": []}}
     torch.save({"state_dict": weights, KEY: entry}, tmp_path / "last.ckpt")
-    trained = [Trained("relcon", (str(tmp_path / "last.ckpt"),), (entry,))]
+    trained = [MethodRuns("relcon", (Checkpoint.read(tmp_path / "last.ckpt"),))]
     with initialize_config_dir(config_folder(), version_base="1.3"):
         chosen = ["run_dir=here", "checkpoint=x", "probe=finetune", "baseline=[conv]"]
         systems = _classifiers(compose("eval", chosen), trained)

@@ -1,8 +1,7 @@
-"""A checkpoint is read once, and embeddings are computed once for an encoder and windows."""
+"""Embeddings are computed once for an encoder and windows."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
@@ -12,11 +11,9 @@ import torch
 from torch import nn
 
 import relcon_lightning.embed.cache as cache_module
-import relcon_lightning.runs.checkpoint as checkpoint_module
 from relcon_lightning.embed.cache import embed_cached
 from relcon_lightning.embed.windows import embed_windows, estimate_normalisation
 from relcon_lightning.nets import small_resnet_1d
-from relcon_lightning.runs.checkpoint import load_encoder, provenance, read_once, shipped
 
 WINDOWS = np.random.default_rng(0).standard_normal((6, 3, 64)).astype(np.float32)
 
@@ -110,36 +107,3 @@ def test_without_a_folder_to_write_to_all_is_computed(computed, tmp_path, monkey
     for _ in range(2):
         np.testing.assert_array_equal(embed_cached(net(), WINDOWS), embed_windows(net(), WINDOWS))
     assert computed == [6, 6]
-
-
-def test_a_checkpoint_is_read_once_until_its_file_changes(monkeypatch):
-    [folder] = [path for name, path in shipped().items() if name == "open-wrist-small"]
-    read, calls = checkpoint_module._read_checkpoint, []
-
-    def counted(path: str | Path) -> dict[str, object]:
-        calls.append(path)
-        return read(path)
-
-    monkeypatch.setattr(checkpoint_module, "_read_checkpoint", counted)
-    with read_once():
-        first = load_encoder("open-wrist-small")
-        with torch.no_grad():
-            next(first.parameters()).zero_()  # of this net alone
-        again = load_encoder("open-wrist-small")
-        assert next(again.parameters()).abs().sum() > 0
-        assert provenance("open-wrist-small")
-        assert len(calls) == 1
-        load_encoder(folder)
-        assert len(calls) == 2
-    load_encoder("open-wrist-small")
-    assert len(calls) == 3
-
-
-def test_a_checkpoint_that_is_replaced_is_read_again(tmp_path):
-    folder = tmp_path / "encoder"
-    shutil.copytree(shipped()["open-wrist-small"], folder)
-    with read_once():
-        load_encoder(folder)
-        (folder / "config.json").write_text("{}")
-        with pytest.raises(checkpoint_module.ConfigError):
-            load_encoder(folder)

@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.methods.base import EmbeddingMethod
 from relcon_lightning.nets import MotifDistance
-from relcon_lightning.runs.checkpoint import FORMAT, KEY, load_encoder
+from relcon_lightning.runs.checkpoint import load_encoder
+from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
 from relcon_lightning.training.callbacks import Provenance
 from tests.margins import assert_above
 

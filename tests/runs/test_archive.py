@@ -10,7 +10,7 @@ import torch
 
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.runs.archive import load_archive
-from relcon_lightning.runs.checkpoint import read_checkpoint
+from relcon_lightning.runs.checkpoint_files import read_content
 
 SAMPLE = Path(__file__).parent / "formats" / "1" / "run.ckpt"
 
@@ -33,7 +33,7 @@ def header_bytes(path: Path) -> list[int]:
 
 @pytest.mark.parametrize("part", ["anywhere", "headers"])
 def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path, part):
-    sound, expected = SAMPLE.read_bytes(), as_bytes(read_checkpoint(SAMPLE))
+    sound, expected = SAMPLE.read_bytes(), as_bytes(read_content(SAMPLE))
     places = range(len(sound)) if part == "anywhere" else header_bytes(SAMPLE)
     rng, file, refused = random.Random(0), tmp_path / "flipped.ckpt", 0
     for _ in range(300):
@@ -41,7 +41,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path, part):
         damaged[rng.choice(places)] ^= 1 << rng.randrange(8)
         file.write_bytes(damaged)
         try:
-            assert as_bytes(read_checkpoint(file)) == expected
+            assert as_bytes(read_content(file)) == expected
         except ConfigError as error:
             assert "flipped.ckpt" in str(error)  # noqa: PT017
             assert len(str(error).splitlines()) == 1  # noqa: PT017

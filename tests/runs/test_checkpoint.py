@@ -8,16 +8,9 @@ import torch
 
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets import MotifDistance, ResNet1d
-from relcon_lightning.runs.checkpoint import (
-    FORMAT,
-    KEY,
-    build,
-    fresh_encoder,
-    load_distance,
-    load_encoder,
-    provenance,
-    read_checkpoint,
-)
+from relcon_lightning.runs.checkpoint import Checkpoint, load_distance, load_encoder
+from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
+from relcon_lightning.runs.networks import build
 
 DISTANCE = {"_target_": "relcon_lightning.nets.MotifDistance", "channels": 16, "kernel_size": 7}
 ENCODER = {
@@ -76,10 +69,10 @@ def test_nets_of_older_formats_keep_the_layers_that_they_were_trained_with(tmp_p
         assert torch.equal(load_distance(path).in_batch(x), old[0].in_batch(x))
         assert torch.equal(load_encoder(path)(x), old[1](x))
         assert not torch.allclose(load_encoder(path)(x), nets[1].eval()(x), rtol=1e-3)
-        entry = provenance(path)
-        assert entry["format"] == FORMAT
-        assert entry["config"]["model"]["method"]["encoder"] == OLD
-    assert fresh_encoder(both, 0).stem[0].padded
+        read = Checkpoint.read(path)
+        assert read.format == FORMAT
+        assert read.encoder_config == OLD
+    assert Checkpoint.read(both).fresh_encoder(0).stem[0].padded
     assert "stem" not in ENCODER  # what was read was not written over
 
 
@@ -94,12 +87,12 @@ def test_the_folder_of_a_run_stands_for_its_last_checkpoint(checkpoint):
     folder = checkpoint.parent / "run" / "checkpoints"
     folder.mkdir(parents=True)
     checkpoint.rename(folder / "last.ckpt")
-    assert provenance(folder.parent)["format"] == FORMAT
+    assert Checkpoint.read(folder.parent).format == FORMAT
 
 
 def test_a_fresh_encoder_has_the_shape_but_not_the_weights_and_is_seeded(checkpoint, nets):
     state = torch.random.get_rng_state()
-    a, b, c = (fresh_encoder(checkpoint, seed).state_dict() for seed in (0, 0, 1))
+    a, b, c = (Checkpoint.read(checkpoint).fresh_encoder(seed).state_dict() for seed in (0, 0, 1))
     assert torch.equal(state, torch.random.get_rng_state())
     assert a.keys() == nets[1].state_dict().keys()
     name = "blocks.0.conv1.weight"
@@ -139,15 +132,15 @@ def test_foreign_newer_and_truncated_files_are_refused(tmp_path, checkpoint):
     for foreign in ({"state_dict": {}}, {KEY: "1"}, [1]):
         torch.save(foreign, tmp_path / "foreign.ckpt")
         with pytest.raises(ConfigError, match="not written by relcon-pretrain"):
-            read_checkpoint(tmp_path / "foreign.ckpt")
+            Checkpoint.read(tmp_path / "foreign.ckpt")
     newer = write(tmp_path / "newer.ckpt", {}, {}, format=FORMAT + 1)
     with pytest.raises(ConfigError, match="upgrade relcon-lightning"):
-        read_checkpoint(newer)
+        Checkpoint.read(newer)
     for cut in (0, 100, -200):
         broken = tmp_path / "broken.ckpt"
         broken.write_bytes(checkpoint.read_bytes()[:cut])
         with pytest.raises(ConfigError, match=r"broken\.ckpt is not a checkpoint"):
-            read_checkpoint(broken)
+            Checkpoint.read(broken)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +149,7 @@ def test_foreign_newer_and_truncated_files_are_refused(tmp_path, checkpoint):
 def test_any_other_file_is_refused_whatever_its_bytes_make_of_the_unpickler(tmp_path, content):
     (tmp_path / "other.yaml").write_bytes(content)
     with pytest.raises(ConfigError, match=r"other\.yaml is not a checkpoint"):
-        read_checkpoint(tmp_path / "other.yaml")
+        Checkpoint.read(tmp_path / "other.yaml")
 
 
 PEOPLE = {"salt": "s", "hashes": []}
@@ -185,13 +178,13 @@ PEOPLE = {"salt": "s", "hashes": []}
 )
 def test_a_value_of_another_type_is_named(tmp_path, change, message):
     with pytest.raises(ConfigError, match=rf"odd\.ckpt .*{message}"):
-        read_checkpoint(write(tmp_path / "odd.ckpt", {}, {}, **change))
+        Checkpoint.read(write(tmp_path / "odd.ckpt", {}, {}, **change))
 
 
 @pytest.mark.parametrize("config", [{}, {"model": {}}, {"model": {"name": "toy"}}])
 def test_what_a_checkpoint_does_not_say_is_named_where_it_is_needed(tmp_path, config):
     path = write(tmp_path / "bare.ckpt", {}, {}, config=config)
-    for load in (load_encoder, load_distance, lambda path: fresh_encoder(path, 0)):
+    for load in (load_encoder, load_distance, lambda path: Checkpoint.read(path).fresh_encoder(0)):
         with pytest.raises(ConfigError, match=r"bare\.ckpt has no description of the model"):
             load(path)
 
@@ -200,7 +193,7 @@ def test_what_a_checkpoint_does_not_say_is_named_where_it_is_needed(tmp_path, co
 def test_what_is_no_description_of_a_net_is_refused(tmp_path, nets, encoder):
     weights = {f"encoder.{k}": v for k, v in nets[1].state_dict().items()}
     path = write(tmp_path / "odd.ckpt", {"encoder": encoder}, weights)
-    for load in (load_encoder, lambda path: fresh_encoder(path, 0)):
+    for load in (load_encoder, lambda path: Checkpoint.read(path).fresh_encoder(0)):
         with pytest.raises(ConfigError, match=r"odd\.ckpt do not fit its configuration"):
             load(path)
 
@@ -208,7 +201,7 @@ def test_what_is_no_description_of_a_net_is_refused(tmp_path, nets, encoder):
 @pytest.mark.parametrize("weights", [None, [1], {"w": 1}, {1: torch.zeros(1)}])
 def test_weights_that_are_none_are_named(tmp_path, weights):
     with pytest.raises(ConfigError, match=r"odd\.ckpt was changed or damaged: state_dict"):
-        read_checkpoint(write(tmp_path / "odd.ckpt", {}, weights))
+        Checkpoint.read(write(tmp_path / "odd.ckpt", {}, weights))
 
 
 class _Harm:
@@ -223,7 +216,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
     target = tmp_path / "pwned"
     torch.save({"state_dict": {}, "harm": _Harm(target)}, tmp_path / "evil.ckpt")
     with pytest.raises(ConfigError, match="not a checkpoint that can be read safely"):
-        read_checkpoint(tmp_path / "evil.ckpt")
+        Checkpoint.read(tmp_path / "evil.ckpt")
     assert not target.exists()
 
 

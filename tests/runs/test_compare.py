@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.runs.checkpoint import FORMAT, KEY
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
 from relcon_lightning.runs.compare import find_checkpoints, group
 
 ENCODER = {"_target_": "relcon_lightning.nets.small_resnet_1d"}
@@ -44,19 +45,23 @@ def make(
     return str(folder)
 
 
+def paths_of(checkpoints: list[Checkpoint]) -> list[str]:
+    return [one.path for one in checkpoints]
+
+
 def test_runs_that_differ_in_the_seed_alone_are_one_system(tmp_path):
     paths = [make(tmp_path / f"r{s}", "relcon", s) for s in (2, 0, 1)] + [make(tmp_path / "s", "simclr", 0)]
-    relcon, simclr = group(paths)
+    relcon, simclr = group(find_checkpoints(paths))
     assert (relcon.name, simclr.name) == ("relcon", "simclr")
-    assert [Path(p).name for p in relcon.checkpoints] == ["r0", "r1", "r2"]
-    assert [origin["config"]["seed"] for origin in relcon.origins] == [0, 1, 2]
+    assert [Path(run.path).name for run in relcon.checkpoints] == ["r0", "r1", "r2"]
+    assert [run.seed for run in relcon.checkpoints] == [0, 1, 2]
 
 
 def test_variants_of_a_method_are_named_after_what_differs(tmp_path):
     paths = [make(tmp_path / "a", "relcon", 0), make(tmp_path / "b", "relcon", 0, temperature=0.1)]
-    assert [one.name for one in group(paths)] == ["relcon temperature=1.0", "relcon temperature=0.1"]
+    assert [one.name for one in group(find_checkpoints(paths))] == ["relcon temperature=1.0", "relcon temperature=0.1"]
     paths = [paths[0], make(tmp_path / "c", "relcon", 0, 0.1, steps=20), make(tmp_path / "d", "simclr", 0)]
-    names = [one.name for one in group(paths)]
+    names = [one.name for one in group(find_checkpoints(paths))]
     assert names == ["relcon temperature=1.0 max_steps=10", "relcon temperature=0.1 max_steps=20", "simclr"]
 
 
@@ -67,14 +72,14 @@ def test_variants_of_another_class_are_named_after_it_and_not_after_its_settings
         make(tmp_path / "a", "relcon", 0, ranking=motif),
         make(tmp_path / "b", "relcon", 0, ranking=spectral, steps=20),
     ]
-    names = [one.name for one in group(paths)]
+    names = [one.name for one in group(find_checkpoints(paths))]
     assert names == ["relcon ranking=load_distance max_steps=10", "relcon ranking=SpectralDistance max_steps=20"]
 
 
 def test_one_seed_twice_is_refused(tmp_path):
     paths = [make(tmp_path / "a", "relcon", 0), make(tmp_path / "b", "relcon", 0)]
     with pytest.raises(ConfigError, match=r"a, .*b are runs with the same configuration and seed"):
-        group(paths)
+        group(find_checkpoints(paths))
 
 
 def test_a_pattern_finds_runs_and_passes_over_those_without_an_encoder(tmp_path, caplog):
@@ -84,10 +89,11 @@ def test_a_pattern_finds_runs_and_passes_over_those_without_an_encoder(tmp_path,
     (tmp_path / "empty" / "seed.yaml").write_text("hydra:\n")  # as a sweep leaves one
     with caplog.at_level("INFO"):
         found = find_checkpoints(f"{tmp_path}/*/seed*")
-    assert found == [str(tmp_path / "relcon" / "seed0")]
+    assert paths_of(found) == [str(tmp_path / "relcon" / "seed0")]
     assert "1 runs without an encoder are skipped" in caplog.text
-    assert find_checkpoints([f"{tmp_path}/rel*/seed0", "x.ckpt"]) == [*found, "x.ckpt"]
-    assert find_checkpoints(f"{tmp_path}/**/last.ckpt") == [f"{found[0]}/checkpoints/last.ckpt"]
+    distance = str(tmp_path / "distance" / "seed0")  # one that is named is kept
+    assert paths_of(find_checkpoints([f"{tmp_path}/rel*/seed0", distance])) == [found[0].path, distance]
+    assert paths_of(find_checkpoints(f"{tmp_path}/**/last.ckpt")) == [f"{found[0].path}/checkpoints/last.ckpt"]
 
 
 def test_a_pattern_that_fits_nothing_says_where_it_looked(tmp_path):
@@ -104,6 +110,6 @@ def test_runs_that_differ_in_their_distance_alone_are_two_systems(tmp_path):
         for attention in ("sparsemax", "softmax")
         for seed in (0, 1)
     ]
-    full, ablated = group(paths)
+    full, ablated = group(find_checkpoints(paths))
     assert (full.name, ablated.name) == ("relcon attention=sparsemax", "relcon attention=softmax")
     assert [len(one.checkpoints) for one in (full, ablated)] == [2, 2]

@@ -15,16 +15,10 @@ from relcon_lightning import embed_recording, load_encoder
 from relcon_lightning.data.pseudonyms import hash_participants
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets import small_resnet_1d
-from relcon_lightning.runs import checkpoint as checkpoints
-from relcon_lightning.runs.checkpoint import (
-    FORMAT,
-    KEY,
-    fresh_encoder,
-    load_distance,
-    people_of,
-    provenance,
-    read_checkpoint,
-)
+from relcon_lightning.runs import checkpoint_format
+from relcon_lightning.runs.checkpoint import Checkpoint, load_distance
+from relcon_lightning.runs.checkpoint_files import checksums
+from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
 from relcon_lightning.runs.export import export
 
 REPOSITORY = Path(__file__).parents[2]
@@ -88,11 +82,10 @@ def test_the_folder_has_weights_alone_and_no_path_of_the_machine(run, tmp_path):
 
 
 def test_who_was_trained_on_is_still_known(run, tmp_path):
-    entry = provenance(export(run, tmp_path / "out"))
-    assert entry["participants"] == provenance(run)["participants"]
-    assert people_of(entry) == people_of(provenance(run))
-    assert [people["salt"] for people in people_of(entry)] == ["s", "t"]  # of the distance too
-    assert entry["steps"] == 77
+    exported = Checkpoint.read(export(run, tmp_path / "out"))
+    assert exported.participants == Checkpoint.read(run).participants
+    assert [people["salt"] for people in exported.participants] == ["s", "t"]  # of the distance too
+    assert exported.step == 77
 
 
 def test_the_card_says_what_a_user_has_to_know(run, tmp_path):
@@ -200,7 +193,7 @@ def test_a_configuration_that_names_another_class_is_refused(run, tmp_path):
     folder = export(run, tmp_path / "out")
     content = json.loads((folder / "config.json").read_text())
     content[KEY]["config"]["model"]["method"]["encoder"] = {"_target_": "os.system", "command": "true"}
-    content["checksums"] = checkpoints.checksums(content[KEY], (folder / "model.safetensors").read_bytes())
+    content["checksums"] = checksums(content[KEY], (folder / "model.safetensors").read_bytes())
     (folder / "config.json").write_text(json.dumps(content))
     with pytest.raises(ConfigError, match=r"os\.system"):
         load_encoder(folder)
@@ -209,7 +202,7 @@ def test_a_configuration_that_names_another_class_is_refused(run, tmp_path):
 def test_a_flipped_bit_of_an_export_is_refused_or_changes_nothing(run, tmp_path):
     folder, rng = export(run, tmp_path / "out"), random.Random(0)
     x = torch.randn(2, 3, 128)
-    expected, entry = load_encoder(folder)(x), provenance(folder)
+    expected, entry = load_encoder(folder)(x), Checkpoint.read(folder).entry
     for name, times in (("config.json", 300), ("model.safetensors", 100)):
         sound = (folder / name).read_bytes()
         for _ in range(times):
@@ -221,7 +214,7 @@ def test_a_flipped_bit_of_an_export_is_refused_or_changes_nothing(run, tmp_path)
             except ConfigError:
                 continue
             assert name == "config.json"
-            assert provenance(folder) == entry
+            assert Checkpoint.read(folder).entry == entry
             assert torch.equal(found(x), expected)
         (folder / name).write_bytes(sound)
 
@@ -232,9 +225,9 @@ def test_a_small_configuration_of_a_huge_net_is_refused_before_it_is_built(run, 
     content = json.loads((folder / "config.json").read_text())
     encoder = {"_target_": "relcon_lightning.nets.ResNet1d", "widths": [4, 4], "depths": [1, 1], "kernel_sizes": [3, 3]}
     content[KEY]["config"]["model"]["method"]["encoder"] = encoder | change
-    content["checksums"] = checkpoints.checksums(content[KEY], (folder / "model.safetensors").read_bytes())
+    content["checksums"] = checksums(content[KEY], (folder / "model.safetensors").read_bytes())
     (folder / "config.json").write_text(json.dumps(content))
-    for load in (load_encoder, lambda path: fresh_encoder(path, 0)):
+    for load in (load_encoder, lambda path: Checkpoint.read(path).fresh_encoder(0)):
         with pytest.raises(ConfigError, match=r"do not fit its configuration.*much larger net"):
             load(folder)
 
@@ -265,13 +258,13 @@ def test_older_formats_are_upgraded_step_by_step(run, monkeypatch):
     content[KEY]["format"] = -1
     torch.save(content, run)
     with pytest.raises(ConfigError, match="upgrade"):
-        read_checkpoint(run)
+        Checkpoint.read(run)
 
     def next_one(checkpoint):
         return {**checkpoint, KEY: {**checkpoint[KEY], "format": checkpoint[KEY]["format"] + 1}}
 
-    monkeypatch.setattr(checkpoints, "_UPGRADES", dict.fromkeys(range(-1, FORMAT), next_one))
-    assert read_checkpoint(run)[KEY]["format"] == FORMAT
+    monkeypatch.setattr(checkpoint_format, "_UPGRADES", dict.fromkeys(range(-1, FORMAT), next_one))
+    assert Checkpoint.read(run).format == FORMAT
 
 
 def test_an_encoder_on_the_hub_is_fetched_by_its_address(run, tmp_path, monkeypatch):

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from relcon_lightning import Embedder, load_encoder
-from relcon_lightning.runs.checkpoint import FORMAT, provenance
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_format import FORMAT
 
 FORMATS = Path(__file__).parent / "formats"  # a run's checkpoint and an exported folder of each, never written anew
 
@@ -26,8 +27,8 @@ def test_an_old_checkpoint_is_what_it_was(made, name):
     window = torch.stack([torch.sin(9 * t), 0.3 * torch.cos(4 * t), 1 + 0 * t])[None]
     expected = np.loadtxt(FORMATS / str(made) / "embedding.txt", ndmin=2)
     np.testing.assert_allclose(load_encoder(path)(window).detach().numpy(), expected, atol=1e-5)
-    entry = provenance(path)
-    assert entry["format"] == FORMAT
-    assert len(entry["participants"]["hashes"]) == 2
+    checkpoint = Checkpoint.read(path)
+    assert checkpoint.format == FORMAT
+    assert [len(people["hashes"]) for people in checkpoint.participants] == [2]
     embedder = Embedder.load(path, device="cpu", precision="float32")
     assert (embedder.sampling_rate, embedder.window_s) == (50, 2.56)

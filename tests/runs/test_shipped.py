@@ -12,7 +12,8 @@ import torch
 from relcon_lightning import embed_recording, load_encoder
 from relcon_lightning.data.splits import Split, refuse_leakage, unseen_participants
 from relcon_lightning.errors import ConfigError, DataError
-from relcon_lightning.runs.checkpoint import located, people_of, provenance, shipped
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_files import located, shipped
 from relcon_lightning.runs.compare import find_checkpoints
 
 NAME = "open-wrist-small"
@@ -39,7 +40,7 @@ def test_it_is_small_and_loads_by_its_name_from_anywhere(monkeypatch, tmp_path):
     encoder = load_encoder(NAME)
     assert encoder(torch.zeros(2, 3, 128)).shape == (2, 384)
     assert not encoder.training
-    assert provenance(NAME)["config"]["data"]["sampling_rate"] == 50
+    assert Checkpoint.read(NAME).sampling_rate == 50
     (tmp_path / NAME).mkdir()  # what lies there comes first
     assert located(NAME) == Path(NAME)
     with pytest.raises(ConfigError, match="There is no checkpoint"):
@@ -55,7 +56,7 @@ def test_a_recording_at_50_or_100_hz_gets_nearly_the_same_embeddings():
 
 
 def test_whom_it_was_trained_on_is_known():
-    [people] = people_of(provenance(NAME))
+    [people] = Checkpoint.read(NAME).participants
     split = Split.load(SPLIT)
     assert unseen_participants(split.test, **people) == sorted(split.test)
     assert unseen_participants(["dsa-p1", "watch-01"], **people) == ["dsa-p1", "watch-01"]
@@ -65,8 +66,8 @@ def test_whom_it_was_trained_on_is_known():
 
 
 def test_commands_take_its_name():
-    [path] = find_checkpoints(NAME)
-    assert Path(path) == shipped()[NAME]
+    [found] = find_checkpoints(NAME)
+    assert Path(found.path) == shipped()[NAME]
 
 
 def test_its_card_names_data_licences_and_limits():

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.runs.checkpoint import KEY
+from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.training.continuation import refuse_another_run
 
 CONFIG = {
@@ -47,7 +47,7 @@ def check(changes=(), given=(), old=(), data="f", ranks=1):
                 place = place.setdefault(parent, {})
             place[name] = value
     entry = {"config": before, "training": {"data": "f", "ranks": 1}}
-    refuse_another_run({KEY: entry}, new, given, data, ranks, "last.ckpt")
+    refuse_another_run(Checkpoint("last.ckpt", entry, {}), new, given, data, ranks)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_an_option_that_came_with_a_later_version_counts_only_if_it_is_given():
 
 
 def test_a_checkpoint_of_an_earlier_version_says_nothing_of_data_and_ranks():
-    refuse_another_run({KEY: {"config": CONFIG}}, CONFIG, (), "any", 4, "last.ckpt")
+    refuse_another_run(Checkpoint("last.ckpt", {"config": CONFIG}, {}), CONFIG, (), "any", 4)
 
 
 def test_a_checkpoint_that_names_the_loader_of_a_distance_by_its_former_module_is_of_the_same_run():

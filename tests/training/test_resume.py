@@ -11,8 +11,14 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 
 from relcon_lightning.errors import ConfigError, TrainingError
-from relcon_lightning.runs.checkpoint import FORMAT, KEY
+from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
 from relcon_lightning.training.resume import AtomicCheckpointIO, find_checkpoint, keep_metrics, last_value
+
+
+def found(resume, folder):
+    path, step, checkpoint = find_checkpoint(resume, folder)
+    assert (checkpoint.path, checkpoint.step) == (str(path), step)
+    return path, step
 
 
 def save(path, step):
@@ -52,14 +58,14 @@ def test_a_write_that_fails_half_way_is_not_seen(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "save", half)
     with pytest.raises(TrainingError, match="PytorchStreamWriter"):
         save(path, 6)
-    assert find_checkpoint("auto", tmp_path) == (path, 3)
+    assert found("auto", tmp_path) == (path, 3)
 
 
 def test_the_newest_checkpoint_is_the_one_with_most_steps(tmp_path):
     for name, step in (("10.ckpt", 10), ("last.ckpt", 12), ("9.ckpt", 9)):
         save(tmp_path / name, step)
-    assert find_checkpoint("auto", tmp_path) == (tmp_path / "last.ckpt", 12)
-    assert find_checkpoint(str(tmp_path / "9.ckpt"), tmp_path) == (tmp_path / "9.ckpt", 9)
+    assert found("auto", tmp_path) == (tmp_path / "last.ckpt", 12)
+    assert found(str(tmp_path / "9.ckpt"), tmp_path) == (tmp_path / "9.ckpt", 9)
     assert find_checkpoint(None, tmp_path) is None
     assert find_checkpoint("auto", tmp_path / "nothing yet") is None
     with pytest.raises(ConfigError, match="There is no checkpoint"):
@@ -69,7 +75,7 @@ def test_the_newest_checkpoint_is_the_one_with_most_steps(tmp_path):
 def test_a_part_left_by_a_kill_is_not_taken_for_a_checkpoint(tmp_path):
     save(tmp_path / "3.ckpt", 3)
     (tmp_path / ".last.ckpt.part").write_bytes(b"half")
-    assert find_checkpoint("auto", tmp_path) == (tmp_path / "3.ckpt", 3)
+    assert found("auto", tmp_path) == (tmp_path / "3.ckpt", 3)
 
 
 def rows(path):

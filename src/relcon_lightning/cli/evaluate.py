@@ -11,7 +11,6 @@ from functools import partial
 from os.path import relpath
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import wandb
 from hydra.utils import instantiate
@@ -51,8 +50,9 @@ from relcon_lightning.errors import ConfigError
 from relcon_lightning.reporting.evaluations import SYSTEMS
 from relcon_lightning.reporting.replace import make_room, refuse_to_replace
 from relcon_lightning.reporting.report import print_report, result_tables, write_report
-from relcon_lightning.runs.checkpoint import CHOSEN, fresh_encoder, load_encoder, people_of, read_once, seeded
-from relcon_lightning.runs.compare import Trained, find_checkpoints, group
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.compare import MethodRuns, find_checkpoints, group
+from relcon_lightning.runs.networks import seeded
 from relcon_lightning.runs.trust import trust
 
 log = logging.getLogger(__name__)
@@ -62,11 +62,10 @@ def main(config: DictConfig) -> None:
     """Evaluate, print the tables and write the report."""
     trust(config.trust)
     refuse_to_replace(Path(relpath(config.run_dir)), plain(config), config.overwrite)
-    with read_once():
-        trained = group(find_checkpoints(config.checkpoint))
-        _check_rates(config, [origin for one in trained for origin in one.origins])
-        with _cohort(config) as store:
-            _report(config, trained, store)
+    trained = group(find_checkpoints(config.checkpoint))
+    _check_rates(config, [checkpoint for one in trained for checkpoint in one.checkpoints])
+    with _cohort(config) as store:
+        _report(config, trained, store)
 
 
 @contextmanager
@@ -92,10 +91,10 @@ def _cohort(config: DictConfig) -> Iterator[CohortStore]:
         yield store
 
 
-def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) -> None:
-    origins = [origin for one in trained for origin in one.origins]
+def _report(config: DictConfig, trained: Sequence[MethodRuns], store: CohortStore) -> None:
+    checkpoints = [checkpoint for one in trained for checkpoint in one.checkpoints]
     protocol = _protocol(config)
-    allowed = protocol.participants(store, [people for origin in origins for people in people_of(origin)])
+    allowed = protocol.participants(store, [people for one in checkpoints for people in one.participants])
     task = _regression if config.task.get("targets") else _classification
     result, folds = task(config, trained, store, protocol, allowed)
     splits = [split for own in folds.values() for split in own] if isinstance(folds, Mapping) else list(folds)
@@ -106,9 +105,9 @@ def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) 
     for i, split in enumerate(splits):
         split.save(folder / "splits" / f"{i}.json")
     facts = {
-        "Checkpoints": "; ".join(f"{one.name}: {', '.join(one.checkpoints)}" for one in trained),
-        "Trained": "; ".join(f"{one.name}: {_training(one.origins[0])}" for one in trained),
-        "Version": ", ".join(sorted({origin["version"] for origin in origins})),
+        "Checkpoints": "; ".join(f"{one.name}: {', '.join(run.path for run in one.checkpoints)}" for one in trained),
+        "Trained": "; ".join(f"{one.name}: {_training(one.checkpoints[0])}" for one in trained),
+        "Version": ", ".join(sorted({checkpoint.version for checkpoint in checkpoints})),
         "Data": f"{store.info.name}: {store.info.citation}",
         "Probe": f"{config.probe.title}, {len(config.seeds)} seeds: {list(config.seeds)}",
         "Participants": f"{', '.join(participants)}: none of them was pre-trained on",
@@ -117,7 +116,7 @@ def _report(config: DictConfig, trained: Sequence[Trained], store: CohortStore) 
         **_spelled_out(config, result.classes),
     }
     make_room(folder, plain(config))
-    systems = {one.name: [str(path) for path in one.checkpoints] for one in trained}
+    systems = {one.name: [run.path for run in one.checkpoints] for one in trained}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SYSTEMS).write_text(json.dumps(systems, indent=1) + "\n", "utf-8")
     page = write_report(result, title, facts, folder, _pictures(trained))
@@ -156,7 +155,7 @@ def _protocol(config: DictConfig) -> Protocol:
 
 
 def _classification(
-    config: DictConfig, trained: Sequence[Trained], store: CohortStore, protocol: Protocol, allowed: list[str]
+    config: DictConfig, trained: Sequence[MethodRuns], store: CohortStore, protocol: Protocol, allowed: list[str]
 ) -> tuple[Evaluation, Divisions]:
     lengths, seeds = protocol.lengths(store.sampling_rate), list(config.seeds)
     windows = instantiate(config.windows)(store, *lengths, allowed, config.task.get("classes"))
@@ -166,7 +165,7 @@ def _classification(
 
 
 def _regression(
-    config: DictConfig, trained: Sequence[Trained], store: CohortStore, protocol: Protocol, allowed: list[str]
+    config: DictConfig, trained: Sequence[MethodRuns], store: CohortStore, protocol: Protocol, allowed: list[str]
 ) -> tuple[Evaluation, Divisions]:
     if config.standardise or not config.windows._target_.endswith(".labelled_windows"):
         raise ConfigError("windows=grid and standardise=true are for tasks with labels: leave them out.")
@@ -178,7 +177,7 @@ def _regression(
     return evaluate_regression(systems, windows, folds, seeds, units, config.bootstrap), folds
 
 
-def _regressors(config: DictConfig, trained: Sequence[Trained]) -> list[System[RegressionProbe]]:
+def _regressors(config: DictConfig, trained: Sequence[MethodRuns]) -> list[System[RegressionProbe]]:
     """What was trained and the floors, each under a regression."""
     if "regression" not in config.probe:
         raise ConfigError(f"The {config.probe.title} does not predict numbers: evaluate this task with probe=linear.")
@@ -192,7 +191,7 @@ def _regressors(config: DictConfig, trained: Sequence[Trained]) -> list[System[R
     ]
 
 
-def _classifiers(config: DictConfig, trained: Sequence[Trained]) -> list[System[Probe]]:
+def _classifiers(config: DictConfig, trained: Sequence[MethodRuns]) -> list[System[Probe]]:
     """What was trained, the floors with the architecture of the first of them, and the baselines asked for."""
     training, device = instantiate(config.training), find_device(config.device)
     baseline = OmegaConf.to_container(config.get("baseline") or OmegaConf.create())
@@ -210,31 +209,31 @@ def _classifiers(config: DictConfig, trained: Sequence[Trained]) -> list[System[
     return [*own, *baselines, handcrafted(config.data.sampling_rate)]
 
 
-def _frozen(trained: Sequence[Trained], probe: Callable[[], P], device: str) -> list[System[P]]:
+def _frozen(trained: Sequence[MethodRuns], probe: Callable[[], P], device: str) -> list[System[P]]:
     """What was trained as it is, and random weights of the first architecture, all under one kind of probe."""
     own = [frozen(one.name, _loader(one.checkpoints), probe, len(one.checkpoints) > 1, device) for one in trained]
     fresh = _fresh(trained)
     return [*own, frozen(RANDOM, fresh, probe, device=device), normalised(NORMALISED, fresh, probe, device)]
 
 
-def _fresh(trained: Sequence[Trained]) -> Nets:
-    return partial(fresh_encoder, trained[0].checkpoints[0])
+def _fresh(trained: Sequence[MethodRuns]) -> Nets:
+    return trained[0].checkpoints[0].fresh_encoder
 
 
-def _loader(checkpoints: Sequence[str]) -> Nets:
+def _loader(checkpoints: Sequence[Checkpoint]) -> Nets:
     """Seed k takes the k-th checkpoint, and the first again after the last."""
-    return lambda seed: load_encoder(checkpoints[seed % len(checkpoints)])
+    return lambda seed: checkpoints[seed % len(checkpoints)].encoder()
 
 
-def _check_rates(config: DictConfig, origins: Sequence[dict[str, Any]]) -> None:
-    for rate in {origin["config"]["data"]["sampling_rate"] for origin in origins}:
+def _check_rates(config: DictConfig, checkpoints: Sequence[Checkpoint]) -> None:
+    for rate in {checkpoint.sampling_rate for checkpoint in checkpoints}:
         if rate != config.data.sampling_rate:
             raise ConfigError(
                 f"The encoder was trained at {rate} Hz, data.sampling_rate is {config.data.sampling_rate}."
             )
 
 
-def _pictures(trained: Sequence[Trained]) -> dict[str, tuple[str, bytes]]:
+def _pictures(trained: Sequence[MethodRuns]) -> dict[str, tuple[str, bytes]]:
     """What the first run of each method left of its training: curves, and examples of the ranking."""
     captions = {
         "curves": "Training of {}",
@@ -243,7 +242,7 @@ def _pictures(trained: Sequence[Trained]) -> dict[str, tuple[str, bytes]]:
     }
     found = {}
     for i, one in enumerate(trained):
-        run = Path(one.checkpoints[0])
+        run = Path(one.checkpoints[0].path)
         run = run if run.is_dir() else run.parents[1]
         for name, caption in captions.items():
             if (run / f"{name}.png").is_file():
@@ -251,12 +250,11 @@ def _pictures(trained: Sequence[Trained]) -> dict[str, tuple[str, bytes]]:
     return found
 
 
-def _training(origin: dict[str, Any]) -> str:
-    config = origin["config"]
-    steps = config["trainer"]["max_steps"] if origin.get("steps") is None else origin["steps"]
+def _training(checkpoint: Checkpoint) -> str:
+    config, chosen = checkpoint.config, checkpoint.chosen
+    steps = config["trainer"]["max_steps"] if checkpoint.step is None else checkpoint.step
     told = f"{steps} steps on {config['data']['name']}, seed {config['seed']}"
-    chosen = origin.get(CHOSEN)
-    return f"{told}, chosen by {chosen['metric']} on validation people" if chosen else told
+    return f"{told}, chosen by {chosen.metric} on validation people" if chosen else told
 
 
 def _place(config: DictConfig) -> tuple[str, str, str]:

@@ -27,7 +27,8 @@ from relcon_lightning.data.datamodule import CandidateDataModule
 from relcon_lightning.data.splits import few_to_evaluate
 from relcon_lightning.errors import ConfigError, Interrupted
 from relcon_lightning.lock import LockedError, lock
-from relcon_lightning.runs.checkpoint import BEST, LAST, BuiltFrom, provenance, read_checkpoint
+from relcon_lightning.runs.checkpoint import BuiltFrom, Checkpoint
+from relcon_lightning.runs.checkpoint_files import BEST, LAST
 from relcon_lightning.runs.fit import compare
 from relcon_lightning.runs.record import make_record, save_record
 from relcon_lightning.runs.trust import foreign_networks, trust
@@ -35,7 +36,7 @@ from relcon_lightning.training.callbacks import BestCheckpoint, LastCheckpoint, 
 from relcon_lightning.training.continuation import refuse_another_run
 from relcon_lightning.training.loggers import begin
 from relcon_lightning.training.objective import check_direction
-from relcon_lightning.training.resume import clear, find_checkpoint, keep_metrics, last_value
+from relcon_lightning.training.resume import Resumed, clear, find_checkpoint, keep_metrics, last_value
 from relcon_lightning.training.unread import unread
 
 log = logging.getLogger(__name__)
@@ -88,22 +89,15 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     _tell_foreign(settings)
     loggers = _made(config, "logger")
     callbacks = [
-        Provenance(settings, _built_from(config, start and start[0])),
-        *_longer(start and start[0], config.trainer.max_steps),
+        Provenance(settings, _built_from(config, start)),
+        *_longer(start, config.trainer.max_steps),
         *(one for one in _made(config, "callbacks") if loggers or not isinstance(one, LearningRateMonitor)),
     ]
     if not any(isinstance(callback, LastCheckpoint) for callback in callbacks):  # what was trained is always kept
         callbacks.append(LastCheckpoint((folder / LAST).parent))
     trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, enable_model_summary=False)
     if start:
-        refuse_another_run(
-            read_checkpoint(start[0]),
-            settings,
-            _given(),
-            datamodule.store.fingerprint(),
-            trainer.world_size,
-            str(start[0]),
-        )
+        refuse_another_run(start.checkpoint, settings, _given(), datamodule.store.fingerprint(), trainer.world_size)
     record = make_record(settings, datamodule.store)
     if config.from_run:
         report_differences(config.from_run, record)
@@ -113,10 +107,10 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     rank_zero_only(save_record)(record, folder)
     method = instantiate(config.model.method)
     if start:
-        _check_weights(method, start[0])
+        _check_weights(method, start.checkpoint)
     for logger in trainer.loggers:
         if start and isinstance(logger, CSVLogger):
-            keep_metrics(logger, step=start[1])
+            keep_metrics(logger, step=start.step)
         if isinstance(logger, WandbLogger):
             begin(logger)
         logger.log_hyperparams(settings)
@@ -124,7 +118,7 @@ def _train(config: DictConfig, folder: Path) -> float | None:
         log.info("%s on %s: %s.", config.model.name, config.data.name, _parameters(method))
     try:
         with _interruption_told(folder):
-            trainer.fit(method, datamodule, ckpt_path=start and start[0], weights_only=True)
+            trainer.fit(method, datamodule, ckpt_path=start and start.path, weights_only=True)
     finally:
         wandb.finish()
     if trainer.is_global_zero:
@@ -167,7 +161,7 @@ def _interruption_told(folder: Path) -> Iterator[None]:
         if isinstance(end, SystemExit) and not isinstance(end.__context__, KeyboardInterrupt):
             raise  # Lightning ends the process itself at Ctrl-C
         try:
-            step = read_checkpoint(folder / LAST)["global_step"]
+            step = Checkpoint.read(folder / LAST).step
         except ConfigError:
             raise Interrupted("Interrupted before a step was saved. Start again with the same command.") from end
         raise Interrupted(f"Interrupted. {folder / LAST} holds {step} steps: continue with resume=auto.") from end
@@ -193,28 +187,28 @@ def _tell_few(datamodule: CandidateDataModule) -> None:
         log.warning("%s", few)
 
 
-def _check_weights(method: L.LightningModule, start: Path) -> None:
+def _check_weights(method: L.LightningModule, start: Checkpoint) -> None:
     """Compare a checkpoint with the model that goes on from it.
 
     Raises:
         ConfigError: It is of another architecture.
     """
     try:
-        compare(method.state_dict(), read_checkpoint(start)["state_dict"])
+        compare(method.state_dict(), start.weights)
     except ValueError as error:
         raise ConfigError(
-            f"{start} does not fit the model ({error}). Go on with the code and settings of that run, or start a new "
-            "one with another name=... and without resume."
+            f"{start.path} does not fit the model ({error}). Go on with the code and settings of that run, or start a "
+            "new one with another name=... and without resume."
         ) from error
 
 
-def _steps_left(start: tuple[Path, int], max_steps: int) -> bool:
+def _steps_left(start: Resumed, max_steps: int) -> bool:
     """True if steps remain to be trained; reports it if not.
 
     Raises:
         ConfigError: More steps were made than requested.
     """
-    path, step = start
+    path, step, _ = start
     if step < max_steps or max_steps < 0:
         return True
     if step > max_steps:
@@ -228,20 +222,20 @@ def _steps_left(start: tuple[Path, int], max_steps: int) -> bool:
     return False
 
 
-def _longer(start: Path | None, max_steps: int) -> list[LongerSchedule]:
+def _longer(start: Resumed | None, max_steps: int) -> list[LongerSchedule]:
     """Callbacks of a run that resumes with another number of steps than planned."""
-    if start is None or provenance(start)["config"]["trainer"]["max_steps"] == max_steps:
+    if start is None or start.checkpoint.config["trainer"]["max_steps"] == max_steps:
         return []
     return [LongerSchedule()]
 
 
-def _built_from(config: DictConfig, start: Path | None) -> list[BuiltFrom]:
+def _built_from(config: DictConfig, start: Resumed | None) -> list[BuiltFrom]:
     """The frozen distance and the checkpoint from which this run starts."""
     ranking: Any = config.model.method.get("distance") or {}
     loaded = str(ranking.get("_target_", "")).endswith(".load_distance")
-    parts = [BuiltFrom.read(ranking["checkpoint"], "distance")] if loaded and ranking["checkpoint"] else []
+    parts = [Checkpoint.read(ranking["checkpoint"]).described("distance")] if loaded and ranking["checkpoint"] else []
     if start is not None:
-        parts.append(BuiltFrom.read(start, "start"))
+        parts.append(start.checkpoint.described("start"))
     return parts
 
 

@@ -26,7 +26,8 @@ from relcon_lightning.reporting.tables import cost
 from relcon_lightning.reporting.tables.book import write_book
 from relcon_lightning.reporting.tables.plan import RUNS, Judgement, Page, page, trainings
 from relcon_lightning.reporting.tables.results import Results
-from relcon_lightning.runs.checkpoint import KEY, LAST, read_checkpoint
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_files import LAST
 from relcon_lightning.training.continuation import refuse_another_run
 
 log = logging.getLogger(__name__)
@@ -275,12 +276,9 @@ def _steps(folder: Path, settings: dict[str, Any], given: Sequence[str]) -> int:
     """
     if not (folder / LAST).exists():
         return 0
-    content = read_checkpoint(folder / LAST)
-    made = content[KEY].get("training", {})
-    refuse_another_run(
-        content, settings, given, str(made.get("data", "")), int(made.get("ranks", 1)), f"{relpath(folder / LAST)}"
-    )
-    step = int(content["global_step"])
+    made = Checkpoint.read(relpath(folder / LAST))
+    refuse_another_run(made, settings, given, made.fingerprint or "", made.ranks or 1)
+    step = made.step or 0
     if step > settings["trainer"]["max_steps"]:
         raise ConfigError(
             f"{folder} has made {step} steps, more than trainer.max_steps={settings['trainer']['max_steps']}: ask for "

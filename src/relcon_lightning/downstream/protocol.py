@@ -25,11 +25,11 @@ class Protocol:
     Example::
 
         from relcon_lightning.downstream import Protocol, evaluate, handcrafted, labelled_windows
-        from relcon_lightning.runs.checkpoint import people_of, provenance
+        from relcon_lightning.runs.checkpoint import Checkpoint
 
         store = CohortStore.open("data/watch")
         protocol = Protocol(window_s=2.56)
-        people = protocol.participants(store, people_of(provenance("runs/watch/relcon/seed0")))
+        people = protocol.participants(store, Checkpoint.read("runs/watch/relcon/seed0").participants)
         windows = labelled_windows(store, *protocol.lengths(store.sampling_rate), people)
         folds = protocol.folds(people, store)
         result = evaluate([handcrafted(store.sampling_rate)], windows, folds, seeds=[0])
@@ -79,7 +79,7 @@ class Protocol:
         Args:
             store: The cohort.
             trained_on: ``salt`` and ``hashes`` of the people that an encoder was trained on, as
-                :func:`relcon_lightning.runs.checkpoint.people_of` returns them.
+                :attr:`relcon_lightning.runs.checkpoint.Checkpoint.participants` has them.
 
         Raises:
             ConfigError: The store was recorded at another body position.

@@ -20,7 +20,7 @@ from torch import nn
 
 from relcon_lightning import nets
 from relcon_lightning.embed.windows import embed_windows
-from relcon_lightning.runs.checkpoint import weights_hash
+from relcon_lightning.runs.networks import weights_hash
 from relcon_lightning.user_cache import cache_folder
 
 log = logging.getLogger(__name__)

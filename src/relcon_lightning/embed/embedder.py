@@ -14,7 +14,7 @@ from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.stream import Block, Piece, WindowCutter, blocks_of, pieces_of
 from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.errors import ConfigError, DataError
-from relcon_lightning.runs.checkpoint import KEY, encoder_of, read_checkpoint
+from relcon_lightning.runs.checkpoint import Checkpoint
 
 MAX_GAP_S = 1.0
 _LONGEST_WINDOW = 2**20  # samples: three hours at 100 Hz
@@ -90,12 +90,9 @@ class Embedder:
         Raises:
             ConfigError: The encoder cannot be loaded, or its sampling rate and window are not known.
         """
-        content = read_checkpoint(checkpoint)
-        data = content[KEY]["config"].get("data", {})
-        if not {"sampling_rate", "window_s"} <= data.keys():
-            raise ConfigError(f"{checkpoint} does not say data.sampling_rate and data.window_s of its windows.")
-        encoder = encoder_of(content, checkpoint)
-        return cls(encoder, data["sampling_rate"], data["window_s"], batch_size, device, precision)
+        found = Checkpoint.read(checkpoint)
+        rate, window_s = found.sampling_rate, found.window_s
+        return cls(found.encoder(), rate, window_s, batch_size, device, precision)
 
     def fingerprint(self) -> str:
         """SHA-256 of the weights, the sampling rate and the window."""

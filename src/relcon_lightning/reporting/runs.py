@@ -15,7 +15,8 @@ from relcon_lightning.errors import ConfigError
 from relcon_lightning.reporting.curves import curves
 from relcon_lightning.reporting.page import write_page
 from relcon_lightning.reporting.png import png
-from relcon_lightning.runs.checkpoint import BEST, CHOSEN, KEY, read_checkpoint
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_files import BEST
 from relcon_lightning.runs.record import FILE, flat
 
 _METRICS = Path("csv") / "metrics.csv"
@@ -91,11 +92,12 @@ def _best(path: Path) -> str:
     if not path.exists():
         return ""
     try:
-        content = read_checkpoint(path)
-        chosen = content[KEY][CHOSEN]
-        return f"step {content['global_step']}: {chosen['metric']} {chosen['value']:.4g}"
-    except (ConfigError, KeyError):
+        best = Checkpoint.read(path)
+    except ConfigError:
         return "cannot be read"
+    if best.chosen is None or best.step is None:
+        return "cannot be read"
+    return f"step {best.step}: {best.chosen.metric} {best.chosen.value:.4g}"
 
 
 def ends(runs: Sequence[Run]) -> pd.DataFrame:

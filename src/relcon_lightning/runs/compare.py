@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.runs.checkpoint import CHOSEN, CONFIG, LAST, located, provenance
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_files import CONFIG, LAST, located
 from relcon_lightning.runs.record import flat
 
 log = logging.getLogger(__name__)
@@ -24,71 +25,69 @@ _SAME_ANYWHERE = {"seed", "verify", "default_root_dir", "recompute", "val_check_
 
 
 @dataclass(frozen=True)
-class Trained:
+class MethodRuns:
     """Runs of one method that differ only in their seed.
 
     Attributes:
         name: Name of the method, with its differences from other runs of that method.
-        checkpoints: Seed to checkpoint.
-        origins: Provenance of each checkpoint, see :func:`~relcon_lightning.runs.checkpoint.provenance`.
+        checkpoints: Checkpoint of each run, in the order of their seeds.
     """
 
     name: str
-    checkpoints: tuple[str, ...]
-    origins: tuple[dict[str, Any], ...]
+    checkpoints: tuple[Checkpoint, ...]
 
 
-def find_checkpoints(asked: str | Sequence[str]) -> list[str]:
-    """Paths of checkpoints or run folders; patterns such as ``runs/wisdm/*/seed*`` are expanded.
+def find_checkpoints(asked: str | Sequence[str]) -> list[Checkpoint]:
+    """Read checkpoints or run folders, each once; patterns such as ``runs/wisdm/*/seed*`` are expanded.
 
     Matches without an encoder (a run with ``model=distance``) are skipped with a message. Matches that are neither a
     ``.ckpt`` file nor a run (the ``multirun.yaml`` of a sweep) are skipped without a message.
 
     Raises:
-        ConfigError: A pattern matches nothing.
+        ConfigError: A pattern matches nothing, or a checkpoint cannot be read.
     """
-    found = []
+    read: dict[str, Checkpoint] = {}
+    found: list[str] = []
     for name in [asked] if isinstance(asked, str) else asked:
-        if not has_magic(name):
-            found.append(name if name.startswith("hf://") else str(located(name)))
-            continue
-        paths = sorted(glob(name, recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
-        fitting = [p for p in paths if Path(p).suffix == ".ckpt" or _is_run(Path(p))]
-        with_encoder = [p for p in fitting if "encoder" in provenance(p)["config"]["model"]["method"]]
-        if not with_encoder:
-            raise ConfigError(f"checkpoint={name} fits no run that has an encoder, seen from {Path.cwd()}.")
-        if len(with_encoder) < len(fitting):
-            log.info("%d runs without an encoder are skipped.", len(fitting) - len(with_encoder))
-        found += with_encoder
-    return found
+        paths = _matches(name) if has_magic(name) else [str(located(name))]
+        read |= {path: Checkpoint.read(path) for path in paths if path not in read}
+        if has_magic(name):
+            paths, matches = [path for path in paths if read[path].has_encoder], len(paths)
+            if not paths:
+                raise ConfigError(f"checkpoint={name} fits no run that has an encoder, seen from {Path.cwd()}.")
+            if len(paths) < matches:
+                log.info("%d runs without an encoder are skipped.", matches - len(paths))
+        found += paths
+    return [read[path] for path in dict.fromkeys(found)]
 
 
-def group(checkpoints: Sequence[str]) -> list[Trained]:
+def _matches(pattern: str) -> list[str]:
+    paths = sorted(glob(pattern, recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
+    return [path for path in paths if Path(path).suffix == ".ckpt" or _is_run(Path(path))]
+
+
+def group(checkpoints: Sequence[Checkpoint]) -> list[MethodRuns]:
     """Group runs that differ only in their seed, in the order in which their methods appear.
 
     Raises:
-        ConfigError: A checkpoint cannot be read, or two have the same configuration and seed.
+        ConfigError: Two runs have the same configuration and seed.
     """
-    origins = {path: provenance(path) for path in checkpoints}
-    settings = {
-        path: _learnt(origin["config"]) | _distance(origin) | _chosen(origin) for path, origin in origins.items()
-    }
-    groups: list[list[str]] = []
-    for path in origins:
-        own = next((g for g in groups if settings[g[0]] == settings[path]), None)
+    groups: list[tuple[dict[str, Any], list[Checkpoint]]] = []
+    for checkpoint in checkpoints:
+        settings = _learnt(checkpoint.config) | _distance(checkpoint) | _chosen(checkpoint)
+        own = next((runs for other, runs in groups if other == settings), None)
         if own is None:
-            groups.append([path])
+            groups.append((settings, [checkpoint]))
         else:
-            own.append(path)
-    trained = []
-    for paths in groups:
-        paths.sort(key=lambda p: int(origins[p]["config"]["seed"]))
-        seeds = [origins[p]["config"]["seed"] for p in paths]
-        if len(set(seeds)) < len(seeds):
-            raise ConfigError(f"{', '.join(paths)} are runs with the same configuration and seed; give one of them.")
-        name = _name(settings[paths[0]], [settings[g[0]] for g in groups])
-        trained.append(Trained(name, tuple(paths), tuple(origins[p] for p in paths)))
-    return trained
+            own.append(checkpoint)
+    grouped = []
+    for settings, runs in groups:
+        runs.sort(key=lambda run: run.seed)
+        if len({run.seed for run in runs}) < len(runs):
+            paths = ", ".join(run.path for run in runs)
+            raise ConfigError(f"{paths} are runs with the same configuration and seed; give one of them.")
+        grouped.append(MethodRuns(_name(settings, [other for other, _ in groups]), tuple(runs)))
+    return grouped
 
 
 def _name(own: dict[str, Any], all_settings: Sequence[dict[str, Any]]) -> str:
@@ -113,17 +112,17 @@ def _learnt(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in flat(config).items() if not _is_same(name.split("."))}
 
 
-def _distance(origin: dict[str, Any]) -> dict[str, Any]:
+def _distance(checkpoint: Checkpoint) -> dict[str, Any]:
     """Values of the configuration of the distance that a run used, as ``distance.model...``."""
-    configs = [part["config"] for part in origin.get("built_from", []) if part["role"] == "distance"]
+    configs = [part.config for part in checkpoint.built_from if part.role == "distance"]
     learnt = ((name, value) for config in configs for name, value in _learnt(config).items())
     kept = ("model.", "data.", "augmentation.", "trainer.max_steps", "trainer.precision")
     return {f"distance.{name}": value for name, value in learnt if name.startswith(kept)}
 
 
-def _chosen(origin: dict[str, Any]) -> dict[str, Any]:
+def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
     """Whether it is the best checkpoint of its run, so that it can be compared with the last one."""
-    return {"checkpoint": "best" if CHOSEN in origin else "last"}
+    return {"checkpoint": "best" if checkpoint.chosen else "last"}
 
 
 def _is_same(keys: Sequence[str]) -> bool:

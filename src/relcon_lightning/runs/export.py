@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.markdown import inline
-from relcon_lightning.runs.checkpoint import CONFIG, KEY, WEIGHTS, checksums, encoder_of, read_checkpoint
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_files import write_exported
 
 log = logging.getLogger(__name__)
 
@@ -63,17 +64,15 @@ def export(
         raise ConfigError(f"{folder} exists: choose another to=, or replace it with overwrite=true.")
     if results is not None and not Path(results).is_file():
         raise ConfigError(f"There is no report at {results}: give the report.md of an evaluation.")
-    content = read_checkpoint(checkpoint)
-    encoder = encoder_of(content, checkpoint)
+    source = Checkpoint.read(checkpoint)
+    encoder = source.encoder()
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         weights = {f"encoder.{name}": value.contiguous() for name, value in encoder.state_dict().items()}
         packed = save(weights, metadata={"format": "pt"})
-        (made / WEIGHTS).write_bytes(packed)
-        entry = _published(content)
-        described = {KEY: entry, "checksums": checksums(entry, packed)}
-        (made / CONFIG).write_text(json.dumps(described, indent=1) + "\n", "utf-8")
+        entry = _published(source)
+        write_exported(made, entry, packed)
         report = _results(Path(results).read_text("utf-8")) if results is not None else None
         (made / "README.md").write_text(_card(entry, encoder, report, licence), "utf-8")
         if onnx or torch_export:
@@ -118,20 +117,19 @@ def push_to_hub(folder: str | Path, repository: str, private: bool = True) -> st
     return str(address)
 
 
-def _published(content: dict[str, Any]) -> dict[str, Any]:
+def _published(checkpoint: Checkpoint) -> dict[str, Any]:
     """Provenance of a checkpoint, without paths of the machine on which it was trained."""
-    entry = content[KEY]
-    config = entry["config"]
+    config = checkpoint.config
     data = {key: config["data"][key] for key in ("name", "sampling_rate", "window_s")}
     model = {key: config["model"][key] for key in ("name", "learning_rate", "temperature") if key in config["model"]}
     kept = {
         "seed": config["seed"],
         "data": data,
-        "model": model | {"method": {"encoder": config["model"]["method"]["encoder"]}},
+        "model": model | {"method": {"encoder": checkpoint.encoder_config}},
         "trainer": {"max_steps": config["trainer"]["max_steps"]},
     }
-    parts = [part | {"config": _origin(part["config"])} for part in entry.get("built_from", [])]
-    return {**entry, "config": kept, "built_from": parts, "steps": content.get("global_step")}
+    parts = [asdict(part) | {"config": _origin(part.config)} for part in checkpoint.built_from]
+    return {**checkpoint.entry, "config": kept, "built_from": parts, "steps": checkpoint.step}
 
 
 def _origin(config: dict[str, Any]) -> dict[str, Any]:

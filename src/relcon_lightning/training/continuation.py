@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.runs.checkpoint import KEY
+from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.record import flat
 
 # Keys that may change when a run resumes: its length, its machine, its folders and its logs.
@@ -38,46 +38,43 @@ _MOVED = {"relcon_lightning.checkpoint.load_distance": "relcon_lightning.load_di
 
 
 def refuse_another_run(
-    checkpoint: Mapping[str, Any],
+    checkpoint: Checkpoint,
     settings: Mapping[str, Any],
     given: Collection[str],
     data: str,
     ranks: int,
-    where: str,
 ) -> None:
     """Check that a checkpoint is one of the run that the configuration describes.
 
     Args:
-        checkpoint: Content of the checkpoint.
+        checkpoint: Checkpoint to resume from.
         settings: Resolved configuration of the run.
         given: Keys on the command line. A key that the checkpoint's version did not have is compared only if given.
         data: Fingerprint of the cohort store.
         ranks: Number of processes that train together.
-        where: Name of the checkpoint, for the error.
 
     Raises:
         ConfigError: A difference changes what is trained. The message names each difference.
     """
-    entry = checkpoint[KEY]
     new = flat(dict(settings))
     old = {
         key: _MOVED.get(value, value) if isinstance(value, str) else value
-        for key, value in flat(entry["config"]).items()
+        for key, value in flat(checkpoint.config).items()
     }
     found = [
         f"{key}: {old.get(key)} -> {new.get(key)}"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key) and not _may_change(key) and (key in old or key in given)
     ]
-    trained_on = entry.get("training", {})
-    if trained_on.get("data", data) != data:
+    if checkpoint.fingerprint not in (None, data):
         found.append("data: the cohort store is not the one that the run was trained on")
-    if trained_on.get("ranks", ranks) != ranks:
-        found.append(f"processes: {trained_on['ranks']} -> {ranks}")
+    if checkpoint.ranks not in (None, ranks):
+        found.append(f"processes: {checkpoint.ranks} -> {ranks}")
     if found:
+        differences = "\n  ".join(found)
         raise ConfigError(
-            f"{where} belongs to another run:\n  " + "\n  ".join(found) + "\nUse the settings of that run, or start "
-            "a new one with another name=... and without resume."
+            f"{checkpoint.path} belongs to another run:\n  {differences}\nUse the settings of that run, or start a new "
+            "one with another name=... and without resume."
         )
 
 

@@ -6,7 +6,7 @@ import csv
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
@@ -14,10 +14,19 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from relcon_lightning.errors import ConfigError, TrainingError
-from relcon_lightning.runs.checkpoint import BEST, LAST, read_checkpoint
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_files import BEST, LAST
 from relcon_lightning.training.restore import restorable
 
 log = logging.getLogger(__name__)
+
+
+class Resumed(NamedTuple):
+    """The checkpoint from which a run goes on, its file, and the number of steps that it made."""
+
+    path: Path
+    step: int
+    checkpoint: Checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -64,8 +73,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ) from error
 
 
-def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None:
-    """Find the checkpoint to resume from, and its step.
+def find_checkpoint(resume: str | None, folder: Path) -> Resumed | None:
+    """Find the checkpoint to resume from, and read it.
 
     Args:
         resume: Path; ``auto``: the newest readable checkpoint in the folder, ``best.ckpt`` only if there is
@@ -73,7 +82,7 @@ def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None
         folder: Folder of the run's checkpoints.
 
     Returns:
-        The checkpoint and its step; None to start a new run (with ``auto``, if nothing was saved yet).
+        The checkpoint; None to start a new run (with ``auto``, if nothing was saved yet).
 
     Raises:
         ConfigError: The path is not a checkpoint, or there are checkpoints in the folder but none can be read.
@@ -83,27 +92,40 @@ def find_checkpoint(resume: str | None, folder: Path) -> tuple[Path, int] | None
     if resume != "auto":
         path = Path(resume)
         path = path / LAST if path.is_dir() else path
-        step = int(read_checkpoint(path)["global_step"])
-        if step == 0:
+        one = _read(path)
+        if one.step == 0:
             raise ConfigError(f"{path} holds the untrained net: start a new run, without resume.")
-        return path, step
-    found, damaged = [], []
+        return one
+    found: list[Resumed] = []
+    damaged = []
     for path in sorted(folder.glob("*.ckpt")):
         try:
-            step = int(read_checkpoint(path)["global_step"])
-            if step > 0:  # best.ckpt may hold the untrained net
-                found.append((path.name != BEST.name, step, path.stat().st_mtime, path))
+            one = _read(path)
+            if one.step > 0:  # best.ckpt may hold the untrained net
+                found.append(one)
         except ConfigError as error:
             log.warning("Passed over %s: %s", path, error)
             damaged.append(path.name)
     if found:
-        _, step, _, path = max(found)
-        log.info("Resuming from %s, after %d steps.", path, step)
-        return path, step
+        newest = max(found, key=lambda one: (one.path.name != BEST.name, one.step, one.path.stat().st_mtime, one.path))
+        log.info("Resuming from %s, after %d steps.", newest.path, newest.step)
+        return newest
     if damaged:
         raise ConfigError(f"No checkpoint in {folder} can be read; start a new run with overwrite=true.")
     log.info("There is no checkpoint in %s yet: starting a new run.", folder)
     return None
+
+
+def _read(path: Path) -> Resumed:
+    """Read a checkpoint from which training can resume.
+
+    Raises:
+        ConfigError: It cannot be read, or does not say its step.
+    """
+    checkpoint = Checkpoint.read(path)
+    if checkpoint.step is None:
+        raise ConfigError(f"{path} does not say how many steps were trained: give another checkpoint of the run.")
+    return Resumed(path, checkpoint.step, checkpoint)
 
 
 def clear(folder: Path) -> None:

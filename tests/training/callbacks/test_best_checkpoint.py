@@ -12,7 +12,8 @@ from lightning.pytorch.callbacks import Callback
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods import SimCLR
 from relcon_lightning.nets import small_resnet_1d
-from relcon_lightning.runs.checkpoint import CHOSEN, KEY, read_checkpoint
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_format import CHOSEN, KEY
 from relcon_lightning.training.callbacks import BestCheckpoint, FirstValidation, Provenance, StepCheckpoint
 from relcon_lightning.training.objective import check_direction, direction_of
 from relcon_lightning.training.resume import AtomicCheckpointIO, find_checkpoint
@@ -63,8 +64,8 @@ def train(store, folder: Path, values, *, start=None, name="val/knn_f1", **optio
 
 
 def kept(folder: Path) -> tuple[int, str, float]:
-    content = read_checkpoint(folder / "best.ckpt")
-    return content["global_step"], *content[KEY][CHOSEN].values()
+    best = Checkpoint.read(folder / "best.ckpt")
+    return best.step, *best.chosen
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_the_file_is_of_the_best_validation(toy_store, tmp_path, values, step):
     assert kept(tmp_path) == (step, "val/knn_f1", pytest.approx(values[step]))
     assert best.step == step
     assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["3.ckpt", "best.ckpt", "last.ckpt"]
-    assert CHOSEN not in read_checkpoint(tmp_path / "last.ckpt")[KEY]
+    assert Checkpoint.read(tmp_path / "last.ckpt").chosen is None
 
 
 @pytest.mark.parametrize(
@@ -121,9 +122,9 @@ def test_it_is_off_where_there_is_no_objective(toy_store, tmp_path):
 )
 def test_a_run_that_goes_on_remembers_its_best(toy_store, tmp_path, values, step, chosen):
     train(toy_store, tmp_path, values[:3])
-    start, done = find_checkpoint("auto", tmp_path)
-    assert (start.name, done) == ("last.ckpt", 2)
-    train(toy_store, tmp_path, values, start=start)
+    start = find_checkpoint("auto", tmp_path)
+    assert (start.path.name, start.step) == ("last.ckpt", 2)
+    train(toy_store, tmp_path, values, start=start.path)
     assert kept(tmp_path) == (step, "val/knn_f1", pytest.approx(chosen))
 
 
@@ -170,17 +171,17 @@ def test_a_changed_entry_is_refused(toy_store, tmp_path, damage):
     content[KEY][CHOSEN] = damage
     torch.save(content, tmp_path / "best.ckpt")
     with pytest.raises(ConfigError, match="chosen"):
-        read_checkpoint(tmp_path / "best.ckpt")
+        Checkpoint.read(tmp_path / "best.ckpt")
 
 
 def test_resume_takes_the_best_only_where_nothing_newer_can_be_read(toy_store, tmp_path):
     train(toy_store, tmp_path, [0.1, 0.2, 0.3])
     for name in ("last.ckpt", "2.ckpt"):
-        assert find_checkpoint("auto", tmp_path)[0].name == name
+        assert find_checkpoint("auto", tmp_path).path.name == name
         (tmp_path / name).write_bytes(b"PK")
-    path, step = find_checkpoint("auto", tmp_path)
-    assert (path.name, step) == ("best.ckpt", 2)
-    train(toy_store, tmp_path, [0.1, 0.2, 0.3, 0.4], start=path)
+    start = find_checkpoint("auto", tmp_path)
+    assert (start.path.name, start.step) == ("best.ckpt", 2)
+    train(toy_store, tmp_path, [0.1, 0.2, 0.3, 0.4], start=start.path)
     assert kept(tmp_path)[0] == 3
 
 

@@ -11,7 +11,9 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.runs.checkpoint import BEST, CHOSEN, KEY, read_checkpoint
+from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_files import BEST
+from relcon_lightning.runs.checkpoint_format import CHOSEN, KEY
 from relcon_lightning.training.objective import direction_of
 
 log = logging.getLogger(__name__)
@@ -112,13 +114,14 @@ class BestCheckpoint(Callback):
         if not self.path.exists():
             return
         try:
-            content = read_checkpoint(self.path)
+            best = Checkpoint.read(self.path)
         except ConfigError as error:
             self._tell(trainer, "The best checkpoint is chosen anew: %s", error)
             return
-        chosen, step = content[KEY].get(CHOSEN), content.get("global_step")
-        if chosen and chosen["metric"] == self.metric and isinstance(step, int) and step <= trainer.global_step:
-            self.value, self.step = float(chosen["value"]), step
+        if best.chosen is None or best.chosen.metric != self.metric:
+            return
+        if best.step is not None and best.step <= trainer.global_step:
+            self.value, self.step = best.chosen.value, best.step
 
     @staticmethod
     def _tell(trainer: L.Trainer, message: str, *values: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 import lightning as L
@@ -12,7 +11,8 @@ from lightning.pytorch.callbacks import Callback
 
 from relcon_lightning.data.datamodule import CandidateDataModule
 from relcon_lightning.data.pseudonyms import hash_participants
-from relcon_lightning.runs.checkpoint import FORMAT, KEY, BuiltFrom
+from relcon_lightning.runs.checkpoint import BuiltFrom
+from relcon_lightning.runs.checkpoint_format import KEY, new_entry
 
 
 class Provenance(Callback):
@@ -39,12 +39,10 @@ class Provenance(Callback):
         assert isinstance(data, CandidateDataModule)
         salt = f"{self.config['data']['name']}-{self.fingerprint(data)}"
         trained_on = data.split.train + data.split.validation
-        checkpoint[KEY] = {
-            "format": FORMAT,
-            "version": version("relcon-lightning"),
-            "config": self.config,
-            "participants": {"salt": salt, "hashes": hash_participants(trained_on, salt)},
-            "built_from": [asdict(part) for part in self.built_from],
-            "training": {"data": self.fingerprint(data), "ranks": trainer.world_size},
-            "data": {name: str(getattr(data.store.info, name)) for name in ("name", "position", "licence", "citation")},
-        }
+        checkpoint[KEY] = new_entry(
+            self.config,
+            participants={"salt": salt, "hashes": hash_participants(trained_on, salt)},
+            built_from=[asdict(part) for part in self.built_from],
+            training={"data": self.fingerprint(data), "ranks": trainer.world_size},
+            data={name: str(getattr(data.store.info, name)) for name in ("name", "position", "licence", "citation")},
+        )

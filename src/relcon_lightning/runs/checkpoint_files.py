@@ -1,0 +1,134 @@
+"""Find and read the files of a checkpoint: one of Lightning's, an exported folder, or one on the Hugging Face Hub.
+
+Files are read with ``weights_only=True``: they can hold no pickled code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from relcon_lightning.errors import ConfigError, nearest_path
+from relcon_lightning.runs.archive import load_archive
+from relcon_lightning.runs.checkpoint_format import KEY, upgraded
+
+log = logging.getLogger(__name__)
+
+LAST, BEST = Path("checkpoints", "last.ckpt"), Path("checkpoints", "best.ckpt")  # of a run's folder
+WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of an exported folder
+_MAX_CONFIG_BYTES = 2**24
+_HUB = "hf://"
+_SHIPPED = Path(__file__).parents[1] / "pretrained"
+
+
+def shipped() -> dict[str, Path]:
+    """Encoders that come with the package: name to exported folder."""
+    return {folder.name: folder for folder in sorted(_SHIPPED.iterdir()) if (folder / CONFIG).is_file()}
+
+
+def located(path: str | Path) -> Path | str:
+    """The path itself; if it does not exist and is a name of :func:`shipped`, the folder of that encoder.
+
+    An address on the Hub stays as it is.
+    """
+    if str(path).startswith(_HUB):
+        return str(path)
+    return Path(path) if Path(path).exists() else shipped().get(str(path), Path(path))
+
+
+def read_content(path: str | Path) -> dict[str, Any]:
+    """Read the file or the exported folder at a path, in the current format.
+
+    Args:
+        path: As for :meth:`~relcon_lightning.runs.checkpoint.Checkpoint.read`.
+
+    Raises:
+        ConfigError: There is no such file, it is not a checkpoint, it would run code, or it is of another program or a
+            newer format.
+    """
+    found = located(path)
+    folder = found if isinstance(found, Path) else _downloaded(found)
+    if (folder / CONFIG).is_file():
+        content: Any = _read_exported(folder)
+    else:
+        folder = folder / LAST if folder.is_dir() else folder
+        content = _read_archive(folder)
+    try:
+        return upgraded(content, str(folder))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def checksums(entry: dict[str, Any], weights: bytes) -> dict[str, str]:
+    """Checksums in ``config.json``: file to SHA-256; for ``config.json`` itself, that of the entry."""
+    own = json.dumps(json.loads(json.dumps(entry)), sort_keys=True).encode()  # keys as they are when it is read back
+    return {CONFIG: hashlib.sha256(own).hexdigest(), WEIGHTS: hashlib.sha256(weights).hexdigest()}
+
+
+def write_exported(folder: Path, entry: dict[str, Any], weights: bytes) -> None:
+    """Write the two files of an exported encoder into a folder.
+
+    Args:
+        folder: Existing folder.
+        entry: Entry of the checkpoint, in the current format.
+        weights: Content of the safetensors file.
+    """
+    (folder / WEIGHTS).write_bytes(weights)
+    described = {KEY: entry, "checksums": checksums(entry, weights)}
+    (folder / CONFIG).write_text(json.dumps(described, indent=1) + "\n", "utf-8")
+
+
+def _read_archive(path: Path) -> Any:
+    if not path.is_file():
+        raise ConfigError(
+            f"There is no checkpoint at {path}{nearest_path(path)}. Train one with relcon-pretrain, or correct the "
+            "path."
+        )
+    try:
+        return load_archive(path)
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} is not a checkpoint that can be read safely: {error}. Give another checkpoint of "
+            "the run, or get the file again."
+        ) from error
+
+
+def _read_exported(folder: Path) -> dict[str, Any]:
+    try:
+        if (folder / CONFIG).stat().st_size > _MAX_CONFIG_BYTES:
+            raise ValueError(f"{CONFIG} has more than {_MAX_CONFIG_BYTES >> 20} MiB")
+        content = json.loads((folder / CONFIG).read_text("utf-8"))
+        weights = (folder / WEIGHTS).read_bytes()
+        _check_sums(folder, content, weights)
+        return {KEY: content[KEY], "state_dict": load(weights)}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
+        raise ConfigError(
+            f"{folder} is not an exported encoder that can be read: {error}. Export it again, or get it again."
+        ) from error
+
+
+def _check_sums(folder: Path, content: dict[str, Any], weights: bytes) -> None:
+    entry = content[KEY]
+    if entry["format"] == 1:
+        log.info("%s was exported without checksums: damage to it cannot be detected.", folder)
+        return
+    for name, found in checksums(entry, weights).items():
+        if content["checksums"][name] != found:
+            raise ValueError(f"{name} was changed or damaged, its SHA-256 is not that of the written file")
+
+
+def _downloaded(address: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ConfigError(f"{address} needs: pip install 'relcon-lightning[hub]'.") from error
+    try:
+        return Path(snapshot_download(address.removeprefix(_HUB), allow_patterns=[WEIGHTS, CONFIG]))
+    except (OSError, ValueError) as error:  # its own errors are among them
+        raise ConfigError(f"{address} cannot be fetched: {error}") from error

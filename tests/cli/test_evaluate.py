@@ -1,0 +1,58 @@
+"""What an evaluation reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from relcon_lightning.cli.app import config_folder
+from relcon_lightning.cli.evaluate import _check_rates, _classifiers, _training
+from relcon_lightning.nets import ResNet1d
+from relcon_lightning.runs import checkpoint_files
+from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
+from relcon_lightning.runs.compare import find_checkpoints, group
+
+ENCODER = {"_target_": "relcon_lightning.nets.ResNet1d", "widths": [4], "depths": [1], "kernel_sizes": [3]}
+
+
+def write(path: Path, seed: int) -> str:
+    """The checkpoint of a run with a seed."""
+    config = {
+        "seed": seed,
+        "model": {"name": "simclr", "method": {"encoder": ENCODER}},
+        "trainer": {"max_steps": 1},
+        "data": {"name": "toy", "sampling_rate": 50, "window_s": 1.28},
+    }
+    weights = {f"encoder.{k}": v for k, v in ResNet1d((4,), (1,), (3,)).state_dict().items()}
+    entry = {"format": FORMAT, "version": "0", "config": config, "participants": {"salt": "s", "hashes": []}}
+    torch.save({"state_dict": weights, KEY: entry, "global_step": 1}, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("probe", ["linear", "finetune"])
+def test_each_checkpoint_is_read_once(tmp_path, monkeypatch, probe):
+    monkeypatch.setenv("RELCON_CACHE", str(tmp_path / "cache"))
+    read: list[str] = []
+    load = checkpoint_files.load_archive
+
+    def counted(path: Path) -> object:
+        read.append(str(path))
+        return load(path)
+
+    monkeypatch.setattr(checkpoint_files, "load_archive", counted)
+    paths = [write(tmp_path / f"{seed}.ckpt", seed) for seed in (0, 1)]
+    [simclr] = group(find_checkpoints([*paths, f"{tmp_path}/*.ckpt"]))
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose("eval", ["run_dir=here", "checkpoint=x", f"probe={probe}", "data.sampling_rate=50"])
+    _check_rates(config, simclr.checkpoints)
+    assert _training(simclr.checkpoints[0]) == "1 steps on toy, seed 0"
+    assert [run.participants for run in simclr.checkpoints] == [[{"salt": "s", "hashes": []}]] * 2
+    windows = np.random.default_rng(0).standard_normal((4, 3, 64)).astype(np.float32)
+    for system in _classifiers(config, [simclr])[:-1]:
+        for seed in range(4):
+            system.features(seed, windows)
+    assert read == paths
