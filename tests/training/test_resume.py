@@ -109,6 +109,15 @@ def test_metrics_of_a_resume_that_was_killed_at_its_start_are_found(tmp_path):
     assert rows(folder / "metrics.csv") == [(0, "0.0", "")]
 
 
+@pytest.mark.filterwarnings("ignore:Experiment logs directory")
+def test_a_line_that_was_cut_short_is_not_taken_for_another_step(tmp_path):
+    path = tmp_path / "csv" / "metrics.csv"
+    path.parent.mkdir()
+    path.write_text("a,step\n0.0,0\n1.0,1\n12.0,1")  # of step 12
+    keep_metrics(logger(tmp_path), step=3)
+    assert rows(path) == [(0, "0.0", ""), (1, "1.0", "")]
+
+
 def test_a_run_without_metrics_goes_on_too(tmp_path):
     keep_metrics(logger(tmp_path), step=3)
     assert not (tmp_path / "csv" / "metrics.csv").exists()

@@ -12,7 +12,6 @@ from os.path import relpath
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import wandb
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
@@ -54,6 +53,7 @@ from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.compare import MethodRuns, find_checkpoints, group
 from relcon_lightning.runs.networks import seeded
 from relcon_lightning.runs.trust import trust
+from relcon_lightning.training.loggers import finish
 
 log = logging.getLogger(__name__)
 
@@ -271,8 +271,9 @@ def _log(config: DictConfig, result: Evaluation, folder: Path) -> None:
     part = "/".join(["eval", *(str(name).replace("/", "_") for name in _place(config))])
     names = scores["level"] + "/" + scores["metric"] + "/" + scores["system"].str.replace("/", "_")
     means = scores["value"].groupby(names).mean()
+    loggers = list(instantiate(config.logger).values())
     try:
-        for logger in instantiate(config.logger).values():
+        for logger in loggers:
             logger.log_hyperparams(plain(config))
             logger.log_metrics({f"{part}/{name}": value for name, value in means.items()}, step=0)
             if isinstance(logger, WandbLogger):
@@ -282,4 +283,4 @@ def _log(config: DictConfig, result: Evaluation, folder: Path) -> None:
                     logger.log_image(f"{part}/{picture.stem}", [str(picture)])
             logger.save()
     finally:
-        wandb.finish()
+        finish(loggers)

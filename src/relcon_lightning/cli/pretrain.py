@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -34,7 +33,7 @@ from relcon_lightning.runs.record import make_record, save_record
 from relcon_lightning.runs.trust import foreign_networks, trust
 from relcon_lightning.training.callbacks import BestCheckpoint, LastCheckpoint, LongerSchedule, Provenance
 from relcon_lightning.training.continuation import refuse_another_run
-from relcon_lightning.training.loggers import begin
+from relcon_lightning.training.loggers import begin, finish
 from relcon_lightning.training.objective import check_direction
 from relcon_lightning.training.resume import Resumed, clear, find_checkpoint, keep_metrics, last_value
 from relcon_lightning.training.unread import unread
@@ -120,7 +119,7 @@ def _train(config: DictConfig, folder: Path) -> float | None:
         with _interruption_told(folder):
             trainer.fit(method, datamodule, ckpt_path=start and start.path, weights_only=True)
     finally:
-        wandb.finish()
+        finish(trainer.loggers)
     if trainer.is_global_zero:
         _tell_checkpoints(folder, trainer)
         logs = [path for path in (folder / "csv" / "metrics.csv", folder / "wandb") if path.exists()]

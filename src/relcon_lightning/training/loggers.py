@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import uuid
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,21 @@ log = logging.getLogger(__name__)
 
 _PROBE_S = 5.0  # seconds to wait for a server; W&B itself waits for minutes
 _START_S = 8.0  # until a server that answered first and then fell silent is given up
+_END_S = 60.0  # to upload what is left at the end of a run
+
+
+class GuardedWandbLogger(WandbLogger):
+    """Lightning's WandbLogger, but training goes on without W&B if its process ends or its connection is lost."""
+
+    lost: str | None = None  # why nothing is logged any more
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log values, while that is possible."""
+        if self.lost is None:
+            try:
+                super().log_metrics(metrics, step)
+            except Exception as error:  # whatever it is, it must not end the training
+                self.lost = _first_line(error)
 
 
 def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any) -> WandbLogger:
@@ -36,13 +54,21 @@ def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any)
     else:
         kwargs["id"] = uuid.uuid4().hex[:8]
         rank_zero_only(begun.write_text)(kwargs["id"] + "\n", "utf-8")
-    settings = wandb.Settings(silent=True, init_timeout=_START_S, x_graphql_timeout_seconds=_START_S, finish_timeout=60)
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # what it tells of a server that fails fails too, aloud
+    settings = wandb.Settings(
+        silent=True,
+        init_timeout=_START_S,
+        x_graphql_timeout_seconds=_START_S,
+        finish_timeout=_END_S,
+        finish_timeout_raises=True,
+    )
+    server = wandb.setup(settings).settings.base_url  # before the login, which would ask the server who it is
     mode = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
-    server = wandb.setup().settings.base_url
-    if mode in ("online", "run") and not _answers(server):
-        _say_offline(f"{server} does not answer", Path(save_dir))
+    fault = _fault(server) if mode in ("online", "run") else None
+    if fault:
+        _say_offline(f"{server} {fault}", Path(save_dir))
         mode = "offline"
-    logger = WandbLogger(save_dir=str(save_dir), mode=mode, settings=settings, **kwargs)
+    logger = GuardedWandbLogger(save_dir=str(save_dir), mode=mode, settings=settings, **kwargs)
     logger._wandb_init.pop("anonymous", None)  # Lightning passes it on, and W&B warns that it has no effect
     return logger
 
@@ -56,10 +82,37 @@ def begin(logger: WandbLogger) -> None:
     try:
         _ = logger.experiment
     except wandb.Error as error:
-        _say_offline(str(error).splitlines()[0], Path(str(logger.save_dir)))
+        _say_offline(_first_line(error), Path(str(logger.save_dir)))
         wandb.teardown()
         logger._wandb_init["mode"] = "offline"
         _ = logger.experiment
+
+
+def finish(loggers: Iterable[Any] = ()) -> None:
+    """End the W&B run, if there is one. If not all of it was uploaded, one line tells how to do so later.
+
+    Args:
+        loggers: Loggers of the run.
+    """
+    if wandb.run is None:
+        return
+    folder, online = Path(wandb.run.settings.sync_dir), not wandb.run.offline
+    lost = next((logger.lost for logger in loggers if isinstance(logger, GuardedWandbLogger) and logger.lost), None)
+    try:
+        wandb.finish()
+    except TimeoutError:
+        lost = lost or (f"the server did not take all within {_END_S:g} s" if online else None)
+    except Exception as error:  # of its process or its connection; the training is saved
+        lost = lost or _first_line(error)
+    if lost:
+        log.warning(
+            "W&B: %s. What was logged is on this machine; upload it later with: wandb sync %s",
+            *(lost, relpath(folder)),
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _has_key() -> bool:
@@ -67,13 +120,14 @@ def _has_key() -> bool:
     return bool(wandb.login(prompt=False, verify=False))
 
 
-def _answers(address: str) -> bool:
-    """True if the server answers, even with an error."""
+def _fault(address: str) -> str | None:
+    """What keeps the server from taking a run; None if it answers, even if it refuses."""
     try:
-        requests.post(f"{address}/graphql", json={"query": "{ __typename }"}, timeout=_PROBE_S)
+        status = requests.post(f"{address}/graphql", json={"query": "{ __typename }"}, timeout=_PROBE_S).status_code
     except requests.RequestException:
-        return False
-    return True
+        return "does not answer"
+    busy = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+    return f"answers with {status} {HTTPStatus(status).phrase}" if busy else None
 
 
 @rank_zero_only

@@ -167,10 +167,10 @@ def keep_metrics(logger: CSVLogger, step: int) -> None:
     path = Path(logger.log_dir) / "metrics.csv"
     kept = path.with_suffix(".csv.part")
     if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            names = list(reader.fieldnames or [])
-            rows = [row for row in reader if _is_whole(row.get("step") or "") and int(row["step"]) < step]
+        content = path.read_text("utf-8", errors="replace")
+        reader = csv.DictReader(content[: content.rfind("\n") + 1].splitlines())  # the last line may be cut short
+        names = list(reader.fieldnames or [])
+        rows = [row for row in reader if _is_whole(row.get("step") or "") and int(row["step"]) < step]
         with kept.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()

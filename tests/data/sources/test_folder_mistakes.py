@@ -62,7 +62,7 @@ def test_truncated_files_are_named(tmp_path: Path, suffix: str, keep: float) -> 
         list(source(tmp_path).recordings())
 
 
-@pytest.mark.parametrize("suffix", [".csv.xz", ".csv.gz"])
+@pytest.mark.parametrize("suffix", [".csv.xz", ".csv.gz", ".csv.zst", ".csv.bz2"])
 def test_decompression_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     put(tmp_path, f"a{suffix}", frame())
     monkeypatch.setattr(raw_files, "MAX_BYTES", 1000)
