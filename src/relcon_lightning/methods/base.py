@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.nets.base import as_encoder
 
 Stage = Literal["train", "val"]
 Batch = dict[str, Tensor]
@@ -104,12 +105,21 @@ def require_several(windows: int, why: str) -> None:
 
 
 class EmbeddingMethod(Method):
-    """Base class of methods that train an encoder. Embeddings are compared by their cosine."""
+    """Base class of methods that train an encoder. Embeddings are compared by their cosine.
+
+    Args:
+        encoder: Network from windows ``(B, 3, T)`` to embeddings ``(B, encoder.dim)``, see
+            :class:`~relcon_lightning.nets.base.Encoder`.
+        **kwargs: Arguments of :class:`Method`.
+
+    Raises:
+        ConfigError: The network is no encoder.
+    """
 
     def __init__(self, encoder: nn.Module, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.encoder = encoder
-        self.dim = cast(int, encoder.dim)  # of the embedding
+        self.dim = as_encoder(encoder).dim  # of the embedding
 
     def ranking(self, windows: Tensor) -> Tensor:
         """Cosine distances ``(N, N)`` between the embeddings of windows ``(N, 3, T)``."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods.base import Batch, Stage
 from relcon_lightning.methods.relcon import RankedCandidates, RelCon
-from relcon_lightning.nets import MotifDistance, SpectralDistance
+from relcon_lightning.nets.base import WindowDistance
 
 
 class Rebar(RelCon):
@@ -29,7 +29,7 @@ class Rebar(RelCon):
     def __init__(
         self,
         encoder: nn.Module,
-        distance: MotifDistance | SpectralDistance,
+        distance: WindowDistance,
         temporal_weight: float | None = None,
         **kwargs: Any,
     ) -> None:

@@ -13,7 +13,7 @@ from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import cosine_similarities, cross_similarities, relative_contrastive
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, positive
 from relcon_lightning.methods.distributed import gather, rank
-from relcon_lightning.nets import MotifDistance, SpectralDistance
+from relcon_lightning.nets.base import WindowDistance, as_distance
 from relcon_lightning.nets.heads import mlp
 
 RankingLoss = Callable[[Tensor, Tensor, float, Tensor], Tensor]
@@ -70,7 +70,7 @@ class RelCon(EmbeddingMethod):
     def __init__(
         self,
         encoder: nn.Module,
-        distance: MotifDistance | SpectralDistance,
+        distance: WindowDistance,
         loss: RankingLoss = relative_contrastive,
         temperature: float = 1.0,
         within_user: bool = True,
@@ -84,7 +84,7 @@ class RelCon(EmbeddingMethod):
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, **kwargs)
-        self.distance = distance.requires_grad_(False).eval()
+        self.distance = as_distance(distance).requires_grad_(False).eval()
         self.summed = getattr(loss, "func", loss) is relative_contrastive
         self.ranking_loss, self.temperature = loss, positive("temperature", temperature)
         self.within_user, self.batch_candidates = within_user, batch_candidates

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import lightning as L
 import torch
 import torch.nn.functional as F
@@ -11,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics.classification import MulticlassF1Score
 
+from relcon_lightning.nets.base import as_encoder
 from relcon_lightning.nets.heads import mlp
 
 
@@ -37,7 +36,7 @@ class Supervised(L.LightningModule):
     ) -> None:
         super().__init__()
         self.net, self.learning_rate, self.weight_decay = net, learning_rate, weight_decay
-        self.head = mlp([cast(int, net.dim), *([hidden] if hidden else []), classes])
+        self.head = mlp([as_encoder(net).dim, *([hidden] if hidden else []), classes])
         self.f1 = MulticlassF1Score(classes, average="macro")
 
     def forward(self, x: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ from relcon_lightning.training.callbacks import (
 from relcon_lightning.training.callbacks.candidates import candidate_distances
 from tests.conftest import INFO, recordings
 from tests.margins import assert_below
+from tests.nets.test_base import Means
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -121,6 +122,11 @@ def test_distance_learning_has_no_embedding_to_watch(toy_store, tmp_path):
     logged = fit(DistanceLearning(net()), data_of(toy_store), tmp_path, *watch)
     assert {"val/average_precision", "val/distance_within_q50", "val/distance_between_q50"} <= set(logged)
     assert not {"val/diversity", "val/knn_f1"} & set(logged)
+
+
+def test_a_distance_of_another_package_is_watched_too(toy_store, tmp_path):
+    logged = fit(RelCon(encoder(), Means()), data_of(toy_store), tmp_path, CandidateMonitor())
+    assert logged["val/distance_within_q10"] < logged["val/distance_within_q90"]
 
 
 def test_a_method_without_a_distance_logs_no_distances(toy_store, tmp_path):

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from relcon_lightning.methods.base import Batch
-from relcon_lightning.nets import MotifDistance, SpectralDistance
+from relcon_lightning.nets.base import WindowDistance, is_distance
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -34,7 +34,7 @@ class CandidateMonitor(Callback):
     ) -> None:
         """Measure and log. Lightning has put the module in evaluation mode."""
         distance = getattr(pl_module, "distance", None)
-        if batch_idx > 0 or not isinstance(distance, MotifDistance | SpectralDistance):
+        if batch_idx > 0 or not is_distance(distance):
             return
         for whose, values in candidate_distances(distance, batch).items():
             if not len(values):
@@ -45,7 +45,7 @@ class CandidateMonitor(Callback):
             _histogram(trainer, f"val/distance_{whose}", values)
 
 
-def candidate_distances(distance: MotifDistance | SpectralDistance, batch: Batch) -> dict[str, Tensor]:
+def candidate_distances(distance: WindowDistance, batch: Batch) -> dict[str, Tensor]:
     """Distances of a batch in two flat tensors, ``within`` and ``between`` participants."""
     anchor, candidates, person = batch["anchor"], batch["candidates"], batch["participant"]
     others = ~torch.eye(len(anchor), dtype=torch.bool, device=anchor.device)

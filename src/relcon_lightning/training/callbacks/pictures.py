@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import CSVLogger
 from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.methods.base import Batch, EmbeddingMethod, Method
-from relcon_lightning.nets import MotifDistance, SpectralDistance
+from relcon_lightning.nets.base import is_distance
 from relcon_lightning.reporting.curves import curves
 from relcon_lightning.reporting.png import png
 from relcon_lightning.reporting.ranking import ranking
@@ -73,7 +73,7 @@ class Pictures(Callback):
         label = labels_at(store, rows, starts, windows.shape[-1])
         shown = windows.cpu().numpy()
         distance = getattr(method, "distance", None)
-        if isinstance(distance, MotifDistance | SpectralDistance):
+        if is_distance(distance):
             distance.eval()
             found = distance.in_batch(windows).float().cpu().numpy()
             figure = ranking(shown, found, person, self.sampling_rate, distance.unit, label)
