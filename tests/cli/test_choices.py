@@ -49,6 +49,33 @@ def test_what_is_no_choice_is_answered_with_those_there_are(word, named):
     assert named in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("word", "listed"), [("model=simclrr", "simclr"), ("data=wach", "watch"), ("model=bas", "mae")]
+)
+def test_a_part_of_others_is_neither_listed_nor_suggested(word, listed, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["relcon-pretrain", word])
+    monkeypatch.setattr(sys, "gettrace", lambda: None)
+    with pytest.raises(SystemExit) as end:
+        commands.pretrain()
+    assert end.value.code == 1
+    words = "".join(capsys.readouterr()).split()
+    assert listed in words
+    assert "base" not in words
+    assert "model=base?" not in words
+
+
+@pytest.mark.parametrize(("group", "choice"), [("model", "simclr"), ("data", "watch"), ("trainer", "cpu")])
+def test_tab_completion_offers_no_part_of_others(group, choice, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COMP_LINE", f"relcon-pretrain {group}=")
+    monkeypatch.setattr(sys, "argv", ["relcon-pretrain", "-sc", "query=bash"])
+    commands.pretrain()
+    offered = capsys.readouterr().out.split()
+    assert f"{group}={choice}" in offered
+    assert f"{group}=base" not in offered
+
+
 @pytest.mark.parametrize("word", ["+cluster=slurm", "hydra/launcher=submitit_slurm"])
 def test_slurm_is_asked_for_where_it_is(word, monkeypatch):
     with pytest.raises(ConfigError, match="add -m"):

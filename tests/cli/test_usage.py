@@ -13,7 +13,7 @@ import yaml
 
 import relcon_lightning
 from relcon_lightning.cli.completion import for_the_others
-from relcon_lightning.cli.usage import PARTS, help_text, values
+from relcon_lightning.cli.usage import PARTS, WIDTH, help_text, values
 from tests.test_readme import COMPOSED, ENTRIES, GROUPS, compose_line
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -71,6 +71,24 @@ def test_help_shows_the_values_in_force(monkeypatch, capsys):
     assert line("temperature", "preset=gpu").startswith("  temperature: 1.0 # ")
     assert line("temperature", "temperature=0.3").startswith("  temperature: 0.3 # ")
     assert line("seed", "seed=3") == "  seed: 3 # changed from 0 by a choice or an argument"
+
+
+@pytest.mark.parametrize("entry", sorted(ENTRIES.values()))
+def test_help_fits_its_width_and_its_values_stay_yaml(entry, monkeypatch, capsys):
+    text = shown(entry, monkeypatch, capsys)
+    assert max(map(len, text.splitlines())) <= WIDTH <= 100
+    assert yaml.safe_load(values(str(CONF), entry)).keys() == yaml.safe_load(
+        (CONF / f"{entry}.yaml").read_text()
+    ).keys() - {"defaults", "hydra"}
+
+
+def test_long_values_of_an_argument_are_folded(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["relcon-pretrain", "--help", f"trust=[{','.join(['mypackage'] * 20)}]"])
+    with pytest.raises(SystemExit):
+        SCRIPTS["relcon-pretrain"].load()()
+    text = capsys.readouterr().out
+    assert text.count("mypackage") >= 20
+    assert max(map(len, text.splitlines())) <= WIDTH
 
 
 @pytest.mark.parametrize("entry", sorted(ENTRIES.values()))

@@ -19,7 +19,7 @@ from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryV
 
 import relcon_lightning
 from relcon_lightning.cli import signals, sweep, usage
-from relcon_lightning.cli.choices import checked
+from relcon_lightning.cli.choices import checked, hide_parts
 from relcon_lightning.cli.completion import for_the_others
 from relcon_lightning.cli.launch import job, launch
 from relcon_lightning.cli.quoting import quoted
@@ -96,6 +96,7 @@ def command(
 
     def app() -> None:
         usage.register(config_folder())
+        hide_parts()
         sweep.register()
         with _mistakes_told():
             sys.argv[1:] = quoted(sys.argv[1:])  # also what Lightning starts the other ranks with

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from hydra.core.object_type import ObjectType
+from hydra.plugins.config_source import ConfigSource
+
 from relcon_lightning.cli.usage import PARTS
 from relcon_lightning.errors import ConfigError
 
@@ -14,6 +17,21 @@ _DISPENSABLE = ("callbacks", "logger")  # a run can do without any
 _MULTIRUN = ("-m", "--multirun")
 _SEARCH = "+search=optuna"
 _SLURM = ("+cluster=slurm", "hydra/launcher=submitit_slurm")
+
+
+_add = ConfigSource._list_add_result
+
+
+def _add_choice(
+    source: ConfigSource, files: list[str], file_path: str, file_name: str, results_filter: ObjectType | None
+) -> None:
+    if Path(file_name).stem not in PARTS:
+        _add(source, files, file_path, file_name, results_filter)
+
+
+def hide_parts() -> None:
+    """Hide configurations that only other ones use from what Hydra lists: in its messages and for Tab completion."""
+    ConfigSource._list_add_result = _add_choice  # type: ignore[method-assign]
 
 
 def checked(folder: str, arguments: Sequence[str]) -> list[str]:

@@ -17,7 +17,10 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 PARTS = {"base"}  # defaults that several choices of a group share; not a choice itself
-_WIDTH = 118
+WIDTH = 88  # columns of the help
+_BESIDE = 40  # columns of a value; the comment of a longer one begins below it
+_VALUE = re.compile(r"(?P<value>(?P<indent> *)[^#]*?)(?: +# (?P<comment>.*))?")
+_WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 _SECTION = re.compile(r"^(\w+):(?: (?P<value>[^#]*?))?(?P<comment> +#.*)?$")
 
 
@@ -67,7 +70,7 @@ def values(folder: str, entry: str, arguments: Sequence[str] = ()) -> str:
                     said.append(f"changed from {_flow(own[section])} by a choice or an argument")
                 line = " # ".join([f"{section}: {_flow(in_force[section])}", *filter(None, ["; ".join(said)])])
         if section not in ("", "defaults", "hydra"):
-            kept.append(f"  {line}".rstrip())
+            kept += _folded(f"  {line}".rstrip())
     return "\n".join(kept).rstrip()
 
 
@@ -76,8 +79,22 @@ def choices(folder: str, groups: Iterable[str]) -> str:
     lines = []
     for group in groups:
         names = ", ".join(sorted(path.stem for path in Path(folder, group).glob("*.yaml") if path.stem not in PARTS))
-        lines += textwrap.wrap(names, _WIDTH, initial_indent=f"  {group:<14}", subsequent_indent=16 * " ")
+        lines += textwrap.wrap(names, WIDTH, initial_indent=f"  {group:<14}", subsequent_indent=16 * " ")
     return "\n".join(lines)
+
+
+def _folded(line: str) -> list[str]:
+    """A line of YAML on as many lines as it needs; a comment continues below its beginning."""
+    found = _VALUE.fullmatch(line)
+    if len(line) <= WIDTH or found is None:
+        return [line]
+    value, comment, deeper = found["value"], found["comment"], found["indent"] + 4 * " "
+    if comment and len(value) <= _BESIDE:
+        below = (len(value) + 1) * " " + "# "
+        return textwrap.wrap(comment, WIDTH, initial_indent=f"{value} # ", subsequent_indent=below, **_WHOLE_WORDS)
+    kept = textwrap.wrap(value, WIDTH, subsequent_indent=deeper, **_WHOLE_WORDS)
+    below = f"{deeper}# "
+    return kept + textwrap.wrap(comment or "", WIDTH, initial_indent=below, subsequent_indent=below, **_WHOLE_WORDS)
 
 
 def _composed(folder: str, entry: str, arguments: Sequence[str]) -> dict[str, Any]:
