@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 project = "relcon-lightning"
 release = importlib.metadata.version("relcon-lightning")
 extensions = [
-    "command_help",
+    "contents",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",

@@ -63,6 +63,24 @@ def test_the_reference_has_one_page_per_package_with_links_to_the_source(site):
     assert all(f'href="reference/{page}.html"' in (site / "docs" / "reference.html").read_text() for page in pages)
 
 
+@pytest.mark.parametrize("name", ["commands.md", "runs.md"])
+def test_generated_blocks_are_those_of_the_configuration_and_need_no_directive(name):
+    spec = importlib.util.spec_from_file_location("generated_blocks", ROOT / "docs" / "generated_blocks.py")
+    blocks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(blocks)
+    page = (ROOT / "docs" / name).read_text("utf-8")
+    assert ROOT / "docs" / name in blocks.PAGES
+    assert blocks.generated(page.replace("model: ", "modl: ")) == page  # else: python docs/generated_blocks.py
+    assert page.count("```yaml") >= 5
+
+
+@pytest.mark.parametrize(
+    "path", sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]), ids=lambda path: path.name
+)
+def test_a_page_shows_no_directive_where_it_is_read_in_the_repository(path):
+    assert not re.search(r"^```\{|\{\w+\}`", path.read_text("utf-8"), re.M)
+
+
 def test_the_page_of_commands_shows_their_help(site):
     text = words(site, "commands")
     assert "${values" not in text

@@ -53,7 +53,7 @@ COMPOSED = [c for c in ALL if "relcon-" in c or "relcon_lightning.cli" in c]
 def compose_line(line: str) -> None:
     """Compose the configuration of a command as it is written, a sweep's first job."""
     words = shlex.split(line, comments=True)
-    entry = next(entry for name, entry in ENTRIES.items() if name in line)
+    entry = next(entry for name, entry in ENTRIES.items() if name in line or f"cli.{entry} " in line)
     overrides = [w.replace("$data", "wisdm").rstrip(";") for w in words if re.match(r"^[\w./+]+=|^~", w)]
     overrides = with_folder(overrides) if entry == "eval" else overrides
     if entry == "table":  # whose name is a word by itself

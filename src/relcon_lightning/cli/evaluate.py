@@ -178,7 +178,7 @@ def _regression(
 
 
 def _regressors(config: DictConfig, trained: Sequence[MethodRuns]) -> list[System[RegressionProbe]]:
-    """What was trained and the floors, each under a regression."""
+    """The trained encoders and the baselines, each under a regression."""
     if "regression" not in config.probe:
         raise ConfigError(f"The {config.probe.title} does not predict numbers: evaluate this task with probe=linear.")
     probe: Callable[[], RegressionProbe] = partial(instantiate, config.probe.regression)
@@ -192,7 +192,7 @@ def _regressors(config: DictConfig, trained: Sequence[MethodRuns]) -> list[Syste
 
 
 def _classifiers(config: DictConfig, trained: Sequence[MethodRuns]) -> list[System[Probe]]:
-    """What was trained, the floors with the architecture of the first of them, and the baselines asked for."""
+    """The trained encoders, the baselines with the architecture of the first encoder, and the supervised networks."""
     training, device = instantiate(config.training), find_device(config.device)
     baseline = OmegaConf.to_container(config.get("baseline") or OmegaConf.create())
     assert isinstance(baseline, dict)

@@ -273,7 +273,7 @@ def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDi
     """Load the motif distance of a run with ``model=distance``, or of a RelCon run, in evaluation mode.
 
     Args:
-        checkpoint: As for :meth:`Checkpoint.read`.
+        checkpoint: As for :meth:`~relcon_lightning.runs.checkpoint.Checkpoint.read`.
         fused: See :class:`~relcon_lightning.nets.MotifDistance`. A checkpoint does not store it.
 
     Raises:
@@ -289,9 +289,10 @@ def load_encoder(path: str | Path) -> nn.Module:
     """Load the encoder of a pre-training run, in evaluation mode: ``encoder(x (B, 3, T) in g) -> (B, encoder.dim)``.
 
     Args:
-        path: As for :meth:`Checkpoint.read`: checkpoint file, run folder, exported folder, or ``hf://owner/name``.
+        path: Checkpoint file, run folder, exported folder, or ``hf://owner/name``; as for
+            :meth:`~relcon_lightning.runs.checkpoint.Checkpoint.read`.
 
     Raises:
-        ConfigError: See :meth:`Checkpoint.read`; or the checkpoint has no encoder.
+        ConfigError: See :meth:`~relcon_lightning.runs.checkpoint.Checkpoint.read`; or the checkpoint has no encoder.
     """
     return Checkpoint.read(path).encoder()
