@@ -31,7 +31,7 @@ def _add_choice(
 
 def hide_parts() -> None:
     """Hide configurations that only other ones use from what Hydra lists: in its messages and for Tab completion."""
-    ConfigSource._list_add_result = _add_choice  # type: ignore[method-assign]
+    ConfigSource._list_add_result = _add_choice  # type: ignore[method-assign, assignment]
 
 
 def checked(folder: str, arguments: Sequence[str]) -> list[str]:
