@@ -10,7 +10,17 @@ from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.record import flat
 
 # Keys that may change when a run resumes: its length, its machine, its folders and its logs.
-_GROUPS = ("paths.", "objectives.", "logger.", "callbacks.", "steps.", "hydra.", "trainer.plugins", "trainer.logger")
+_GROUPS = (
+    "paths.",
+    "objectives.",
+    "logger.",
+    "callbacks.",
+    "steps.",
+    "hydra.",
+    "trainer.plugins",
+    "trainer.logger",
+    "trainer.strategy.",
+)
 _KEYS = {
     "name", "folder", "run_dir", "job_type", "overwrite", "resume", "from_run", "compile", "objective",
     "objective_direction",
