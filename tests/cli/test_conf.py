@@ -85,7 +85,7 @@ def test_every_choice_of_an_evaluation_composes(override):
 def test_the_preset_of_the_paper_is_its_run():
     config = composed("preset=paper", "model=relcon", "model.distance_checkpoint=d.ckpt")
     assert config.trainer.devices == 8
-    assert config.trainer.strategy == "ddp"
+    assert config.trainer.strategy._target_ == "lightning.pytorch.strategies.DDPStrategy"
     assert config.trainer.accelerator == "gpu"
     assert config.trainer.precision == "bf16-mixed"
     assert config.trainer.max_steps == 100_000

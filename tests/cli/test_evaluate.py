@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.cli.evaluate import _check_rates, _classifiers, _training
+from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets import ResNet1d
 from relcon_lightning.runs import checkpoint_files
 from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
@@ -48,7 +49,7 @@ def test_each_checkpoint_is_read_once(tmp_path, monkeypatch, probe):
     [simclr] = group(find_checkpoints([*paths, f"{tmp_path}/*.ckpt"]))
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("eval", ["run_dir=here", "checkpoint=x", f"probe={probe}", "data.sampling_rate=50"])
-    _check_rates(config, simclr.checkpoints)
+    _check_rates(config, [simclr])
     assert _training(simclr.checkpoints[0]) == "1 steps on toy, seed 0"
     assert [run.participants for run in simclr.checkpoints] == [[{"salt": "s", "hashes": []}]] * 2
     windows = np.random.default_rng(0).standard_normal((4, 3, 64)).astype(np.float32)
@@ -56,3 +57,32 @@ def test_each_checkpoint_is_read_once(tmp_path, monkeypatch, probe):
         for seed in range(4):
             system.features(seed, windows)
     assert read == paths
+
+
+def test_an_encoder_of_another_rate_gets_resampled_windows(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("RELCON_CACHE", str(tmp_path / "cache"))
+    runs = group(find_checkpoints([write(tmp_path / "50.ckpt", 0)]))
+    t = np.arange(256) / 100
+    fast = np.stack([[np.sin(2 * np.pi * f * t + k) for k in range(3)] for f in (1, 2, 3)]).astype(np.float32)
+
+    def embeddings(rate: int, windows: np.ndarray) -> np.ndarray:
+        with initialize_config_dir(config_folder(), version_base="1.3"):
+            config = compose("eval", ["run_dir=here", "checkpoint=x", f"data.sampling_rate={rate}"])
+        _check_rates(config, runs)
+        return _classifiers(config, runs)[0].features(0, windows)
+
+    with caplog.at_level("INFO", "relcon_lightning"):
+        slow = embeddings(50, fast[:, :, ::2].copy())  # what a sensor at 50 Hz records of slow movement
+        assert "resampled" not in caplog.text
+        found = embeddings(100, fast)
+    assert "simclr was trained at 50 Hz: windows are resampled from 100 Hz for it." in caplog.text
+    plain = runs[0].checkpoints[0].encoder()(torch.from_numpy(fast)).detach().numpy()
+    assert np.abs(found - slow).max() < 0.2 * np.abs(plain - slow).max()
+
+
+def test_an_encoder_of_another_rate_is_not_fine_tuned(tmp_path):
+    runs = group(find_checkpoints([write(tmp_path / "50.ckpt", 0)]))
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose("eval", ["run_dir=here", "checkpoint=x", "data.sampling_rate=100", "probe=finetune"])
+    with pytest.raises(ConfigError, match="trained at 50 Hz, and the windows have 100 Hz"):
+        _check_rates(config, runs)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relcon_lightning.data.resample import check_unit, regularise, resample, stamp_rate
+from relcon_lightning.data.resample import check_unit, regularise, resample, resample_windows, stamp_rate
 from relcon_lightning.errors import DataError
 
 RATES = st.sampled_from([20.0, 25.0, 30.0, 50.0, 100.0, 200.0])
@@ -35,6 +35,16 @@ def test_what_the_new_rate_cannot_hold_is_removed_and_not_folded_back():
 @given(RATES, RATES, st.floats(-2, 2))
 def test_gravity_does_not_ring_at_the_ends(source, target, level):
     np.testing.assert_allclose(resample(np.full((60, 3), level), source, target), level, atol=2e-3)
+
+
+@settings(deadline=None)
+@given(st.sampled_from([(100.0, 50.0), (50.0, 100.0), (30.0, 50.0)]), st.integers(0, 2**16))
+def test_each_window_is_resampled_as_a_recording_of_its_own(rates, seed):
+    signal = np.random.default_rng(seed).standard_normal((4, 3, 90)).astype(np.float32)
+    found = resample_windows(signal, *rates)
+    for window, own in zip(signal, found, strict=True):
+        np.testing.assert_array_equal(own, resample(window.T, *rates).T)
+    assert resample_windows(signal, 50, 50) is signal
 
 
 def test_equal_rates_change_nothing():

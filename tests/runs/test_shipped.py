@@ -14,7 +14,8 @@ from relcon_lightning.data.splits import Split, refuse_leakage, unseen_participa
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.checkpoint_files import located, shipped
-from relcon_lightning.runs.compare import find_checkpoints
+from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
+from relcon_lightning.runs.compare import find_checkpoints, group
 
 NAME = "open-wrist-small"
 SPLIT = Path(__file__).parents[2] / "experiments" / "open_wrist" / "split.json"
@@ -53,6 +54,12 @@ def test_a_recording_at_50_or_100_hz_gets_nearly_the_same_embeddings():
     [still] = embed_recording(NAME, np.tile([0.0, 0.0, 1.0], (200, 1)), 50)[1][:1]
     apart = np.linalg.norm(half - whole, axis=1)
     assert apart.max() < 0.1 * np.linalg.norm(half - still, axis=1).min()
+
+
+def test_it_keeps_its_name_beside_own_runs(tmp_path):
+    own = {"seed": 1, "model": {"name": "relcon", "method": {"encoder": {"_target_": "x"}}}}
+    torch.save({KEY: {"format": FORMAT, "version": "0", "config": own}, "state_dict": {}}, tmp_path / "own.ckpt")
+    assert [one.name for one in group(find_checkpoints([str(tmp_path / "own.ckpt"), NAME]))] == ["relcon", NAME]
 
 
 def test_whom_it_was_trained_on_is_known():

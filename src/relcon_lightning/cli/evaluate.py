@@ -63,7 +63,7 @@ def main(config: DictConfig) -> None:
     trust(config.trust)
     refuse_to_replace(Path(relpath(config.run_dir)), plain(config), config.overwrite)
     trained = group(find_checkpoints(config.checkpoint))
-    _check_rates(config, [checkpoint for one in trained for checkpoint in one.checkpoints])
+    _check_rates(config, trained)
     with _cohort(config) as store:
         _report(config, trained, store)
 
@@ -184,7 +184,7 @@ def _regressors(config: DictConfig, trained: Sequence[MethodRuns]) -> list[Syste
     probe: Callable[[], RegressionProbe] = partial(instantiate, config.probe.regression)
     rate = config.data.sampling_rate
     return [
-        *_frozen(trained, probe, find_device(config.device)),
+        *_frozen(config, trained, probe),
         handcrafted_under(probe, rate),
         handcrafted_regression(rate),
         training_mean(),
@@ -193,14 +193,14 @@ def _regressors(config: DictConfig, trained: Sequence[MethodRuns]) -> list[Syste
 
 def _classifiers(config: DictConfig, trained: Sequence[MethodRuns]) -> list[System[Probe]]:
     """The trained encoders, the baselines with the architecture of the first encoder, and the supervised networks."""
-    training, device = instantiate(config.training), find_device(config.device)
+    training = instantiate(config.training)
     baseline = OmegaConf.to_container(config.get("baseline") or OmegaConf.create())
     assert isinstance(baseline, dict)
     if config.probe.frozen and "head" not in config.probe:
         raise ConfigError(f"The {config.probe.title} predicts only numbers: evaluate this task with probe=linear.")
     if config.probe.frozen:
         probe: Callable[[], Probe] = partial(instantiate, config.probe.head)
-        own = _frozen(trained, probe, device)
+        own = _frozen(config, trained, probe)
     else:
         with_head = partial(training, hidden=config.probe.hidden)
         own = [end_to_end(f"{one.name}, fine-tuned", _loader(one.checkpoints), with_head) for one in trained]
@@ -209,9 +209,20 @@ def _classifiers(config: DictConfig, trained: Sequence[MethodRuns]) -> list[Syst
     return [*own, *baselines, handcrafted(config.data.sampling_rate)]
 
 
-def _frozen(trained: Sequence[MethodRuns], probe: Callable[[], P], device: str) -> list[System[P]]:
+def _frozen(config: DictConfig, trained: Sequence[MethodRuns], probe: Callable[[], P]) -> list[System[P]]:
     """What was trained as it is, and random weights of the first architecture, all under one kind of probe."""
-    own = [frozen(one.name, _loader(one.checkpoints), probe, len(one.checkpoints) > 1, device) for one in trained]
+    device, rate = find_device(config.device), config.data.sampling_rate
+    own = [
+        frozen(
+            one.name,
+            _loader(one.checkpoints),
+            probe,
+            len(one.checkpoints) > 1,
+            device,
+            (rate, one.checkpoints[0].sampling_rate),
+        )
+        for one in trained
+    ]
     fresh = _fresh(trained)
     return [*own, frozen(RANDOM, fresh, probe, device=device), normalised(NORMALISED, fresh, probe, device)]
 
@@ -225,12 +236,24 @@ def _loader(checkpoints: Sequence[Checkpoint]) -> Nets:
     return lambda seed: checkpoints[seed % len(checkpoints)].encoder()
 
 
-def _check_rates(config: DictConfig, checkpoints: Sequence[Checkpoint]) -> None:
-    for rate in {checkpoint.sampling_rate for checkpoint in checkpoints}:
-        if rate != config.data.sampling_rate:
+def _check_rates(config: DictConfig, trained: Sequence[MethodRuns]) -> None:
+    """Say which encoders get resampled windows; refuse to fine-tune one on windows of another rate.
+
+    Raises:
+        ConfigError: The network is trained on the windows, whose rate is not that of the checkpoint.
+    """
+    rate = config.data.sampling_rate
+    for one in trained:
+        own = one.checkpoints[0].sampling_rate
+        if own == rate:
+            continue
+        if not config.probe.frozen:
             raise ConfigError(
-                f"The encoder was trained at {rate} Hz, data.sampling_rate is {config.data.sampling_rate}."
+                f"{one.name} was trained at {own:g} Hz, and the windows have {rate:g} Hz. Fine-tune it on a cohort "
+                f"that was prepared with data.sampling_rate={own:g}, or use a probe of the frozen encoder, such as "
+                "probe=linear."
             )
+        log.info("%s was trained at %g Hz: windows are resampled from %g Hz for it.", one.name, own, rate)
 
 
 def _pictures(trained: Sequence[MethodRuns]) -> dict[str, tuple[str, bytes]]:

@@ -28,10 +28,30 @@ def resample(signal: np.ndarray, source_rate: float, target_rate: float) -> np.n
     Raises:
         DataError: A rate is not a positive number, or no ratio of small integers is close enough.
     """
-    ratio = _ratio(source_rate, target_rate, len(signal))
-    if ratio == 1 or not len(signal):
+    return _polyphase(signal, _ratio(source_rate, target_rate, len(signal)), axis=0)
+
+
+def resample_windows(windows: np.ndarray, source_rate: float, target_rate: float) -> np.ndarray:
+    """Resample windows ``(N, 3, T)`` to ``(N, 3, T')`` float32, each on its own, as :func:`resample` does.
+
+    About ten samples at each end of a window, counted at the lower rate, differ from those of the resampled recording,
+    because the signal around the window is not used.
+
+    Args:
+        windows: Windows ``(N, 3, T)``.
+        source_rate: Sampling rate of the windows in Hz.
+        target_rate: New sampling rate in Hz.
+
+    Raises:
+        DataError: A rate is not a positive number, or no ratio of small integers is close enough.
+    """
+    return _polyphase(windows, _ratio(source_rate, target_rate, windows.shape[-1]), axis=-1)
+
+
+def _polyphase(signal: np.ndarray, ratio: Fraction, axis: int) -> np.ndarray:
+    if ratio == 1 or not signal.size:
         return np.asarray(signal, dtype=np.float32)
-    resampled = resample_poly(signal.astype(np.float64), ratio.numerator, ratio.denominator, axis=0, padtype="edge")
+    resampled = resample_poly(signal.astype(np.float64), ratio.numerator, ratio.denominator, axis=axis, padtype="edge")
     return np.asarray(resampled, dtype=np.float32)
 
 

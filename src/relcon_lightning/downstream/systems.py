@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from torch import nn
 
+from relcon_lightning.data.resample import resample_windows
 from relcon_lightning.downstream.end_to_end import EndToEndProbe, Nets
 from relcon_lightning.downstream.features import handcrafted_features
 from relcon_lightning.downstream.probes import RandomForestProbe, RandomForestRegressionProbe, TrainingMean
@@ -83,11 +84,28 @@ class System(Generic[P]):
     seeded: bool = False
 
 
-def frozen(name: str, encoders: Nets, probe: Callable[[], P], seeded: bool = True, device: str = "cpu") -> System[P]:
-    """Frozen encoders with a probe on their embeddings."""
+def frozen(
+    name: str,
+    encoders: Nets,
+    probe: Callable[[], P],
+    seeded: bool = True,
+    device: str = "cpu",
+    rates: tuple[float, float] = (1, 1),
+) -> System[P]:
+    """Frozen encoders with a probe on their embeddings.
+
+    Args:
+        name: Name in the report.
+        encoders: Function from a seed to an encoder.
+        probe: Function that creates a new probe.
+        seeded: True if the encoder depends on the seed.
+        device: Device that computes the embeddings.
+        rates: Sampling rate of the windows and of the encoder's training windows in Hz. If they differ, the windows are
+            resampled first.
+    """
 
     def features(seed: int, signal: np.ndarray) -> np.ndarray:
-        return embed_cached(encoders(seed), signal, device, name)
+        return embed_cached(encoders(seed), resample_windows(signal, *rates), device, name)
 
     return System(name, features, probe, _parameters(encoders(0)), seeded)
 

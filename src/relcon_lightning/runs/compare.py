@@ -11,7 +11,7 @@ from typing import Any
 
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.runs.checkpoint import Checkpoint
-from relcon_lightning.runs.checkpoint_files import CONFIG, LAST, located
+from relcon_lightning.runs.checkpoint_files import CONFIG, LAST, located, shipped
 from relcon_lightning.runs.record import flat
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,8 @@ def _matches(pattern: str) -> list[str]:
 def group(checkpoints: Sequence[Checkpoint]) -> list[MethodRuns]:
     """Group runs that differ only in their seed, in the order in which their methods appear.
 
+    An encoder that comes with the package has its own name.
+
     Raises:
         ConfigError: Two runs have the same configuration and seed.
     """
@@ -80,13 +82,15 @@ def group(checkpoints: Sequence[Checkpoint]) -> list[MethodRuns]:
             groups.append((settings, [checkpoint]))
         else:
             own.append(checkpoint)
+    names = {str(folder): name for name, folder in shipped().items()}
     grouped = []
     for settings, runs in groups:
         runs.sort(key=lambda run: run.seed)
         if len({run.seed for run in runs}) < len(runs):
             paths = ", ".join(run.path for run in runs)
             raise ConfigError(f"{paths} are runs with the same configuration and seed; give one of them.")
-        grouped.append(MethodRuns(_name(settings, [other for other, _ in groups]), tuple(runs)))
+        name = names.get(runs[0].path) or _name(settings, [other for other, own in groups if own[0].path not in names])
+        grouped.append(MethodRuns(name, tuple(runs)))
     return grouped
 
 
