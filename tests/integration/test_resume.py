@@ -286,8 +286,11 @@ def test_a_finished_run_is_trained_on_and_its_schedule_is_that_of_the_new_length
     said = fork(folder, "relcon-pretrain", *base, "trainer.max_steps=3", code=2)
     assert "has made 4 steps, more than trainer.max_steps=3" in " ".join(said.split())
     assert (made / "run.json").read_text() == before
-    fork(folder, "relcon-pretrain", *base)
-    fork(folder, "relcon-pretrain", *base, "name=at_once", "resume=null")
+    said = " ".join(fork(folder, "relcon-pretrain", *base).split())
+    assert f"CosineAnnealingLR now ends at step {STEPS} instead of step 4: the learning rate at step 4 changes" in said
+    assert "from 0 to 0.0005." in said
+    said = fork(folder, "relcon-pretrain", *base, "name=at_once", "resume=null")
+    assert "now ends at step" not in " ".join(said.split())
     assert content(made)["global_step"] == STEPS
     assert metrics(made)["train/loss"].index.tolist() == list(range(STEPS))
     runs = (metrics(made), metrics(made.with_name("at_once")))

@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.reporting.runs import ends, find_runs, settings, write_runs
-from relcon_lightning.runs.checkpoint_files import BEST
 from relcon_lightning.runs.checkpoint_format import CHOSEN, FORMAT, KEY
+from relcon_lightning.runs.checkpoint_paths import BEST
 
 
 def trained(folder: Path, steps: int = 2, **config: object) -> None:

@@ -13,8 +13,8 @@ from relcon_lightning import embed_recording, load_encoder
 from relcon_lightning.data.splits import Split, refuse_leakage, unseen_participants
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.runs.checkpoint import Checkpoint
-from relcon_lightning.runs.checkpoint_files import located, shipped
 from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
+from relcon_lightning.runs.checkpoint_paths import located, shipped
 from relcon_lightning.runs.compare import find_checkpoints, group
 
 NAME = "open-wrist-small"

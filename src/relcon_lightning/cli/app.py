@@ -18,9 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 import relcon_lightning
-from relcon_lightning.cli import signals, sweep, usage
+from relcon_lightning.cli import early, signals, sweep, usage
 from relcon_lightning.cli.choices import checked, hide_parts
 from relcon_lightning.cli.completion import for_the_others
+from relcon_lightning.cli.early import Check
 from relcon_lightning.cli.launch import job, launch
 from relcon_lightning.cli.quoting import quoted
 from relcon_lightning.cli.suggest import suggestions
@@ -57,6 +58,7 @@ def command(
     module: str | None = None,
     expand: Callable[[list[str]], list[str]] | None = None,
     again: str = "Start it again with the same command.",
+    check: Check | None = None,
 ) -> Callable[[], None]:
     """Make a command that composes ``conf/<entry>.yaml`` and passes it to ``main`` of a module of this package.
 
@@ -67,22 +69,29 @@ def command(
         module: Name of the module; None: the name of the entry file.
         expand: Function that completes the arguments of the command line.
         again: How to continue after the command was stopped.
+        check: Checks the values before the module is imported.
     """
     path = f"relcon_lightning.cli.{module or entry}"
     jobs = sweep.Sweep()
 
+    def work(config: DictConfig) -> float | None:
+        with early.without_traces():
+            if check is not None:
+                check(config)
+            main = import_module(path).main
+            quiet()  # after the import, because Lightning then sets the levels of its loggers
+            value: float | None = main(config)
+            return value
+
     def run(config: DictConfig) -> float | None:
-        work = import_module(path)
-        quiet()  # after the import, because Lightning then sets the levels of its loggers
         jobs.objective = str(config.get("objective") or "")
         jobs.direction = config.get("objective_direction")
         if not sweep.in_this_process():
             with job(), _mistakes_told():
-                value: float | None = work.main(config)
-            return value
+                return work(config)
         try:
             with job(), _mistakes_told(jobs.failed):
-                jobs.ended(work.main(config))
+                jobs.ended(work(config))
         except (KeyboardInterrupt, SystemExit):
             jobs.stopped()
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from relcon_lightning.cli import rerun
+from relcon_lightning.cli import early, rerun
 from relcon_lightning.cli.app import command, config_folder
 from relcon_lightning.cli.presets import with_preset
 
@@ -46,10 +46,12 @@ _OF_TABLE = {"table", "seeds", "pretrain", "evaluate", "gait", "workout", "dry_r
 
 prepare = command("prepare")
 inspect = command("inspect")
-pretrain = command("pretrain", expand=with_run, again="Continue with the same command and resume=auto.")
-evaluate = command("eval", "evaluate", expand=with_folder)
+pretrain = command(
+    "pretrain", expand=with_run, again="Continue with the same command and resume=auto.", check=early.pretrain
+)
+evaluate = command("eval", "evaluate", expand=with_folder, check=early.evaluate)
 report = command("report", expand=with_runs)
 dashboard = command("dashboard")
-embed = command("embed", again="Recordings that are done are kept: go on with the same command.")
-export = command("export")
+embed = command("embed", again="Recordings that are done are kept: go on with the same command.", check=early.embed)
+export = command("export", check=early.export)
 table = command("table", expand=with_table)

@@ -27,7 +27,7 @@ from relcon_lightning.data.splits import few_to_evaluate
 from relcon_lightning.errors import ConfigError, Interrupted
 from relcon_lightning.lock import LockedError, lock
 from relcon_lightning.runs.checkpoint import BuiltFrom, Checkpoint
-from relcon_lightning.runs.checkpoint_files import BEST, LAST
+from relcon_lightning.runs.checkpoint_paths import BEST, LAST
 from relcon_lightning.runs.fit import compare
 from relcon_lightning.runs.record import make_record, save_record
 from relcon_lightning.runs.trust import foreign_networks, trust
@@ -75,7 +75,6 @@ def _alone(folder: Path) -> Iterator[None]:
 def _train(config: DictConfig, folder: Path) -> float | None:
     settings = plain(config)
     check_direction(config.objective_direction)
-    _refuse_to_overwrite(folder, config.overwrite, config.resume)
     _refuse_parallel_sweep(config)
     _refuse_unread(config)
     start = find_checkpoint(config.resume, (folder / LAST).parent)
@@ -223,9 +222,8 @@ def _steps_left(start: Resumed, max_steps: int) -> bool:
 
 def _longer(start: Resumed | None, max_steps: int) -> list[LongerSchedule]:
     """Callbacks of a run that resumes with another number of steps than planned."""
-    if start is None or start.checkpoint.config["trainer"]["max_steps"] == max_steps:
-        return []
-    return [LongerSchedule()]
+    planned = None if start is None else start.checkpoint.config["trainer"]["max_steps"]
+    return [] if planned in (None, max_steps) else [LongerSchedule(planned)]
 
 
 def _built_from(config: DictConfig, start: Resumed | None) -> list[BuiltFrom]:
@@ -256,14 +254,6 @@ def _parameters(method: L.LightningModule) -> str:
     """Number of parameters to train and, with a frozen distance, of frozen ones."""
     trained, frozen = (sum(p.numel() for p in method.parameters() if p.requires_grad is own) for own in (True, False))
     return f"{trained:,} parameters to train" + (f", {frozen:,} frozen" if frozen else "")
-
-
-def _refuse_to_overwrite(folder: Path, overwrite: bool, resume: str | None) -> None:
-    if (folder / LAST).exists() and not (overwrite or resume):
-        raise ConfigError(
-            f"{folder} already contains a run. Choose another name=..., resume it with resume=auto, or replace it with "
-            "overwrite=true."
-        )
 
 
 def _refuse_parallel_sweep(config: DictConfig) -> None:

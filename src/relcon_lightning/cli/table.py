@@ -27,7 +27,7 @@ from relcon_lightning.reporting.tables.book import write_book
 from relcon_lightning.reporting.tables.plan import RUNS, Judgement, Page, page, trainings
 from relcon_lightning.reporting.tables.results import Results
 from relcon_lightning.runs.checkpoint import Checkpoint
-from relcon_lightning.runs.checkpoint_files import LAST
+from relcon_lightning.runs.checkpoint_paths import LAST
 from relcon_lightning.training.continuation import refuse_another_run
 
 log = logging.getLogger(__name__)

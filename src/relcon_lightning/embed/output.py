@@ -30,6 +30,14 @@ _PART = "part 2"  # of the layout of a part
 _EMBEDDING = "embedding"
 
 
+def is_incomplete(path: Path) -> bool:
+    """True for an output that left out recordings, so that a later run can complete it."""
+    try:
+        return _INCOMPLETE in (parquet.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
+
+
 class EmbeddingFile:
     """A table with columns participant_id, recording_id, start and one for each dimension, ``e0``, ``e1`` ...
 

@@ -16,7 +16,7 @@ from relcon_lightning.reporting.curves import curves
 from relcon_lightning.reporting.page import write_page
 from relcon_lightning.reporting.png import png
 from relcon_lightning.runs.checkpoint import Checkpoint
-from relcon_lightning.runs.checkpoint_files import BEST
+from relcon_lightning.runs.checkpoint_paths import BEST
 from relcon_lightning.runs.record import FILE, flat
 
 _METRICS = Path("csv") / "metrics.csv"

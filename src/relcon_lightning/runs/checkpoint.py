@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets import MotifDistance
-from relcon_lightning.runs.checkpoint_files import located, read_content
+from relcon_lightning.runs.checkpoint_files import read_content
 from relcon_lightning.runs.checkpoint_format import CHOSEN, KEY
+from relcon_lightning.runs.checkpoint_paths import located
 from relcon_lightning.runs.networks import refuse_unfit, restored, seeded, weights_hash
 
 

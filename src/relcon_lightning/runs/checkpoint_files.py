@@ -14,32 +14,15 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from relcon_lightning.errors import ConfigError, nearest_path
+from relcon_lightning.errors import ConfigError
 from relcon_lightning.runs.archive import load_archive
 from relcon_lightning.runs.checkpoint_format import KEY, upgraded
+from relcon_lightning.runs.checkpoint_paths import CONFIG, HUB, file_of, located
 
 log = logging.getLogger(__name__)
 
-LAST, BEST = Path("checkpoints", "last.ckpt"), Path("checkpoints", "best.ckpt")  # of a run's folder
-WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of an exported folder
+WEIGHTS = "model.safetensors"  # of an exported folder, beside its config.json
 _MAX_CONFIG_BYTES = 2**24
-_HUB = "hf://"
-_SHIPPED = Path(__file__).parents[1] / "pretrained"
-
-
-def shipped() -> dict[str, Path]:
-    """Encoders that come with the package: name to exported folder."""
-    return {folder.name: folder for folder in sorted(_SHIPPED.iterdir()) if (folder / CONFIG).is_file()}
-
-
-def located(path: str | Path) -> Path | str:
-    """The path itself; if it does not exist and is a name of :func:`shipped`, the folder of that encoder.
-
-    An address on the Hub stays as it is.
-    """
-    if str(path).startswith(_HUB):
-        return str(path)
-    return Path(path) if Path(path).exists() else shipped().get(str(path), Path(path))
 
 
 def read_content(path: str | Path) -> dict[str, Any]:
@@ -57,7 +40,7 @@ def read_content(path: str | Path) -> dict[str, Any]:
     if (folder / CONFIG).is_file():
         content: Any = _read_exported(folder)
     else:
-        folder = folder / LAST if folder.is_dir() else folder
+        folder = file_of(folder)
         content = _read_archive(folder)
     try:
         return upgraded(content, str(folder))
@@ -85,11 +68,6 @@ def write_exported(folder: Path, entry: dict[str, Any], weights: bytes) -> None:
 
 
 def _read_archive(path: Path) -> Any:
-    if not path.is_file():
-        raise ConfigError(
-            f"There is no checkpoint at {path}{nearest_path(path)}. Train one with relcon-pretrain, or correct the "
-            "path."
-        )
     try:
         return load_archive(path)
     except ValueError as error:
@@ -129,6 +107,6 @@ def _downloaded(address: str) -> Path:
     except ImportError as error:
         raise ConfigError(f"{address} needs: pip install 'relcon-lightning[hub]'.") from error
     try:
-        return Path(snapshot_download(address.removeprefix(_HUB), allow_patterns=[WEIGHTS, CONFIG]))
+        return Path(snapshot_download(address.removeprefix(HUB), allow_patterns=[WEIGHTS, CONFIG]))
     except (OSError, ValueError) as error:  # its own errors are among them
         raise ConfigError(f"{address} cannot be fetched: {error}") from error

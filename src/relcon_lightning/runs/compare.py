@@ -11,7 +11,7 @@ from typing import Any
 
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.runs.checkpoint import Checkpoint
-from relcon_lightning.runs.checkpoint_files import CONFIG, LAST, located, shipped
+from relcon_lightning.runs.checkpoint_paths import CONFIG, LAST, located, shipped
 from relcon_lightning.runs.record import flat
 
 log = logging.getLogger(__name__)

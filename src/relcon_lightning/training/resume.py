@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from relcon_lightning.errors import ConfigError, TrainingError
 from relcon_lightning.runs.checkpoint import Checkpoint
-from relcon_lightning.runs.checkpoint_files import BEST, LAST
+from relcon_lightning.runs.checkpoint_paths import BEST, LAST
 from relcon_lightning.training.restore import restorable
 
 log = logging.getLogger(__name__)

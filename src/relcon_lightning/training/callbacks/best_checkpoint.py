@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import Callback
 
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.runs.checkpoint import Checkpoint
-from relcon_lightning.runs.checkpoint_files import BEST
 from relcon_lightning.runs.checkpoint_format import CHOSEN, KEY
+from relcon_lightning.runs.checkpoint_paths import BEST
 from relcon_lightning.training.objective import direction_of
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,53 @@
+"""Where checkpoints are: in the folder of a run, in an exported folder, or in the package. Does not import torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from relcon_lightning.errors import ConfigError, nearest_path
+
+LAST, BEST = Path("checkpoints", "last.ckpt"), Path("checkpoints", "best.ckpt")  # of a run's folder
+CONFIG = "config.json"  # of an exported folder
+HUB = "hf://"
+_SHIPPED = Path(__file__).parents[1] / "pretrained"
+
+
+def shipped() -> dict[str, Path]:
+    """Encoders that come with the package: name to exported folder."""
+    return {folder.name: folder for folder in sorted(_SHIPPED.iterdir()) if (folder / CONFIG).is_file()}
+
+
+def located(path: str | Path) -> Path | str:
+    """The path itself; if it does not exist and is a name of :func:`shipped`, the folder of that encoder.
+
+    An address on the Hub stays as it is.
+    """
+    if str(path).startswith(HUB):
+        return str(path)
+    return Path(path) if Path(path).exists() else shipped().get(str(path), Path(path))
+
+
+def file_of(found: Path) -> Path:
+    """The checkpoint file of a run's folder, or the path itself if it is not a folder.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
+    path = found / LAST if found.is_dir() else found
+    if not path.is_file():
+        raise ConfigError(
+            f"There is no checkpoint at {path}{nearest_path(path)}. Train one with relcon-pretrain, or correct the "
+            "path."
+        )
+    return path
+
+
+def require(path: str | Path) -> None:
+    """Check that there is a checkpoint, without reading it; an address on the Hub is not looked up.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    found = located(path)
+    if isinstance(found, Path) and not (found / CONFIG).is_file():
+        file_of(found)
