@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
+PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: saved, try again later
+INTERRUPTED = 130  # exit code of a shell after SIGINT
+MISTAKE = 2  # an error that the user can fix
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # of an OSError: the disk or the user's share of it is full
 
 

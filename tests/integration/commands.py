@@ -68,7 +68,7 @@ def fork(folder: Path, command: str, *arguments: str, code: int | tuple[int, ...
     What concerns imports, threads or the end of a process wants :func:`run`.
     """
     with TemporaryDirectory() as said:
-        process = _warm().Process(
+        process = warm().Process(
             target=_be, args=(folder, command, arguments, {**os.environ, **_ENVIRONMENT}, Path(said))
         )
         process.start()
@@ -95,7 +95,8 @@ def _be(folder: Path, command: str, arguments: tuple[str, ...], variables: dict[
 
 
 @cache
-def _warm() -> Any:
+def warm() -> Any:
+    """A context whose processes are forked from one that has imported all that commands need."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([f"relcon_lightning.cli.{path.stem}" for path in Path(cli.__path__[0]).glob("*.py")])
     with pytest.MonkeyPatch.context() as patch:

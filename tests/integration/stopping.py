@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,29 @@ class KillIn(Callback):
                 os.kill(os.getpid(), signal.SIGKILL)
 
         setattr(self, hook, kill)
+
+
+class TermLater(Callback):
+    """Send the process SIGTERM from outside, some time after it has begun a step."""
+
+    def __init__(self, step: int, rank: int = 0) -> None:
+        self.step, self.rank = step, rank
+
+    def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == self.step and trainer.global_rank == self.rank:
+            subprocess.Popen(["sh", "-c", f"sleep 2; kill -TERM {os.getpid()}"])
+
+
+class HangAt(Callback):
+    """Never end a step, on one rank."""
+
+    def __init__(self, step: int, rank: int = 0) -> None:
+        self.step, self.rank = step, rank
+
+    def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == self.step and trainer.global_rank == self.rank:
+            STOPPED.touch()
+            time.sleep(3600)
 
 
 class EndAt(Callback):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -75,3 +77,20 @@ def test_ranks_asked_to_end_save_the_same_step_and_go_on(folder, rank):
     run(folder, "relcon-pretrain", *DDP, f"name=asked{rank}", "resume=auto")
     steps = pd.read_csv(path.parents[1] / "csv" / "metrics.csv").dropna(subset="train/loss")["step"]
     assert steps.tolist() == list(range(8))
+
+
+def named(output):
+    """The rank that is said not to answer; its process must have been ended."""
+    rank, process = re.search(r"[Rr]ank (\d) \(process (\d+) on ", " ".join(output.split())).groups()
+    stat = Path("/proc", process, "stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    return int(rank)
+
+
+@pytest.mark.parametrize(("rank", "code"), [(0, -signal.SIGKILL), (1, 2)])
+def test_a_stopped_rank_ends_the_run_and_is_named(folder, rank, code):
+    stop = [f"{NOW}SignalAt", "+callbacks.stop.name=SIGSTOP", "+callbacks.stop.step=4", f"+callbacks.stop.rank={rank}"]
+    output = ended(folder, f"name=stopped{rank}", *stop, "callbacks.ranks.timeout_s=6", code=code)
+    assert named(output) == rank
+    assert "did not answer for 6 s. Continue with resume=auto." in " ".join(output.split())
+    assert "Traceback" not in output

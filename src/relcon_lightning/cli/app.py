@@ -25,13 +25,20 @@ from relcon_lightning.cli.early import Check
 from relcon_lightning.cli.launch import job, launch
 from relcon_lightning.cli.quoting import quoted
 from relcon_lightning.cli.suggest import suggestions
-from relcon_lightning.errors import NO_ROOM, ConfigError, DataError, Interrupted, Preempted, TrainingError
+from relcon_lightning.errors import (
+    INTERRUPTED,
+    MISTAKE,
+    NO_ROOM,
+    PREEMPTED,
+    ConfigError,
+    DataError,
+    Interrupted,
+    Preempted,
+    TrainingError,
+)
 
 log = logging.getLogger(__name__)
 
-PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: saved, try again later
-INTERRUPTED = 130  # exit code of a shell after SIGINT
-MISTAKE = 2  # an error that the user can fix
 COMPOSITION = 1  # Hydra's, of a configuration that cannot be composed among others
 
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)

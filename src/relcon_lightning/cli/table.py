@@ -17,11 +17,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 import relcon_lightning
-from relcon_lightning.cli.app import INTERRUPTED, MISTAKE, PREEMPTED, config_folder, plain
+from relcon_lightning.cli.app import config_folder, plain
 from relcon_lightning.cli.children import Children
 from relcon_lightning.cli.presets import with_preset
 from relcon_lightning.data.store.manifest import MANIFEST
-from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.errors import INTERRUPTED, MISTAKE, PREEMPTED, ConfigError, DataError
 from relcon_lightning.reporting.tables import cost
 from relcon_lightning.reporting.tables.book import write_book
 from relcon_lightning.reporting.tables.plan import RUNS, Judgement, Page, page, trainings

@@ -12,6 +12,7 @@ from relcon_lightning.training.callbacks.online_probe import OnlineProbe
 from relcon_lightning.training.callbacks.pictures import Pictures
 from relcon_lightning.training.callbacks.progress import Progress
 from relcon_lightning.training.callbacks.provenance import Provenance
+from relcon_lightning.training.callbacks.rank_watch import RankWatch
 from relcon_lightning.training.callbacks.retrieval import RetrievalMonitor
 from relcon_lightning.training.callbacks.speed import Speed
 from relcon_lightning.training.callbacks.step_checkpoint import StepCheckpoint
@@ -29,6 +30,7 @@ __all__ = [
     "Pictures",
     "Progress",
     "Provenance",
+    "RankWatch",
     "RetrievalMonitor",
     "Speed",
     "StepCheckpoint",
