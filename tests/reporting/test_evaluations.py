@@ -139,6 +139,18 @@ def test_the_page_opens_in_a_browser(reports, tmp_path):
     assert Path(page).exists()
 
 
+def test_long_names_are_folded_and_stay_whole():
+    """Else systems that differ at the end of their names look the same."""
+    names = [f"relcon augmentation=RandomAugmentations attention={kind} statistics=other" for kind in ("a", "b")]
+    console = Console(record=True, width=80)
+    print_table(pd.DataFrame({f"{names[0]} is": ["better", "worse"]}, names), "Gait", console)
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert text.split().count("attention=a") == 2  # in the heading, and in the row
+    assert text.split().count("attention=b") == 1
+
+
 def test_tables_fit_an_ordinary_terminal(reports):
     console = Console(record=True, width=80)
     for heading, table in tables(find_evaluations(str(reports / "toy" / "*"))).items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +39,7 @@ NOTE = (
 )
 _PAGE_ONLY = ("mse", "sdse", "sdae")  # too much for the width of a terminal
 _EDGES = 2  # characters that a table's frame takes
+_HEADING = 24  # characters of a heading in one line
 _FEWEST_EMBEDDED = 30  # windows of which a map can be drawn
 LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
 
@@ -86,25 +88,30 @@ def print_table(scores: pd.DataFrame, title: str, console: Console | None = None
         table.title = escape(title) if not i else None
         table.add_column(first, no_wrap=True)
         for name in columns:
-            table.add_column(name, justify="right", no_wrap=True)
+            table.add_column(_folded(name, _HEADING), justify="right", no_wrap=True)
         for system, row in scores[columns].iterrows():
-            table.add_row(escape(str(system)), *(escape(str(cell)) for cell in row))
+            table.add_row(_folded(str(system), console.width // 2), *(escape(str(cell)) for cell in row))
         console.print(table)
 
 
 def _fitting(scores: pd.DataFrame, width: int, first: str) -> list[list[str]]:
     """Columns of each table, so that all of them fit a terminal beside the names of the systems."""
-    left = _EDGES + max(len(first), *(len(str(name)) for name in scores.index))
+    left = _EDGES + min(max(len(first), *(len(str(name)) for name in scores.index)), width // 2)
     groups: list[list[str]] = [[]]
     used = left
     for name in map(str, scores.columns):
-        needed = 1 + max(len(name), *(len(str(cell)) for cell in scores[name]))
+        needed = 1 + max(min(len(name), _HEADING), *(len(str(cell)) for cell in scores[name]))
         if groups[-1] and used + needed > width:
             groups.append([])
             used = left
         groups[-1].append(name)
         used += needed
     return groups
+
+
+def _folded(text: str, width: int) -> str:
+    """Text in lines of at most ``width`` characters, for a table of rich."""
+    return escape("\n".join(textwrap.wrap(text, width)))
 
 
 def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
