@@ -192,6 +192,7 @@ def quiet() -> None:
         "Found .* module\\(s\\) in eval mode",  # RelCon's frozen distance
         "The number of training batches .* is smaller than the logging interval",
         ".*exists and is not empty",  # a run that overwrite=true replaces, or resume= goes on with
+        "Grad strides do not match bucket view strides",  # of kernels with one sample
         "You're resuming from a checkpoint that ended before the epoch ended",  # batches depend on the step alone
     ):
         warnings.filterwarnings("ignore", message)
