@@ -32,6 +32,7 @@ from benchmarks.machine import name as processor
 from benchmarks.material import RATE, TOY, Size, cohort, trained_distance, windows
 from benchmarks.parts.loss import looped_loss
 from benchmarks.timing import count_flops
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.embed import Embedder
@@ -46,7 +47,6 @@ SMALL = replace(TOY, time=256, rounds=2)  # the patches of some methods want the
 LEAST_AGREEMENT = 0.99  # Spearman's rho of bfloat16 distances with float64
 LOSS_ERROR = 0.05  # relative, of a method's loss in bfloat16
 
-Batch = dict[str, Tensor]
 Values = dict[str, Any]
 
 
@@ -114,15 +114,15 @@ class Bench:
         net.fused = fused
         return net
 
-    def batch(self) -> Batch:
+    def batch(self) -> CandidateBatch:
         """Anchors and candidates on the device, one participant an anchor."""
         size = self.size
-        made = {
-            "anchor": windows(size, size.batch),
-            "candidates": windows(size, size.batch * size.candidates, seed=1).unflatten(0, (size.batch, -1)),
-            "participant": torch.arange(size.batch),
-        }
-        return {key: value.to(self.device) for key, value in made.items()}
+        made = CandidateBatch.of(
+            windows(size, size.batch),
+            windows(size, size.batch * size.candidates, seed=1).unflatten(0, (size.batch, -1)),
+            torch.arange(size.batch),
+        )
+        return made.to(self.device)
 
 
 def ceiling(bench: Bench) -> Values:
@@ -143,7 +143,7 @@ def correctness(bench: Bench) -> Values:
 @torch.no_grad()
 def _distance_error(bench: Bench) -> Values:
     batch = bench.batch()
-    anchors, candidates = batch["anchor"][:8], batch["candidates"][:8]
+    anchors, candidates = batch.anchor[:8], batch.candidates[:8]
     exact_net = copy.deepcopy(trained_distance(bench.size)).double()
     exact = exact_net.pairwise(anchors.double().cpu(), candidates.double().cpu())
     found: Values = {}
@@ -207,11 +207,12 @@ def _composed(name: str, *overrides: str) -> DictConfig:
 
 
 def _method_losses(bench: Bench, method: Any) -> tuple[float, float]:
-    small = {key: value[:16] for key, value in bench.batch().items()}
+    whole = bench.batch()
+    small = CandidateBatch.of(whole.anchor[:16], whole.candidates[:16], whole.participant[:16])
     losses = []
     for dtype in (torch.float64, torch.float32):
         own = copy.deepcopy(method).to(bench.device, dtype).eval()
-        batch = {key: value.to(dtype) if value.is_floating_point() else value for key, value in small.items()}
+        batch = replace(small, pool=small.pool.to(dtype))
         generator = torch.Generator(bench.device).manual_seed(0)
         with torch.no_grad(), torch.autocast(bench.device.type, torch.bfloat16, enabled=dtype == torch.float32):
             losses.append(float(own.loss(batch, generator, "val")))
@@ -244,12 +245,12 @@ def step(bench: Bench) -> Values:
     return found
 
 
-def _loss(bench: Bench, method: RelCon, batch: Batch) -> Tensor:
+def _loss(bench: Bench, method: RelCon, batch: CandidateBatch) -> Tensor:
     with bench.bfloat16():
         return method.loss(batch, torch.Generator(bench.device), "train")
 
 
-def _training(bench: Bench, method: RelCon, batch: Batch) -> Callable[[], None]:
+def _training(bench: Bench, method: RelCon, batch: CandidateBatch) -> Callable[[], None]:
     method.log_values = lambda *_, **__: None  # type: ignore[method-assign] # there is no trainer
     optimizer = torch.optim.Adam((p for p in method.parameters() if p.requires_grad), fused=bench.on_gpu)
 
@@ -261,10 +262,10 @@ def _training(bench: Bench, method: RelCon, batch: Batch) -> Callable[[], None]:
     return run
 
 
-def _parts(bench: Bench, method: RelCon, batch: Batch) -> Values:
+def _parts(bench: Bench, method: RelCon, batch: CandidateBatch) -> Values:
     """Milliseconds of each part, measured apart from the others."""
-    anchors, candidates = batch["anchor"], batch["candidates"]
-    signal = torch.cat([anchors, candidates.flatten(0, 1)])
+    anchors, candidates = batch.anchor, batch.candidates
+    signal = batch.pool
 
     @torch.no_grad()
     def distances() -> Tensor:
@@ -292,11 +293,11 @@ def grouped(bench: Bench) -> Values:
     """Steps in which every window is an anchor, for all of which it is embedded once."""
     found: Values = {}
     for count, people in bench.size.grouped:
-        batch = {
-            "anchor": windows(bench.size, count).to(bench.device),
-            "candidates": torch.empty(count, 0, 3, bench.size.time, device=bench.device),
-            "participant": (torch.arange(count) * people // count).to(bench.device),
-        }
+        batch = CandidateBatch.of(
+            windows(bench.size, count).to(bench.device),
+            torch.empty(count, 0, 3, bench.size.time, device=bench.device),
+            (torch.arange(count) * people // count).to(bench.device),
+        )
         torch.manual_seed(0)
         method = RelCon(bench.size.encoder(), bench.distance(fused=bench.compile)).to(bench.device)
         ms = bench.ms(_training(bench, method, batch))
@@ -323,9 +324,8 @@ def data(bench: Bench) -> Values:
     return {"ms": ms, "windows_per_s": size.batch * (1 + size.candidates) / ms * 1000, "workers": bench.workers}
 
 
-def _one_batch(bench: Bench, batches: Iterator[Batch]) -> None:
-    for value in next(batches).values():
-        value.to(bench.device, non_blocking=True)
+def _one_batch(bench: Bench, batches: Iterator[CandidateBatch]) -> None:
+    next(batches).to(bench.device)
 
 
 def embedding(bench: Bench) -> Values:

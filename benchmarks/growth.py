@@ -43,7 +43,7 @@ class Part:
 def parts(size: Size, encoder: ResNet1d, distance: MotifDistance) -> Iterator[tuple[str, Part]]:
     """The three parts that grow; the optimizer does not."""
     batch = make_batch(size)
-    anchors, candidates = batch["anchor"], batch["candidates"]
+    anchors, candidates = batch.anchor, batch.candidates
     windows = torch.cat([anchors, candidates.flatten(0, 1)])
 
     def embed() -> None:

@@ -53,7 +53,7 @@ def measure(path: str, batches: int = 50) -> dict[str, float]:
         begin = time.perf_counter()
         batch = next(steps)
         times.append(time.perf_counter() - begin)
-    assert batch["candidates"].shape == (64, 20, 3, 256)
+    assert batch.candidates.shape == (64, 20, 3, 256)
     del batch
     return {"start": opened, "memory": memory_mb() - before, "batch": 1000 * statistics.median(times)}
 

@@ -16,6 +16,7 @@ from benchmarks.machine import Machine
 from benchmarks.material import Size, cohort, signals
 from benchmarks.parts.scheme import batches
 from benchmarks.timing import Row, Variant, compare
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.data import CohortStore
 
 
@@ -87,10 +88,10 @@ def _check_files(files: WindowFiles, store: CohortStore, size: Size) -> None:
         np.testing.assert_array_equal(files[i][0].numpy(), window)
 
 
-def _check_batch(batch: dict[str, Tensor], size: Size) -> None:
+def _check_batch(batch: CandidateBatch, size: Size) -> None:
     """What the datamodule gives is cut from the recordings where it says, and from the anchor's own."""
     recordings = signals(size.participants, size.minutes)
-    found = torch.cat([batch["anchor"][:, None], batch["candidates"]], dim=1).numpy()
+    found = batch.windows.numpy()
     for own, rows_, starts in zip(found, batch["recording"].tolist(), batch["start"].tolist(), strict=True):
         assert len(set(rows_)) == 1, "one recording a participant, and candidates of another one"
         for window, row, start in zip(own, rows_, starts, strict=True):

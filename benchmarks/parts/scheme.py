@@ -14,14 +14,17 @@ from torch import Tensor
 
 from benchmarks.machine import Machine
 from benchmarks.material import RATE, Size, cohort
-from benchmarks.parts.step import Batch, loss_of, make_method, train_step
+from benchmarks.parts.step import loss_of, make_method, train_step
 from benchmarks.timing import Row, Variant, compare
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.methods import RelCon
 from relcon_lightning.nets import ResNet1d
 
 
-def batches(folder: Path, size: Size, anchors: int, candidates: int, participants: int | None) -> Iterator[Batch]:
+def batches(
+    folder: Path, size: Size, anchors: int, candidates: int, participants: int | None
+) -> Iterator[CandidateBatch]:
     """Without end, from the store."""
     data = CandidateDataModule(
         folder,
@@ -64,7 +67,7 @@ def _of_encoder(name: str, make: Callable[[], ResNet1d], folder: Path, size: Siz
 
 
 @torch.no_grad()
-def _check_candidates(method: RelCon, batch: Batch, within: int) -> None:
+def _check_candidates(method: RelCon, batch: CandidateBatch, within: int) -> None:
     """Each anchor has the candidates of its own participant that it should have."""
     found: Tensor = method.rank(batch, torch.Generator()).within.sum(1)
     assert (found == within).all(), f"expected {within} candidates of the anchor's participant, found {found.tolist()}"

@@ -15,14 +15,14 @@ from benchmarks.parts.distance import PlainDistance, as_fused
 from benchmarks.parts.encoder import PlainEncoder
 from benchmarks.parts.loss import looped_loss
 from benchmarks.timing import Row, Variant, compare, count_flops
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.losses import relative_contrastive
 from relcon_lightning.methods import RelCon
 
 # Relative, of the loss before the first step. Distances in bfloat16 swap candidates that are about as far.
 LOSS_ERROR = {torch.float32: 1e-3, torch.bfloat16: 2e-2}
 
-Batch = dict[str, Tensor]
-LossOf = Callable[[Batch], Tensor]
+LossOf = Callable[[CandidateBatch], Tensor]
 
 
 class PlainRelCon:
@@ -31,9 +31,9 @@ class PlainRelCon:
     def __init__(self, method: RelCon) -> None:
         self.encoder, self.distance = PlainEncoder(method.encoder), PlainDistance(method.distance)
 
-    def __call__(self, batch: Batch) -> Tensor:
+    def __call__(self, batch: CandidateBatch) -> Tensor:
         """A scalar."""
-        anchors, candidates = batch["anchor"], batch["candidates"]
+        anchors, candidates = batch.anchor, batch.candidates
         z = self.encoder(torch.cat([anchors, candidates.flatten(0, 1)]))
         own = z[len(anchors) :].unflatten(0, candidates.shape[:2])
         similarities, distances = [], []
@@ -47,26 +47,26 @@ class PlainRelCon:
         return looped_loss(torch.stack(similarities), torch.stack(distances))
 
 
-def make_batch(size: Size) -> Batch:
+def make_batch(size: Size) -> CandidateBatch:
     """As the datamodule gives it, one participant per anchor."""
-    return {
-        "anchor": windows(size, size.batch),
-        "candidates": windows(size, size.batch * size.candidates, seed=1).unflatten(0, (size.batch, -1)),
-        "participant": torch.arange(size.batch),
-    }
+    return CandidateBatch.of(
+        windows(size, size.batch),
+        windows(size, size.batch * size.candidates, seed=1).unflatten(0, (size.batch, -1)),
+        torch.arange(size.batch),
+    )
 
 
 def loss_of(method: RelCon, dtype: torch.dtype) -> LossOf:
     """In float32, or as Lightning's bf16-mixed: forward pass in autocast, backward outside of it."""
 
-    def run(batch: Batch) -> Tensor:
+    def run(batch: CandidateBatch) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             return method.loss(batch, torch.Generator(), "train")
 
     return run
 
 
-def train_step(method: RelCon, loss: LossOf, batch: Callable[[], Batch]) -> Callable[[], Tensor]:
+def train_step(method: RelCon, loss: LossOf, batch: Callable[[], CandidateBatch]) -> Callable[[], Tensor]:
     """A run that takes a step and gives the loss before it."""
     optimizer = torch.optim.Adam(p for p in method.parameters() if p.requires_grad)
 
@@ -113,17 +113,17 @@ def rows(size: Size, machine: Machine) -> list[Row]:
     return [*found, *_shares(size, machine, encoder, batch, found[1].seconds)]
 
 
-def _shares(size: Size, machine: Machine, encoder: nn.Module, batch: Batch, step: float) -> Sequence[Row]:
+def _shares(size: Size, machine: Machine, encoder: nn.Module, batch: CandidateBatch, step: float) -> Sequence[Row]:
     """Parts of our float32 step, each as a share of it."""
     method = make_method(size, encoder)
     ranked = method.rank(batch, torch.Generator())
     similarities = ranked.similarities.detach().requires_grad_()
-    signal = torch.cat([batch["anchor"], batch["candidates"].flatten(0, 1)])
+    signal = batch.pool
 
     @torch.no_grad()
     def distances() -> None:
-        method.distance.pairwise(batch["anchor"], batch["candidates"])
-        method.distance.in_batch(batch["anchor"])
+        method.distance.pairwise(batch.anchor, batch.candidates)
+        method.distance.in_batch(batch.anchor)
 
     parts = [
         Variant("distances", distances),

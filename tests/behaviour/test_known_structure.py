@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from relcon_lightning.augment import Augmentation, ContiguousMask, RandomAugmentations, TimeFlip
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.methods import RelCon
 from relcon_lightning.nets import MotifDistance, SpectralDistance, small_resnet_1d
 from tests.margins import assert_above
@@ -160,7 +161,7 @@ def test_the_embedding_of_relcon_ranks_windows_of_unseen_people_as_the_distance_
     optimizer = torch.optim.Adam(method.parameters(), lr=1e-3)
     for _ in range(100):
         anchor, person = mixed(g, 24, TRAINED_ON)
-        batch = {"anchor": anchor, "candidates": torch.zeros(24, 0, 3, TIME), "participant": person}
+        batch = CandidateBatch.of(anchor, torch.zeros(24, 0, 3, TIME), person)
         optimizer.zero_grad()
         method.loss(batch, g, "train").backward()
         optimizer.step()

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 
-from relcon_lightning.data import CandidateDataModule
+from relcon_lightning.batch import CandidateBatch
+from relcon_lightning.data import CandidateDataModule, CohortStore
 from relcon_lightning.data.splits import Split
 from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.methods import AugPred, DistanceLearning, RelCon, SimCLR
+from relcon_lightning.nets import MotifDistance, small_resnet_1d
 
 
 def module(store, **options):
@@ -45,8 +51,8 @@ def test_batches_do_not_depend_on_the_number_of_workers(toy_store, workers):
     alone = take(module(toy_store, seed=5).train_dataloader(), 7)
     helped = take(module(toy_store, seed=5, num_workers=workers).train_dataloader(), 7)
     for a, b in zip(alone, helped, strict=True):
-        assert a.keys() == b.keys()
-        assert all(torch.equal(a[key], b[key]) for key in a)
+        assert a.tensors().keys() == b.tensors().keys()
+        assert all(torch.equal(value, b[key]) for key, value in a.tensors().items())
 
 
 def test_validation_batches_are_the_same_each_time(toy_store):
@@ -55,6 +61,48 @@ def test_validation_batches_are_the_same_each_time(toy_store):
     assert len(first) == 2
     assert all(torch.equal(a["anchor"], b["anchor"]) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first[0]["anchor"], first[1]["anchor"])
+
+
+@pytest.mark.parametrize(
+    ("method", "train", "val"),
+    [
+        (lambda net, distance: SimCLR(net), 0, 0),
+        (lambda net, distance: AugPred(net, weighted=False), 0, 0),
+        (lambda net, distance: AugPred(net), 2, 2),
+        (lambda net, distance: RelCon(net, distance), 2, 2),
+        (lambda net, distance: RelCon(net, distance, within_user=False), 0, 2),
+        (lambda net, distance: DistanceLearning(distance), 0, 2),
+    ],
+)
+def test_candidates_are_read_for_methods_that_use_them_and_anchors_stay(method, train, val, toy_store, monkeypatch):
+    def batches(lightning_module) -> list[CandidateBatch]:
+        trainer = {"global_rank": 0, "world_size": 1, "global_step": 0, "max_steps": 9, "accumulate_grad_batches": 1}
+        data.trainer = SimpleNamespace(lightning_module=lightning_module, **trainer)
+        return [take(loader, 1)[0] for loader in (data.train_dataloader(), data.val_dataloader())]
+
+    data = module(toy_store)
+    whole = batches(None)
+    read = []
+    gather = CohortStore.gather
+    monkeypatch.setattr(CohortStore, "gather", lambda *of: read.append(len(of[1])) or gather(*of))
+    some = batches(method(small_resnet_1d(), MotifDistance(channels=4)))
+    assert [batch.candidates.shape[1] for batch in some] == [train, val]
+    assert read == [6 * (1 + train), 6 * (1 + val)]
+    for a, b in zip(whole, some, strict=True):
+        assert torch.equal(a.anchor, b.anchor)
+        assert torch.equal(a.start[:, : b.start.shape[1]], b.start)
+
+
+def test_a_fit_tells_the_datamodule_that_no_candidates_are_used(toy_store, tmp_path):
+    class Looking(SimCLR):
+        def loss(self, batch, generator, stage):
+            assert batch.candidates.shape == (6, 0, 3, 50)
+            return super().loss(batch, generator, stage)
+
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(accelerator="cpu", max_steps=1, default_root_dir=tmp_path, enable_checkpointing=False, **quiet)
+    trainer.fit(Looking(small_resnet_1d()), module(toy_store))
+    assert trainer.global_step == 1
 
 
 def test_no_candidates_gives_an_empty_axis(toy_store):

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from relcon_lightning.augment import Augmentation, Negate, SegmentPermutation, TimeFlip
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.methods import AugPred
 from relcon_lightning.methods.augpred import saeed_tasks, yuan_tasks
 from relcon_lightning.nets import ResNet1d
@@ -30,9 +31,9 @@ def method(**options) -> AugPred:
     return made
 
 
-def batch(n: int = 40, c: int = 2, time: int = 64) -> dict[str, torch.Tensor]:
+def batch(n: int = 40, c: int = 2, time: int = 64) -> CandidateBatch:
     g = torch.Generator().manual_seed(1)
-    return {"anchor": torch.randn(n, 3, time, generator=g), "candidates": torch.randn(n, c, 3, time, generator=g)}
+    return CandidateBatch.of(torch.randn(n, 3, time, generator=g), torch.randn(n, c, 3, time, generator=g))
 
 
 def generator(seed: int = 3) -> torch.Generator:
@@ -50,7 +51,7 @@ def shown_to_the_encoder(augpred: AugPred, content) -> tuple[torch.Tensor, torch
 def test_the_labels_are_what_was_applied():
     """Windows of zeros with sums of powers of two: the labels can be read off, and the loss is their cross-entropy."""
     augpred = method(tasks={"one": Add(1), "two": Add(2), "four": Add(4)}, weighted=False, turned=False)
-    content = {"anchor": torch.zeros(200, 3, 64), "candidates": torch.zeros(200, 0, 3, 64)}
+    content = CandidateBatch.of(torch.zeros(200, 3, 64), torch.zeros(200, 0, 3, 64))
     x, loss = shown_to_the_encoder(augpred, content)
     code = x[:, 0, 0].round().long()
     applied = torch.stack([code & 1, code & 2, code & 4], 1) > 0
@@ -68,7 +69,7 @@ def test_the_labels_are_what_was_applied():
 
 def test_still_windows_are_drawn_in_proportion_to_their_movement():
     content = batch(n=400, c=2)
-    content["candidates"] *= 0.001
+    content.candidates.mul_(0.001)
     augpred = method(tasks={"negate": Negate()}, turned=False)
     x, _ = shown_to_the_encoder(augpred, content)
     assert x.shape == content["anchor"].shape
@@ -78,7 +79,7 @@ def test_still_windows_are_drawn_in_proportion_to_their_movement():
 
 
 def test_windows_without_any_movement_are_drawn_too():
-    content = {"anchor": torch.ones(8, 3, 64), "candidates": torch.ones(8, 1, 3, 64)}
+    content = CandidateBatch.of(torch.ones(8, 3, 64), torch.ones(8, 1, 3, 64))
     assert method().loss(content, generator(), "train").isfinite()
 
 
@@ -93,7 +94,7 @@ def test_turning_comes_before_and_is_not_predicted():
 
 def test_the_order_of_the_axes_can_stay_as_it_is(monkeypatch):
     monkeypatch.setattr("relcon_lightning.methods.augpred.Rotation", lambda: lambda x, generator: x)
-    content = {"anchor": torch.arange(3.0)[:, None].expand(600, 3, 64), "candidates": torch.zeros(600, 0, 3, 64)}
+    content = CandidateBatch.of(torch.arange(3.0)[:, None].expand(600, 3, 64), torch.zeros(600, 0, 3, 64))
     x, _ = shown_to_the_encoder(method(tasks={"none": Add(0)}, weighted=False), content)
     orders, counts = x[:, :, 0].unique(dim=0, return_counts=True)
     assert len(orders) == 6

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.methods import Autoencoder
 from relcon_lightning.nets import ResNet1d
 from tests.margins import assert_below
@@ -14,9 +15,9 @@ def autoencoder() -> Autoencoder:
     return Autoencoder(ResNet1d((8, 16), (1, 1), (3, 3)), width=8, stages=3)
 
 
-def batch(n: int = 4, time: int = 64) -> dict[str, torch.Tensor]:
+def batch(n: int = 4, time: int = 64) -> CandidateBatch:
     x = torch.randn(n, 3, time, generator=torch.Generator().manual_seed(1))
-    return {"anchor": x, "candidates": x[:, None]}
+    return CandidateBatch.of(x, x[:, None])
 
 
 @torch.no_grad()
@@ -53,7 +54,7 @@ def test_a_few_windows_can_be_learnt_by_heart(training_seed):
     phase = torch.arange(4.0)[:, None]
     waves = torch.stack([(t + phase).sin(), (2 * t + phase).cos(), (t * (phase + 1) / 2).sin()], 1)
     optimizer = torch.optim.Adam(autoencoder.parameters(), 5e-3)
-    content = {"anchor": waves, "candidates": waves[:, None]}
+    content = CandidateBatch.of(waves, waves[:, None])
     for _ in range(200):
         optimizer.zero_grad()
         loss = autoencoder.loss(content, torch.Generator(), "train")

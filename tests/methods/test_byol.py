@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.methods import BYOL
 from relcon_lightning.nets import ResNet1d
@@ -21,16 +22,16 @@ def made(**options) -> BYOL:
     return BYOL(ResNet1d((8, 16), (1, 1), (3, 3)), projection=(12, 6), **options)
 
 
-def batch(n: int = 6) -> dict[str, torch.Tensor]:
+def batch(n: int = 6) -> CandidateBatch:
     x = torch.randn(n, 3, 64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return {"anchor": x, "candidates": x[:, None]}
+    return CandidateBatch.of(x, x[:, None])
 
 
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(3)
 
 
-def online(method: BYOL) -> dict[str, torch.Tensor]:
+def online(method: BYOL) -> CandidateBatch:
     """Parameters of encoder and projector by the names that the target gives them."""
     named = [(f"0.{k}", p) for k, p in method.encoder.named_parameters()]
     named += [(f"1.{k}", p) for k, p in method.projector.named_parameters()]

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods import CPC
 from relcon_lightning.methods.cpc import similarities
@@ -21,9 +22,9 @@ def made(**options) -> CPC:
     return method
 
 
-def batch(n: int = 5, time: int = 64) -> dict[str, torch.Tensor]:
+def batch(n: int = 5, time: int = 64) -> CandidateBatch:
     x = torch.randn(n, 3, time, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return {"anchor": x, "candidates": x[:, None]}
+    return CandidateBatch.of(x, x[:, None])
 
 
 def generator() -> torch.Generator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -71,7 +72,7 @@ class Step(nn.Module):
 def batch_of(store, size, rank, ranks):
     sampler = CandidateSampler(CohortStore.open(store).recordings, [f"p{i}" for i in range(8)], 64, 3, size, seed=0)
     batch = CandidateBatches(CohortStore.open(store), sampler, rank, ranks)[STEP]
-    return {name: x.double() if x.is_floating_point() else x for name, x in batch.items()}
+    return replace(batch, pool=batch.pool.double())
 
 
 def on_rank(rank: int, folder: Path, case: str) -> None:

@@ -102,14 +102,14 @@ def test_windows_of_any_length_do(name, seconds, toy_store):
 def test_the_loss_is_fixed_by_the_generator_and_changes_no_input(name, toy_store):
     """Torch's global generator is moved between the calls: no method may draw from it."""
     method, batch = built(composed(name, toy_store))
-    copy = {key: value.clone() for key, value in batch.items()}
+    copy = {key: value.clone() for key, value in batch.tensors().items()}
     first = loss(method, batch)
     torch.rand(3)
     assert torch.equal(loss(method, batch), first)
     state = torch.random.get_rng_state()
     loss(method, batch, seed=1)
     assert torch.equal(state, torch.random.get_rng_state())
-    assert all(torch.equal(batch[key], copy[key]) for key in batch)
+    assert all(torch.equal(batch[key], value) for key, value in copy.items())
     draws = name not in ("cpc", "autoencoder")
     assert (loss(method, batch, seed=1) != first) == draws
 
@@ -169,7 +169,7 @@ def hostile(kind: str, shape: torch.Size) -> torch.Tensor:
 def test_loss_and_gradient_stay_finite_whatever_the_sensor_gives(name, kind, precision, toy_store):
     method, batch = built(composed(name, toy_store, "compile=false", "data.n_candidates=2"))
     for part in ("anchor", "candidates"):
-        batch[part] = hostile(kind, batch[part].shape)
+        batch[part].copy_(hostile(kind, batch[part].shape))
     method.train()
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
         value = loss(method, batch)

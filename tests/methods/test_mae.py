@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods import MAE
 from relcon_lightning.nets import ResNet1d
@@ -18,9 +19,9 @@ def made(**options) -> MAE:
     return method
 
 
-def batch(n: int = 5, time: int = 64) -> dict[str, torch.Tensor]:
+def batch(n: int = 5, time: int = 64) -> CandidateBatch:
     x = torch.randn(n, 3, time, generator=torch.Generator().manual_seed(1))
-    return {"anchor": x, "candidates": x[:, None]}
+    return CandidateBatch.of(x, x[:, None])
 
 
 def generator() -> torch.Generator:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import lightning as L
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 from relcon_lightning.augment import ContiguousMask, Negate
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import nearest_positive, relative_contrastive
@@ -25,13 +27,11 @@ def distance() -> MotifDistance:
     return MotifDistance(channels=16, kernel_size=7)
 
 
-def batch(n: int = 6, c: int = 3, time: int = 64) -> dict[str, torch.Tensor]:
+def batch(n: int = 6, c: int = 3, time: int = 64) -> CandidateBatch:
     g = torch.Generator().manual_seed(0)
-    return {
-        "anchor": torch.randn(n, 3, time, generator=g),
-        "candidates": torch.randn(n, c, 3, time, generator=g),
-        "participant": torch.arange(n) // 2,
-    }
+    return CandidateBatch.of(
+        torch.randn(n, 3, time, generator=g), torch.randn(n, c, 3, time, generator=g), torch.arange(n) // 2
+    )
 
 
 def loss(method, content, stage="train"):
@@ -50,7 +50,7 @@ def test_masked_reconstruction_rebuilds_the_masked_stretch_of_the_anchor_from_th
     """REBAR's task, one window at a time: the query is masked, the candidate is not, errors elsewhere do not count."""
     method = DistanceLearning(distance().double(), augmentation=ContiguousMask(share)).eval()
     anchor = batch()["anchor"].double()
-    value = loss(method, {"anchor": anchor})
+    value = loss(method, CandidateBatch.of(anchor))
     masked = method.augmentation(anchor, torch.Generator().manual_seed(1))
     weights = {name: tensor.numpy() for name, tensor in method.distance.state_dict().items()}
     total = 0.0
@@ -98,11 +98,11 @@ def test_within_user_off_replaces_the_candidates_by_an_augmented_anchor():
     torch.manual_seed(0)
     method = RelCon(encoder(), distance(), within_user=False, augmentation=Negate()).eval()
     content = batch()
-    content["participant"] = torch.arange(6)
+    content = replace(content, participant=torch.arange(6))
     expected = RelCon(method.encoder, method.distance).eval()
-    shown = {**content, "candidates": -content["anchor"][:, None]}
+    shown = CandidateBatch.of(content.anchor, -content["anchor"][:, None], content.participant)
     torch.testing.assert_close(loss(method, content), loss(expected, shown))
-    content["participant"] = torch.arange(6) // 2
+    content = replace(content, participant=torch.arange(6) // 2)
     torch.testing.assert_close(loss(method, content), loss(method, batch(c=0)))
 
 

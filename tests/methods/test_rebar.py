@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods import Rebar
 from relcon_lightning.nets import MotifDistance, ResNet1d
@@ -13,14 +14,12 @@ def method(**options) -> Rebar:
     return Rebar(ResNet1d((8, 16), (1, 1), (3, 3)), MotifDistance(16, 7), temperature=0.5, **options).eval()
 
 
-def batch(c: int = 3, people=(0, 0, 1, 1, 2, 2)) -> dict[str, torch.Tensor]:
+def batch(c: int = 3, people=(0, 0, 1, 1, 2, 2)) -> CandidateBatch:
     g = torch.Generator().manual_seed(1)
     n = len(people)
-    return {
-        "anchor": torch.randn(n, 3, 64, generator=g),
-        "candidates": torch.randn(n, c, 3, 64, generator=g),
-        "participant": torch.tensor(people),
-    }
+    return CandidateBatch.of(
+        torch.randn(n, 3, 64, generator=g), torch.randn(n, c, 3, 64, generator=g), torch.tensor(people)
+    )
 
 
 def loss(rebar: Rebar, content) -> float:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
 
 from relcon_lightning.augment import Augmentation, Negate
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import log_ratio, nearest_positive
@@ -40,20 +43,17 @@ def batch(people, starts=None, recordings=None, drawn=2):
     """Anchors of ``people``, where ``starts`` says at those samples of ``recordings``, with ``drawn`` candidates."""
     g = torch.Generator().manual_seed(len(people))
     draw = {"generator": g, "dtype": torch.float64}
-    content = {
-        "anchor": torch.randn(len(people), 3, T, **draw),
-        "candidates": torch.randn(len(people), drawn, 3, T, **draw),
-        "participant": torch.tensor(people),
-    }
-    if starts is not None:
-        content["start"] = torch.tensor(starts)
-        content["recording"] = torch.tensor(recordings)
-    return content
+    content = CandidateBatch.of(
+        torch.randn(len(people), 3, T, **draw), torch.randn(len(people), drawn, 3, T, **draw), torch.tensor(people)
+    )
+    if starts is None:
+        return content
+    return replace(content, start=torch.tensor(starts), recording=torch.tensor(recordings))
 
 
 def overlap(content, i, j):
     """Whether two windows share a sample of a recording; each is an anchor and the number of one of its windows."""
-    if "start" not in content:
+    if content.start is None:
         return False
     same = content["recording"][i] == content["recording"][j]
     a, b = (set(range(int(content["start"][k]), int(content["start"][k]) + T)) for k in (i, j))
@@ -205,7 +205,8 @@ def test_a_tiny_cohort_has_overlapping_anchors_and_they_are_masked(make_store):
     store = make_store({f"p{i}": [200] for i in range(4)})
     data = CandidateDataModule(store.path, window_s=0.64, batch_size=12, n_candidates=0, participants_per_batch=None)
     data.setup()
-    content = {k: v.double() if v.is_floating_point() else v for k, v in next(iter(data.train_dataloader())).items()}
+    content = next(iter(data.train_dataloader()))
+    content = replace(content, pool=content.pool.double())
     found = sum(overlap(content, (i, 0), (j, 0)) for i in range(12) for j in range(12) if i != j)
     assert found > 0
     method = made()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.methods import RelCon
 from relcon_lightning.nets import MotifDistance, ResNet1d, SpectralDistance
 
@@ -19,11 +20,9 @@ def made(pairs, distance=SpectralDistance):
 def batch(candidates=0):
     g = torch.Generator().manual_seed(3)
     draw = {"generator": g, "dtype": torch.float64}
-    return {
-        "anchor": torch.randn(ANCHORS, 3, 64, **draw),
-        "candidates": torch.randn(ANCHORS, candidates, 3, 64, **draw),
-        "participant": torch.arange(ANCHORS) // 3,
-    }
+    return CandidateBatch.of(
+        torch.randn(ANCHORS, 3, 64, **draw), torch.randn(ANCHORS, candidates, 3, 64, **draw), torch.arange(ANCHORS) // 3
+    )
 
 
 def ranked(method, content, seed=0):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relcon_lightning.augment import RandomAugmentations
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import nt_xent_loss
 from relcon_lightning.methods import RelCon
@@ -38,11 +39,11 @@ def made(distance=SpectralDistance, **options):
 def batch(anchors, candidates=0, people=2):
     g = torch.Generator().manual_seed(anchors)
     draw = {"generator": g, "dtype": torch.float64}
-    return {
-        "anchor": torch.randn(anchors, 3, T, **draw),
-        "candidates": torch.randn(anchors, candidates, 3, T, **draw),
-        "participant": torch.arange(anchors) % people,
-    }
+    return CandidateBatch.of(
+        torch.randn(anchors, 3, T, **draw),
+        torch.randn(anchors, candidates, 3, T, **draw),
+        torch.arange(anchors) % people,
+    )
 
 
 @pytest.mark.parametrize("distance", [SpectralDistance, MotifDistance])

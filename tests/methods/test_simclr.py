@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from relcon_lightning.augment import Negate, OneTransformation, TwoDraws
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods import RelCon, SimCLR
 from relcon_lightning.nets import ResNet1d, SpectralDistance, small_resnet_1d
@@ -17,9 +18,9 @@ def method(**options) -> SimCLR:
     return SimCLR(ResNet1d((8, 16), (1, 1), (3, 3)), **options).eval()
 
 
-def batch(n: int = 5, time: int = 64) -> dict[str, torch.Tensor]:
+def batch(n: int = 5, time: int = 64) -> CandidateBatch:
     anchor = torch.randn(n, 3, time, generator=torch.Generator().manual_seed(1))
-    return {"anchor": anchor, "candidates": torch.randn(n, 2, 3, time)}
+    return CandidateBatch.of(anchor, torch.randn(n, 2, 3, time))
 
 
 def generator(seed: int = 3) -> torch.Generator:
@@ -57,7 +58,7 @@ def test_the_two_views_of_a_window_are_drawn_apart(views):
 def test_candidates_have_no_part_and_the_generator_decides():
     simclr, content = method(), batch()
     a = simclr.loss(content, generator(), "train")
-    assert a == simclr.loss({**content, "candidates": torch.zeros(5, 0, 3, 64)}, generator(), "train")
+    assert a == simclr.loss(CandidateBatch.of(content.anchor), generator(), "train")
     assert a != simclr.loss(content, generator(4), "train")
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.methods import SimSiam
 from relcon_lightning.methods.simsiam import agreement, diversity
 from relcon_lightning.nets import ResNet1d
@@ -19,9 +20,9 @@ def simsiam() -> SimSiam:
     return method
 
 
-def batch(n: int = 6) -> dict[str, torch.Tensor]:
+def batch(n: int = 6) -> CandidateBatch:
     x = torch.randn(n, 3, 64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return {"anchor": x, "candidates": x[:, None]}
+    return CandidateBatch.of(x, x[:, None])
 
 
 def generator() -> torch.Generator:
@@ -81,5 +82,5 @@ def test_diversity_tells_a_collapse(simsiam):
 
 
 def test_candidates_have_no_part(simsiam):
-    other = {**batch(), "candidates": torch.zeros(6, 0, 3, 64)}
+    other = CandidateBatch.of(batch().anchor, torch.zeros(6, 0, 3, 64), batch().participant)
     assert simsiam.loss(batch(), generator(), "train") == simsiam.loss(other, generator(), "train")

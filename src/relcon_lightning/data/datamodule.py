@@ -10,9 +10,9 @@ import lightning as L
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.data.sampling import CandidateSampler
 from relcon_lightning.data.splits import Split, ratio_split
 from relcon_lightning.data.store.cohort import CohortStore
@@ -21,33 +21,29 @@ from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
-Batch = dict[str, Tensor]
 _ENDLESS = 2**31
 _VALIDATION_SEED = 1_000_003  # separates validation draws from the training draws of the same seed
 
 
-class CandidateBatches(Dataset[Batch]):
+class CandidateBatches(Dataset[CandidateBatch]):
     """Item k is the whole batch k on this rank: one read per shard, no collation."""
 
-    def __init__(self, store: CohortStore, sampler: CandidateSampler, rank: int, world_size: int) -> None:
+    def __init__(
+        self, store: CohortStore, sampler: CandidateSampler, rank: int, world_size: int, candidates: bool = True
+    ) -> None:
         self.store, self.sampler, self.rank, self.world_size = store, sampler, rank, world_size
+        self.candidates = candidates
 
-    def __getitem__(self, step: int) -> Batch:
-        """Read ``anchor (B, 3, T)`` and ``candidates (B, c, 3, T)`` in g, and ``participant (B,)``.
-
-        ``recording`` and ``start`` ``(B, 1 + c)`` are the row in the store's recordings and the first sample of each
-        window.
-        """
-        draw = self.sampler.draw(step, self.rank, self.world_size)
-        windows = self.store.gather(draw.recordings.ravel(), draw.starts.ravel(), self.sampler.window)
-        signal = torch.from_numpy(windows).view(*draw.recordings.shape, 3, self.sampler.window)
-        return {
-            "anchor": signal[:, 0].contiguous(),
-            "candidates": signal[:, 1:].contiguous(),
-            "participant": torch.from_numpy(draw.participants.astype(np.int64)),
-            "recording": torch.from_numpy(draw.recordings.astype(np.int64)),
-            "start": torch.from_numpy(draw.starts.astype(np.int64)),
-        }
+    def __getitem__(self, step: int) -> CandidateBatch:
+        """Read the windows of a step."""
+        draw = self.sampler.draw(step, self.rank, self.world_size, self.candidates)
+        rows, starts = (np.append(x[:, 0], x[:, 1:]) for x in (draw.recordings, draw.starts))  # anchors first
+        return CandidateBatch(
+            torch.from_numpy(self.store.gather(rows, starts, self.sampler.window)),
+            torch.from_numpy(draw.participants.astype(np.int64)),
+            torch.from_numpy(draw.recordings.astype(np.int64)),
+            torch.from_numpy(draw.starts.astype(np.int64)),
+        )
 
 
 class Steps(Sampler[int]):
@@ -67,6 +63,9 @@ class Steps(Sampler[int]):
 
 class CandidateDataModule(L.LightningDataModule):
     """Batches of anchors and within-participant candidates, split by participant.
+
+    A batch is a :class:`~relcon_lightning.batch.CandidateBatch`. Candidates are not read in the stages in which the
+    method uses none, see :class:`~relcon_lightning.methods.base.Method`; the anchors are the same with and without.
 
     Args:
         store: Folder or address of the cohort store.
@@ -146,18 +145,18 @@ class CandidateDataModule(L.LightningDataModule):
             size = self._validation_size(held_out or 1, size, each)
         self.val_sampler = self._sampler(validation, self.seed + _VALIDATION_SEED, held_out, size)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[CandidateBatch]:
         """Batches of the steps ``trainer.global_step`` to ``trainer.max_steps`` (one endless epoch to Lightning)."""
         trainer = self.trainer
         if trainer is None:
-            return self._loader(self.train_sampler, Steps(0, _ENDLESS))
+            return self._loader(self.train_sampler, Steps(0, _ENDLESS), "train")
         each = trainer.accumulate_grad_batches  # batches per step
         total = trainer.max_steps * each if trainer.max_steps >= 0 else _ENDLESS
-        return self._loader(self.train_sampler, Steps(trainer.global_step * each, total))
+        return self._loader(self.train_sampler, Steps(trainer.global_step * each, total), "train")
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[CandidateBatch]:
         """The same ``val_batches`` batches each time."""
-        return self._loader(self.val_sampler, Steps(0, self.val_batches))
+        return self._loader(self.val_sampler, Steps(0, self.val_batches), "val")
 
     def _divide(self, ids: list[str]) -> Split:
         given = self._given_split
@@ -220,10 +219,12 @@ class CandidateDataModule(L.LightningDataModule):
             weights,
         )
 
-    def _loader(self, sampler: CandidateSampler, steps: Steps) -> DataLoader[Batch]:
+    def _loader(self, sampler: CandidateSampler, steps: Steps, stage: str) -> DataLoader[CandidateBatch]:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        method = self.trainer.lightning_module if self.trainer else None
+        candidates = stage in getattr(method, "stages_with_candidates", ("train", "val"))
         return DataLoader(
-            CandidateBatches(self.store, sampler, rank, world_size),
+            CandidateBatches(self.store, sampler, rank, world_size, candidates),
             batch_size=None,
             sampler=steps,
             num_workers=self.num_workers,

@@ -98,14 +98,21 @@ class CandidateSampler:
         """Largest number of participants in a batch."""
         return self.participants_per_batch or min(self.batch_size, len(self.participants))
 
-    def draw(self, step: int, rank: int = 0, world_size: int = 1) -> Draw:
-        """Draw the batch of ``rank`` at ``step``: its rows of the batch of all ranks."""
+    def draw(self, step: int, rank: int = 0, world_size: int = 1, with_candidates: bool = True) -> Draw:
+        """Draw the batch of ``rank`` at ``step``: its rows of the batch of all ranks.
+
+        Args:
+            step: Number of the batch.
+            rank: Rank of this process.
+            world_size: Number of processes.
+            with_candidates: False: c is 0. The anchors are the same.
+        """
         rng = np.random.default_rng([self.seed, step])
         who = self._choose_participants(rng, self.batch_size * world_size)
         anchors = self._anchors(rng, who)
-        candidates = self._candidates(rng, who, anchors)
+        drawn = [anchors[:, None], *([self._candidates(rng, who, anchors)] if with_candidates else [])]
         mine = slice(rank * self.batch_size, (rank + 1) * self.batch_size)
-        line = np.concatenate([anchors[:, None], candidates], axis=1)[mine]
+        line = np.concatenate(drawn, axis=1)[mine]
         recording = np.searchsorted(self._line, line, side="right") - 1
         return Draw(who[mine], self._rows[recording], line - self._line[recording])
 

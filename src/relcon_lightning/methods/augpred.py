@@ -18,7 +18,8 @@ from relcon_lightning.augment import (
     TimeWarp,
     default_augmentations,
 )
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
+from relcon_lightning.batch import CandidateBatch
+from relcon_lightning.methods.base import EmbeddingMethod, Stage
 
 
 def yuan_tasks(warp_per_axis: bool = True) -> dict[str, Augmentation]:
@@ -56,8 +57,10 @@ class AugPred(EmbeddingMethod):
         self.tasks = dict(tasks or yuan_tasks())
         self.heads = nn.Linear(self.dim, len(self.tasks))
         self.weighted, self.turned = weighted, turned
+        if not weighted:
+            self.stages_with_candidates = ()
 
-    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+    def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """Binary cross-entropy, mean over windows and tasks. Logs the accuracy of each task."""
         x = self._windows(batch, generator)
         if self.turned:
@@ -70,11 +73,10 @@ class AugPred(EmbeddingMethod):
         self.log_values(stage, **{f"accuracy_{name}": value for name, value in zip(self.tasks, correct, strict=True)})
         return F.binary_cross_entropy_with_logits(logits.float(), applied.float())
 
-    def _windows(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def _windows(self, batch: CandidateBatch, generator: torch.Generator) -> Tensor:
         """Windows ``(B, 3, T)`` drawn from anchors and candidates in proportion to their standard deviation."""
         if not self.weighted:
-            return batch["anchor"]
-        pool = torch.cat([batch["anchor"], batch["candidates"].flatten(0, 1)])
-        movement = pool.std(-1).norm(dim=1) + 1e-6  # if all windows are at rest, draw them uniformly
-        rows = torch.multinomial(movement, len(batch["anchor"]), replacement=True, generator=generator)
-        return pool[rows]
+            return batch.anchor
+        movement = batch.pool.std(-1).norm(dim=1) + 1e-6  # if all windows are at rest, draw them uniformly
+        rows = torch.multinomial(movement, len(batch), replacement=True, generator=generator)
+        return batch.pool[rows]

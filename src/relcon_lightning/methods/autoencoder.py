@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
+from relcon_lightning.batch import CandidateBatch
+from relcon_lightning.methods.base import EmbeddingMethod, Stage
 from relcon_lightning.nets.heads import Decoder
 
 _FIRST = 8  # time steps at the input of the decoder
@@ -24,14 +25,16 @@ class Autoencoder(EmbeddingMethod):
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
+    stages_with_candidates = ()
+
     def __init__(self, encoder: nn.Module, width: int = 64, stages: int = 5, **kwargs: Any) -> None:
         super().__init__(encoder, **kwargs)
         self.unfold = nn.Linear(self.dim, width * _FIRST)
         self.decoder = Decoder(width, width, stages)
 
-    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+    def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """Mean squared error of the reconstructed anchors, in g^2. Candidates are not used."""
-        windows = batch["anchor"]
+        windows = batch.anchor
         return F.mse_loss(self.decode(self.encoder(windows), windows.shape[-1]).float(), windows)
 
     def decode(self, embedding: Tensor, time: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import lightning as L
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets.base import as_encoder
 
 Stage = Literal["train", "val"]
-Batch = dict[str, Tensor]
 
 
 class Method(L.LightningModule, ABC):
@@ -30,7 +30,13 @@ class Method(L.LightningModule, ABC):
         optimizer: Function from the trainable parameters to the optimizer.
         scheduler: Function from the optimizer to the learning-rate schedule, which is updated at each step.
         seed: Seed of augmentations and dropout.
+
+    Attributes:
+        stages_with_candidates: Stages in which batches must have candidates: ``train``, ``val``, both or none. A method
+            that does not use them sets it to ``()``, and the datamodule then reads anchors alone.
     """
+
+    stages_with_candidates: Sequence[Stage] = ("train", "val")
 
     def __init__(
         self,
@@ -42,18 +48,18 @@ class Method(L.LightningModule, ABC):
         self._optimizer, self._scheduler, self.seed = optimizer, scheduler, seed
 
     @abstractmethod
-    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+    def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """Compute the scalar loss of a batch of the datamodule. May log further metrics under ``stage``."""
 
     @abstractmethod
     def ranking(self, windows: Tensor) -> Tensor:
         """Distances ``(N, N)`` between windows ``(N, 3, T)`` as the method measures them; one row per anchor."""
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: CandidateBatch, batch_idx: int) -> Tensor:
         """Compute the loss of one step; logs ``train/loss``."""
         return self._step(batch, self.global_step, "train")
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def validation_step(self, batch: CandidateBatch, batch_idx: int) -> Tensor:
         """Compute the loss on validation people, with the same random numbers each time; logs ``val/loss``."""
         return self._step(batch, batch_idx, "val")
 
@@ -67,13 +73,13 @@ class Method(L.LightningModule, ABC):
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._scheduler(optimizer), "interval": "step"}}
 
-    def _step(self, batch: Batch, step: int, stage: Stage) -> Tensor:
+    def _step(self, batch: CandidateBatch, step: int, stage: Stage) -> Tensor:
         seed = hash((self.seed, step, self.global_rank, stage == "val")) % 2**63
         if stage == "train":
             torch.manual_seed(seed)
         generator = torch.Generator(self.device).manual_seed(seed)
         loss = self.loss(batch, generator, stage)
-        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=len(batch["anchor"]), sync_dist=stage == "val")
+        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=len(batch), sync_dist=stage == "val")
         return loss
 
     def log_values(self, stage: Stage, **values: Any) -> None:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from relcon_lightning.augment import Augmentation, RandomAugmentations
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, require_several
+from relcon_lightning.batch import CandidateBatch
+from relcon_lightning.methods.base import EmbeddingMethod, Stage, require_several
 from relcon_lightning.methods.simsiam import agreement
 from relcon_lightning.methods.sphere import diversity
 from relcon_lightning.nets.heads import mlp
@@ -34,6 +35,8 @@ class BYOL(EmbeddingMethod):
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
+    stages_with_candidates = ()
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -49,11 +52,11 @@ class BYOL(EmbeddingMethod):
         self.momentum = momentum
         self.augmentation = augmentation or RandomAugmentations()
 
-    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+    def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """``2 - 2 cos``, summed over both directions (Eq. 2), between 0 and 8. Candidates are not used."""
         if stage == "train":
-            require_several(len(batch["anchor"]), "the batch normalisation of BYOL needs several windows")
-        views = [self.augmentation(batch["anchor"], generator) for _ in range(2)]
+            require_several(len(batch), "the batch normalisation of BYOL needs several windows")
+        views = [self.augmentation(batch.anchor, generator) for _ in range(2)]
         online = [self.projector(self.encoder(view)) for view in views]
         with torch.no_grad():
             first, second = (self.target(view) for view in views)

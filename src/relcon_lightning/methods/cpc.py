@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
+from relcon_lightning.methods.base import EmbeddingMethod, Stage
 
 
 class CPC(EmbeddingMethod):
@@ -30,6 +31,8 @@ class CPC(EmbeddingMethod):
         ConfigError: ``steps`` is not below the number of patches.
     """
 
+    stages_with_candidates = ()
+
     def __init__(self, encoder: nn.Module, patches: int = 8, steps: int = 3, context: int = 256, **kwargs: Any) -> None:
         if not 0 < steps < patches:
             raise ConfigError(f"steps={steps} to predict in {patches} patches: expected 1 to {patches - 1}.")
@@ -38,9 +41,9 @@ class CPC(EmbeddingMethod):
         self.gru = nn.GRU(self.dim, context, batch_first=True)
         self.predictors = nn.ModuleList(nn.Linear(context, self.dim, bias=False) for _ in range(steps))
 
-    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+    def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """InfoNCE (Eq. 4), mean over steps. Candidates are not used. Logs the accuracy over patches."""
-        z = self.embed(batch["anchor"])
+        z = self.embed(batch.anchor)
         context = self.context(z)
         rows = torch.arange(z.shape[0] * z.shape[1], device=z.device).view(z.shape[:2])
         losses, right = [], []

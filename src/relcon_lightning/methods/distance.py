@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from relcon_lightning.augment import Augmentation, ContiguousMask, RandomAugmentations
-from relcon_lightning.methods.base import Batch, Method, Stage
+from relcon_lightning.batch import CandidateBatch
+from relcon_lightning.methods.base import Method, Stage
 from relcon_lightning.nets import MotifDistance
 
 
@@ -26,14 +27,16 @@ class DistanceLearning(Method):
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
+    stages_with_candidates = ("val",)  # for the monitor of distances
+
     def __init__(self, distance: MotifDistance, augmentation: Augmentation | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.distance = distance
         self.augmentation = augmentation or RandomAugmentations()
 
-    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+    def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """Reconstruction error (Eq. 1) in g^2, summed over time and axes, mean over the batch."""
-        anchor = batch["anchor"]
+        anchor = batch.anchor
         if isinstance(self.augmentation, ContiguousMask):
             masked, hidden = self.augmentation.hide(anchor, generator)
             error: Tensor = (self.distance(masked, anchor) - anchor).square().sum(1)

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage
+from relcon_lightning.methods.base import EmbeddingMethod, Stage
 from relcon_lightning.nets import ResNet1d
 from relcon_lightning.nets.heads import Decoder
 
@@ -30,6 +31,8 @@ class MAE(EmbeddingMethod):
         ConfigError: ``share`` is not between 0 and 1, or the encoder has no features over time.
     """
 
+    stages_with_candidates = ()
+
     def __init__(self, encoder: ResNet1d, patch: int = 32, share: float = 0.5, width: int = 32, **kwargs: Any) -> None:
         if not 0 < share < 1:
             raise ConfigError(f"share={share} of a window's patches to mask: expected a number between 0 and 1.")
@@ -42,9 +45,9 @@ class MAE(EmbeddingMethod):
         self.token = nn.Parameter(torch.zeros(3))
         self.decoder = Decoder(encoder.dim // (2 if encoder.spread else 1), width)
 
-    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+    def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """Mean squared error of the masked samples, in g^2. Candidates are not used."""
-        windows = batch["anchor"]
+        windows = batch.anchor
         hidden = self.hide(len(windows), windows.shape[-1], generator)
         error = (self.rebuild(windows, hidden) - windows).square().mean(1)
         return error.where(hidden, 0).sum() / hidden.sum()

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.methods.base import Batch, Stage
+from relcon_lightning.methods.base import Stage
 from relcon_lightning.methods.relcon import RankedCandidates, RelCon
 from relcon_lightning.nets.base import WindowDistance
 
@@ -36,7 +37,7 @@ class Rebar(RelCon):
         super().__init__(encoder, distance, **kwargs)
         self.temporal_weight = temporal_weight
 
-    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+    def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """NT-Xent of the positive, mean over the anchors that have a candidate of their own participant.
 
         Raises:

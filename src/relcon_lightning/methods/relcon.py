@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from relcon_lightning.augment import Augmentation, RandomAugmentations
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import cosine_similarities, cross_similarities, relative_contrastive
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, positive
+from relcon_lightning.methods.base import EmbeddingMethod, Stage, positive
 from relcon_lightning.methods.distributed import gather, rank
 from relcon_lightning.nets.base import WindowDistance, as_distance
 from relcon_lightning.nets.heads import mlp
@@ -88,6 +89,8 @@ class RelCon(EmbeddingMethod):
         self.summed = getattr(loss, "func", loss) is relative_contrastive
         self.ranking_loss, self.temperature = loss, positive("temperature", temperature)
         self.within_user, self.batch_candidates = within_user, batch_candidates
+        if not within_user:
+            self.stages_with_candidates = ("val",)  # for the monitor of distances
         self.gather, self.pairs = gather, pairs
         self.augmentation = augmentation or RandomAugmentations()
         if views not in (1, 2):
@@ -123,7 +126,7 @@ class RelCon(EmbeddingMethod):
             if sampler is not None and not (self.within_user or together) and sampler.people_per_batch < 2:
                 raise ConfigError(_ONE_PERSON)
 
-    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+    def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """Ranking loss over the candidates of each anchor."""
         ranked = self.rank(batch, generator)
         loss = self.ranking_loss(ranked.similarities, ranked.distances, self.temperature, ranked.mask)
@@ -131,7 +134,7 @@ class RelCon(EmbeddingMethod):
             self.log_values(stage, loss_per_candidate=loss.detach() / ranked.mask.sum(1).float().mean())
         return loss
 
-    def rank(self, batch: Batch, generator: torch.Generator) -> RankedCandidates:
+    def rank(self, batch: CandidateBatch, generator: torch.Generator) -> RankedCandidates:
         """Similarities and frozen distances of each anchor and its candidates; two views give 2B anchors.
 
         A candidate that overlaps its anchor in time does not count. In batches without ``recording`` and ``start``, no
@@ -140,11 +143,9 @@ class RelCon(EmbeddingMethod):
         Raises:
             ConfigError: There are no candidates, or ``within_user`` is False and the batch has only one participant.
         """
-        anchor, candidates, apart = batch["anchor"], batch["candidates"], ~_overlaps_of_candidates(batch)
-        if not self.within_user:  # with two views the other view is the augmented copy
-            candidates = self.augmentation(anchor, generator)[:, None] if self.views == 1 else candidates[:, :0]
-            apart = torch.ones(candidates.shape[:2], dtype=torch.bool, device=anchor.device)
-        z, z_candidates = self._embed(anchor, candidates, generator)
+        ranked = batch if self.within_user else self._with_copies(batch, generator)
+        anchor, candidates, apart = ranked.anchor, ranked.candidates, ~_overlaps_of_candidates(ranked)
+        z, z_candidates = self._embed(ranked, generator)
         blocks = []
         if candidates.shape[1]:
             similarities = torch.cat([cosine_similarities(view, z_candidates) for view in z])
@@ -157,14 +158,19 @@ class RelCon(EmbeddingMethod):
             raise ConfigError("RelCon has no candidates: set data.n_candidates above 0 or model.batch_candidates=true.")
         return RankedCandidates(*(torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True)))
 
+    def _with_copies(self, batch: CandidateBatch, generator: torch.Generator) -> CandidateBatch:
+        """The anchors with an augmented copy each; with two views, the other view is the copy."""
+        copies = self.augmentation(batch.anchor, generator)[:, None] if self.views == 1 else None
+        return CandidateBatch.of(batch.anchor, copies, batch.participant)
+
     def _batch_block(
-        self, batch: Batch, z: Tensor, generator: torch.Generator
+        self, batch: CandidateBatch, z: Tensor, generator: torch.Generator
     ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Compare each view ``(V, B, E)`` with the other views of the batch, of all ranks, or of a random subset.
 
         Another view of the anchor's own window is at distance 0. The result is empty if there is only one window.
         """
-        anchor, person, place = batch["anchor"], batch["participant"], _places(batch)
+        anchor, person, place = batch.anchor, batch.participant, _places(batch)
         windows, z_windows, people, places, first = anchor, z, person, place, 0
         if self.gather:
             windows, people, places = gather(anchor), gather(person), gather(place)
@@ -207,14 +213,15 @@ class RelCon(EmbeddingMethod):
         some = chance.scatter_(1, own, 3).argsort(1)[:, : self.pairs]
         return some if self.views == 1 else torch.cat([own, some], dim=1)
 
-    def _embed(self, anchor: Tensor, candidates: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _embed(self, batch: CandidateBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Embed views of the anchors ``(V, B, E)`` and candidates ``(B, c, E)`` in one pass of the encoder."""
-        viewed = [self._viewed(torch.cat([anchor, candidates.flatten(0, 1)]), generator)]
-        viewed += [self._viewed(anchor, generator) for _ in range(1, self.views)]
-        z = self.head(self.encoder(torch.cat(viewed)))
-        first, own, others = z.split([len(anchor), len(viewed[0]) - len(anchor), len(z) - len(viewed[0])])
-        views = torch.stack([first, *others.split(len(anchor))]) if self.views > 1 else first[None]
-        return views, own.unflatten(0, candidates.shape[:2])
+        n, viewed = len(batch), self._viewed(batch.pool, generator)
+        if self.views > 1:
+            viewed = torch.cat([viewed, *(self._viewed(batch.anchor, generator) for _ in range(1, self.views))])
+        z = self.head(self.encoder(viewed))
+        first, own, others = z.split([n, len(batch.pool) - n, len(z) - len(batch.pool)])
+        views = torch.stack([first, *others.split(n)]) if self.views > 1 else first[None]
+        return views, own.unflatten(0, batch.candidates.shape[:2])
 
     def _viewed(self, windows: Tensor, generator: torch.Generator) -> Tensor:
         return windows if self.view is None else self.view(windows, generator)
@@ -225,20 +232,19 @@ class RelCon(EmbeddingMethod):
         return distance(*windows)
 
 
-def _places(batch: Batch) -> Tensor:
+def _places(batch: CandidateBatch) -> Tensor:
     """Recording and first sample ``(B, 2)`` of the anchors; windows of unknown place are separate recordings."""
-    if "start" in batch and "recording" in batch:
-        return torch.stack([batch["recording"][:, 0], batch["start"][:, 0]], dim=-1)
-    numbers = torch.arange(len(batch["anchor"]), device=batch["anchor"].device) + rank() * len(batch["anchor"])
+    if (places := batch.places) is not None:
+        return places[:, 0]
+    numbers = torch.arange(len(batch), device=batch.anchor.device) + rank() * len(batch)
     return torch.stack([numbers, torch.zeros_like(numbers)], dim=-1)
 
 
-def _overlaps_of_candidates(batch: Batch) -> Tensor:
+def _overlaps_of_candidates(batch: CandidateBatch) -> Tensor:
     """Mask ``(B, c)``, True where a candidate overlaps its anchor."""
-    if "start" not in batch or "recording" not in batch:
-        return torch.zeros(batch["candidates"].shape[:2], dtype=torch.bool, device=batch["anchor"].device)
-    places = torch.stack([batch["recording"], batch["start"]], dim=-1)
-    return _overlap(places[:, :1], places[:, 1:], batch["anchor"].shape[-1])
+    if (places := batch.places) is None:
+        return torch.zeros(batch.candidates.shape[:2], dtype=torch.bool, device=batch.anchor.device)
+    return _overlap(places[:, :1], places[:, 1:], batch.anchor.shape[-1])
 
 
 def _overlap(places: Tensor, others: Tensor, window: int) -> Tensor:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from relcon_lightning.augment import OneTransformation
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.losses import nt_xent_loss
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, positive, require_several
+from relcon_lightning.methods.base import EmbeddingMethod, Stage, positive, require_several
 from relcon_lightning.methods.distributed import gather
 from relcon_lightning.nets.heads import mlp
 
@@ -31,6 +32,8 @@ class SimCLR(EmbeddingMethod):
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
+    stages_with_candidates = ()
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -45,9 +48,9 @@ class SimCLR(EmbeddingMethod):
         self.temperature, self.gather = positive("temperature", temperature), gather
         self.views = views or OneTransformation()
 
-    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+    def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """NT-Xent over the two views of the anchors. Candidates are not used."""
-        views = self.views(batch["anchor"], generator)
+        views = self.views(batch.anchor, generator)
         pairs = torch.stack(self.head(self.encoder(torch.cat(views))).chunk(2), dim=1)
         first, second = (gather(pairs) if self.gather else pairs).unbind(1)
         require_several(len(first), "the negatives of a window in SimCLR are the others of its batch")

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from relcon_lightning.augment import Augmentation, RandomAugmentations
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.losses import cosine_similarities
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Stage, require_several
+from relcon_lightning.methods.base import EmbeddingMethod, Stage, require_several
 from relcon_lightning.methods.sphere import diversity
 from relcon_lightning.nets.heads import mlp
 
@@ -33,6 +34,8 @@ class SimSiam(EmbeddingMethod):
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
     """
 
+    stages_with_candidates = ()
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -48,10 +51,10 @@ class SimSiam(EmbeddingMethod):
         self.predictor = mlp([width, bottleneck, width], batch_norm=True)
         self.augmentation = augmentation or RandomAugmentations()
 
-    def loss(self, batch: Batch, generator: torch.Generator, stage: Stage) -> Tensor:
+    def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """Negative cosine, mean over both directions (Eq. 4), between -1 and 1. Candidates are not used."""
         if stage == "train":
-            require_several(len(batch["anchor"]), "the batch normalisation of SimSiam needs several windows")
-        first, second = (self.projector(self.encoder(self.augmentation(batch["anchor"], generator))) for _ in range(2))
+            require_several(len(batch), "the batch normalisation of SimSiam needs several windows")
+        first, second = (self.projector(self.encoder(self.augmentation(batch.anchor, generator))) for _ in range(2))
         self.log_values(stage, diversity=diversity(first))
         return -(agreement(self.predictor(first), second) + agreement(self.predictor(second), first)) / 2

@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
 from relcon_lightning.augment import RandomAugmentations
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.data import CandidateDataModule, CohortStore
 from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.errors import ConfigError, TrainingError
@@ -229,7 +230,7 @@ def test_speed_counts_what_waits_and_leaves_validation_out(monkeypatch):
     trainer, module = MagicMock(world_size=2), MagicMock()
     updates = iter([False, True])
     type(trainer._logger_connector).should_update_logs = PropertyMock(side_effect=lambda: next(updates))
-    batch = {"anchor": torch.zeros(4, 3, 8)}
+    batch = CandidateBatch.of(torch.zeros(4, 3, 8))
     speed = Speed()
     for step in range(3):
         speed.on_train_batch_start(trainer, module, batch, step)

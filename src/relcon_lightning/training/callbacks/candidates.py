@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
-from relcon_lightning.methods.base import Batch
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.nets.base import WindowDistance, is_distance
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -28,7 +28,7 @@ class CandidateMonitor(Callback):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: object,
-        batch: Batch,
+        batch: CandidateBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -45,9 +45,9 @@ class CandidateMonitor(Callback):
             _histogram(trainer, f"val/distance_{whose}", values)
 
 
-def candidate_distances(distance: WindowDistance, batch: Batch) -> dict[str, Tensor]:
+def candidate_distances(distance: WindowDistance, batch: CandidateBatch) -> dict[str, Tensor]:
     """Distances of a batch in two flat tensors, ``within`` and ``between`` participants."""
-    anchor, candidates, person = batch["anchor"], batch["candidates"], batch["participant"]
+    anchor, candidates, person = batch.anchor, batch.candidates, batch.participant
     others = ~torch.eye(len(anchor), dtype=torch.bool, device=anchor.device)
     same = person[:, None] == person
     in_batch = distance.in_batch(anchor).float()

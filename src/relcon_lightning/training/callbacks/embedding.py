@@ -7,7 +7,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from relcon_lightning.augment import RandomAugmentations
-from relcon_lightning.methods.base import Batch, EmbeddingMethod
+from relcon_lightning.batch import CandidateBatch
+from relcon_lightning.methods.base import EmbeddingMethod
 from relcon_lightning.methods.sphere import alignment, diversity, uniformity
 
 
@@ -31,14 +32,14 @@ class EmbeddingMonitor(Callback):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: object,
-        batch: Batch,
+        batch: CandidateBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Measure and log. Lightning has put the module in evaluation mode."""
         if batch_idx > 0 or not isinstance(pl_module, EmbeddingMethod):
             return
-        windows = batch["anchor"]
+        windows = batch.anchor
         generator = torch.Generator(windows.device).manual_seed(self.seed)
         z, positive = (pl_module.encoder(x) for x in (windows, self.augmentation(windows, generator)))
         pl_module.log_values("val", diversity=diversity(z), alignment=alignment(z, positive), uniformity=uniformity(z))

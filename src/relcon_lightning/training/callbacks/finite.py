@@ -12,8 +12,8 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.optim import Optimizer
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import TrainingError
-from relcon_lightning.methods.base import Batch
 
 _ADVICE = (
     "The windows are finite: try a lower model.learning_rate, trainer.gradient_clip_val=1 or trainer.precision=32-true."
@@ -35,10 +35,10 @@ class FiniteGuard(Callback):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.batch: Batch = {}
+        self.batch: CandidateBatch | None = None
 
     def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: CandidateBatch, batch_idx: int
     ) -> None:
         """Remember the batch."""
         self.batch = batch
@@ -59,24 +59,25 @@ class FiniteGuard(Callback):
             self._stop(trainer, f"The norm of the gradient is {norm.item()}")
 
     def _stop(self, trainer: L.Trainer, what: str) -> None:
-        batch = {name: value.detach().cpu() for name, value in self.batch.items()}
+        assert self.batch is not None
+        batch = self.batch.to("cpu")
         people = _participants(trainer, batch)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step{trainer.global_step}-rank{trainer.global_rank}.pt"
-        torch.save({"step": trainer.global_step, "batch": batch, "participants": people}, path)
+        torch.save({"step": trainer.global_step, "batch": batch.tensors(), "participants": people}, path)
         bad = sorted({name for name, broken in _broken(batch, people) if broken})
         cause = f"Windows of {', '.join(bad)} are not finite; prepare the data again." if bad else _ADVICE
         raise TrainingError(f"{what} at step {trainer.global_step}. {cause} The batch is in {path}.")
 
 
-def _participants(trainer: L.Trainer, batch: Batch) -> list[str]:
+def _participants(trainer: L.Trainer, batch: CandidateBatch) -> list[str]:
     """Ids of the participants of a batch's anchors."""
     recordings: Any = trainer.datamodule.store.recordings  # type: ignore[attr-defined]
     return [str(name) for name in recordings["participant_id"].to_numpy()[batch["recording"][:, 0].numpy()]]
 
 
-def _broken(batch: Batch, people: list[str]) -> list[tuple[str, bool]]:
+def _broken(batch: CandidateBatch, people: list[str]) -> list[tuple[str, bool]]:
     """For each anchor: its participant, and True if the anchor or one of its candidates is not finite."""
-    anchors = ~batch["anchor"].isfinite().all((1, 2))
-    candidates = ~batch["candidates"].isfinite().flatten(1).all(1)
+    anchors = ~batch.anchor.isfinite().all((1, 2))
+    candidates = ~batch.candidates.isfinite().flatten(1).all(1)
     return list(zip(people, (anchors | candidates).tolist(), strict=True))

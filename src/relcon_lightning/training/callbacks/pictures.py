@@ -11,9 +11,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.embed.windows import embed_windows
-from relcon_lightning.methods.base import Batch, EmbeddingMethod, Method
+from relcon_lightning.methods.base import EmbeddingMethod, Method
 from relcon_lightning.nets.base import is_distance
 from relcon_lightning.reporting.curves import curves
 from relcon_lightning.reporting.png import png
@@ -35,14 +36,14 @@ class Pictures(Callback):
 
     def __init__(self, folder: str, sampling_rate: float) -> None:
         self.folder, self.sampling_rate = Path(folder), sampling_rate
-        self._batch: Batch | None = None
+        self._batch: CandidateBatch | None = None
 
     def on_validation_batch_end(
         self,
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: object,
-        batch: Batch,
+        batch: CandidateBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -67,8 +68,8 @@ class Pictures(Callback):
     def _draw_rankings(self, method: Method, store: CohortStore) -> None:
         """The same anchors twice: as the distance ranks their neighbours, and as the embedding does."""
         assert self._batch is not None
-        windows = self._batch["anchor"][:_WINDOWS]
-        person = self._batch["participant"][:_WINDOWS].cpu().numpy()
+        windows = self._batch.anchor[:_WINDOWS]
+        person = self._batch.participant[:_WINDOWS].cpu().numpy()
         rows, starts = (self._batch[name][:_WINDOWS, 0].cpu().numpy() for name in ("recording", "start"))
         label = labels_at(store, rows, starts, windows.shape[-1])
         shown = windows.cpu().numpy()

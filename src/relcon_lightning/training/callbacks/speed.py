@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from relcon_lightning.methods.base import Batch
+from relcon_lightning.batch import CandidateBatch
 
 
 class Speed(Callback):
@@ -23,13 +23,15 @@ class Speed(Callback):
         self.anchors, self.waited, self.total = 0, 0.0, 0.0
         self.started = 0.0
 
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, _: int) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: CandidateBatch, _: int
+    ) -> None:
         """Note the time at which the batch arrived."""
         self.started = time.perf_counter()
         if self.begun is not None:
             self.waited += self.started - self.begun
             self.total += self.started - self.begun
-            self.anchors += len(batch["anchor"]) * trainer.world_size
+            self.anchors += len(batch) * trainer.world_size
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Note the time at which the step ended, and log."""
