@@ -311,6 +311,16 @@ def test_a_checkpoint_of_another_run_is_refused_with_what_differs(folder):
     assert (made / "run.json").read_text() == before
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("logger", ["csv", "wandb"])
+def test_a_gpu_that_is_not_there_leaves_no_run(folder, logger):
+    before = sorted(folder.rglob("*"))
+    arguments = ["model=distance", f"logger={logger}", "trainer.accelerator=gpu", "name=gpu"]
+    said = fork(folder, "relcon-pretrain", *TINY, *arguments, code=2)
+    assert "Set trainer=cpu" in " ".join(said.split())
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_a_replaced_run_leaves_nothing_to_go_on_from(folder):
     arguments = ["model=distance", *EIGHT, "name=replaced", "logger=csv"]
     fork(folder, "relcon-pretrain", *arguments)
