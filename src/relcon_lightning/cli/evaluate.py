@@ -54,6 +54,7 @@ from relcon_lightning.runs.compare import MethodRuns, find_checkpoints, group
 from relcon_lightning.runs.networks import seeded
 from relcon_lightning.runs.trust import trust
 from relcon_lightning.training.loggers import finish
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def _report(config: DictConfig, trained: Sequence[MethodRuns], store: CohortStor
         "Trained": "; ".join(f"{one.name}: {_training(one.checkpoints[0])}" for one in trained),
         "Version": ", ".join(sorted({checkpoint.version for checkpoint in checkpoints})),
         "Data": f"{store.info.name}: {store.info.citation}",
-        "Probe": f"{config.probe.title}, {len(config.seeds)} seeds: {list(config.seeds)}",
+        "Probe": f"{config.probe.title}, {counted(len(config.seeds), 'seed')}: {list(config.seeds)}",
         "Participants": f"{', '.join(participants)}: none of them was pre-trained on",
         "Folds": f"{len(splits)}; in each, a probe is fitted on some of them and tested on others"
         + ("; each seed divides them anew" if config.task.get("redivide") else ""),
@@ -276,7 +277,7 @@ def _pictures(trained: Sequence[MethodRuns]) -> dict[str, tuple[str, bytes]]:
 def _training(checkpoint: Checkpoint) -> str:
     config, chosen = checkpoint.config, checkpoint.chosen
     steps = config["trainer"]["max_steps"] if checkpoint.step is None else checkpoint.step
-    told = f"{steps} steps on {config['data']['name']}, seed {config['seed']}"
+    told = f"{counted(steps, 'step')} on {config['data']['name']}, seed {config['seed']}"
     return f"{told}, chosen by {chosen.metric} on validation people" if chosen else told
 
 

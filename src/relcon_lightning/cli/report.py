@@ -13,6 +13,7 @@ from relcon_lightning.errors import ConfigError
 from relcon_lightning.reporting.evaluations import SavedEvaluation, find_evaluations, tables, write_tables
 from relcon_lightning.reporting.report import print_table
 from relcon_lightning.reporting.runs import Run, ends, find_runs, write_runs
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +33,19 @@ def _reports(found: list[SavedEvaluation], folder: Path) -> None:
     page = write_tables(found, folder)
     for heading, table in tables(found).items():
         print_table(table.map(lambda cell: str(cell).replace("**", "")), heading)
-    log.info("%d evaluations: %s, %s and %s", len(found), page, page.with_suffix(".md"), page.with_suffix(".parquet"))
+    log.info(
+        "%s: %s, %s and %s",
+        counted(len(found), "evaluation"),
+        page,
+        page.with_suffix(".md"),
+        page.with_suffix(".parquet"),
+    )
 
 
 def _runs(found: list[Run], folder: Path) -> None:
     page = write_runs(found, folder)
     print_table(ends(found), "Runs", first="run")
-    log.info("%d runs: %s", len(found), page)
+    log.info("%s: %s", counted(len(found), "run"), page)
 
 
 def _asked(patterns: Any) -> str | list[str]:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.training.objective import direction_of
+from relcon_lightning.wording import counted
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -205,4 +206,4 @@ def _report(study: Study, objective: str) -> None:
         raise ConfigError(f"None of the {_done(study)} jobs of the search returned {objective}.")
     best = study.best_trial
     values = " ".join(f"{key}={value}" for key, value in best.params.items())
-    log.info("Best of %d jobs of the search: %s %.4f with %s", _done(study), objective, best.value, values)
+    log.info("Best of %s of the search: %s %.4f with %s", counted(_done(study), "job"), objective, best.value, values)

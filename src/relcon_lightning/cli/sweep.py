@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from relcon_lightning.training.objective import direction_of
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -114,12 +115,12 @@ class Sweep:
 
     def summary(self) -> list[str]:
         """A line per job, the best one, and the command that evaluates it."""
-        lines = [f"{len(self.jobs)} jobs:", *(f"  {job.folder}: {self._told(job)}" for job in self.jobs)]
+        lines = [f"{counted(len(self.jobs), 'job')}:", *(f"  {job.folder}: {self._told(job)}" for job in self.jobs)]
         known = [job for job in self.jobs if not job.error and job.value is not None and math.isfinite(job.value)]
         if known and len(self.jobs) > 1:
             lines.append(self._best(known))
         if self.any_failed():
-            lines.append(f"{sum(bool(job.error) for job in self.jobs)} of {len(self.jobs)} jobs failed.")
+            lines.append(f"{sum(bool(job.error) for job in self.jobs)} of {counted(len(self.jobs), 'job')} failed.")
         if any(job.stopped for job in self.jobs):
             lines.append("The sweep was ended before its last job. Continue with the same command and resume=auto.")
         return lines

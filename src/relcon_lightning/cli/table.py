@@ -29,6 +29,7 @@ from relcon_lightning.reporting.tables.results import Results
 from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.checkpoint_paths import LAST
 from relcon_lightning.training.continuation import refuse_another_run
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -227,12 +228,12 @@ def _list(book: Book) -> None:
     total, unknown, embedded = 0.0, 0, 0
     for one in trained:
         own = cost.seconds(one.settings, one.folder.parent)
-        state = "done" if one.done else f"{one.step} of {one.steps} steps made" if one.step else "to train"
+        state = "done" if one.done else f"{one.step} of {counted(one.steps, 'step')} made" if one.step else "to train"
         share = (one.steps - one.step) / max(one.steps, 1)
         embedded += round(share * cost.windows(one.settings))
         unknown += own is None and not one.done
         total += share * (own or 0.0)
-        size = f"{one.steps:,} steps, {cost.windows(one.settings):,} windows"
+        size = f"{counted(one.steps, 'step')}, {counted(cost.windows(one.settings), 'window')}"
         log.info("%-24s seed %d  %-24s %s", one.name, one.seed, state, size + (f", {cost.words(own)}" if own else ""))
     for part, judgement in book.page.judgements.items():
         folder, _, settings = book.evaluation(judgement, part)
@@ -247,7 +248,9 @@ def _list(book: Book) -> None:
     left = sum(not one.done for one in trained)
     known = f", about {cost.words(total)} of training" if left > unknown else ""
     rest = f" besides {unknown} runs of methods that have not been timed on this machine yet" if unknown else ""
-    log.info("%d runs, %d to train: %s windows to embed%s%s.", len(trained), left, f"{embedded:,}", known, rest)
+    log.info(
+        "%s, %d to train: %s windows to embed%s%s.", counted(len(trained), "run"), left, f"{embedded:,}", known, rest
+    )
 
 
 def _composed(entry: str, words: Sequence[str]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from relcon_lightning.data.store.cohort import CohortStore, is_store
 from relcon_lightning.data.store.verify import Verify
 from relcon_lightning.data.stream import BLOCK, Block, blocks_of
 from relcon_lightning.errors import DataError, nearest_path
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +195,9 @@ def _of_store(store: CohortStore, shortest_s: float) -> list[Input]:
     if not long_enough.any():
         raise DataError(f"No recording of {store.path} is as long as a window of {shortest_s:g} s.")
     if not long_enough.all():
-        log.warning("%s: left out %d recordings shorter than a window.", store.path, (~long_enough).sum())
+        log.warning(
+            "%s: left out %s shorter than a window.", store.path, counted(int((~long_enough).sum()), "recording")
+        )
     stamped = bool(np.isfinite(table["start_time"]).all())
     version = str(store.path) if "://" in str(store.path) else store.fingerprint()
     table = table[long_enough].sort_values("recording_id")

@@ -21,6 +21,7 @@ from relcon_lightning.data.store.write import StoreWriter, write_with
 from relcon_lightning.data.units import Divisible, Unit
 from relcon_lightning.data.workers import START_S, UnitReader, at_rate, read_units
 from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -217,7 +218,7 @@ class _Display:
     def advance(self, recordings: int, units: int = 0) -> None:
         """More is done."""
         self.recordings += recordings
-        self.display.update(self.task, advance=units, done=f"{self.recordings} recordings")
+        self.display.update(self.task, advance=units, done=counted(self.recordings, "recording"))
 
 
 def existing(path: str | Path, sampling_rate: float, verify: Verify = "once") -> CohortStore | None:
@@ -237,8 +238,8 @@ def existing(path: str | Path, sampling_rate: float, verify: Verify = "once") ->
 def summary(store: CohortStore) -> str:
     """One line: participants, recordings, hours, labels, what was left out."""
     hours = store.recordings["n_samples"].sum() / store.sampling_rate / 3600
-    left_out = f", {len(store.excluded)} recordings left out (see cohort.json)" if store.excluded else ""
+    left_out = f", {counted(len(store.excluded), 'recording')} left out (see cohort.json)" if store.excluded else ""
     return (
-        f"{len(store.participants)} participants, {len(store.recordings)} recordings, "
-        f"{hours:.2f} h at {store.sampling_rate:g} Hz, {store.segments['label'].nunique()} labels{left_out}."
+        f"{counted(len(store.participants), 'participant')}, {counted(len(store.recordings), 'recording')}, "
+        f"{hours:.2f} h at {store.sampling_rate:g} Hz, {counted(store.segments['label'].nunique(), 'label')}{left_out}."
     )

@@ -12,6 +12,7 @@ from relcon_lightning.data.splits import Split, leave_one_out, refuse_leakage
 from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.downstream.evaluate import Divisions
 from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ class Protocol:
         if without and self.asked is not None:
             raise DataError(f"{', '.join(without)} of the participants asked for have no windows in {store.path}.")
         if without:
-            log.info("%d participants have no windows for this task: %s.", len(without), ", ".join(without))
+            log.info("No windows for this task: %s (%s).", counted(len(without), "participant"), ", ".join(without))
         strata = store.strata(self.stratify)
         if not self.redivide:
             return _listed(self.divide(present, strata=strata))

@@ -22,6 +22,7 @@ from relcon_lightning import nets
 from relcon_lightning.embed.windows import embed_windows
 from relcon_lightning.runs.networks import weights_hash
 from relcon_lightning.user_cache import cache_folder
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def embed_cached(
     """
     file = cache_folder("embeddings") / f"{_key(encoder, signal, device, adapt)}.npy" if _is_own(encoder) else None
     if file is not None and (found := _read(file, len(signal))) is not None:
-        log.info("Embeddings of %d windows were computed before (%s).", len(found), description or "cached")
+        log.info("Embeddings of %s were computed before (%s).", counted(len(found), "window"), description or "cached")
         return found
     if adapt is not None:
         adapt(encoder, signal)

@@ -24,6 +24,7 @@ from relcon_lightning.data.stream import Piece
 from relcon_lightning.embed.embedder import MAX_GAP_S, Embedder, too_short
 from relcon_lightning.embed.output import AtomicParquet, EmbeddingFile
 from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +100,11 @@ def embed_files(
     done = [part for name, part in parts.items() if name not in failed]
     if done:
         file.finish(done, complete=not failed)
-        log.info("Embeddings of %d recordings: %s", len(done), output)
+        log.info("Embeddings of %s: %s", counted(len(done), "recording"), output)
     if failed:
-        raise DataError(f"{len(failed)} of {len(inputs)} recordings could not be embedded:\n{_by_kind(failed)}")
+        raise DataError(
+            f"{len(failed)} of {counted(len(inputs), 'recording')} could not be embedded:\n{_by_kind(failed)}"
+        )
 
 
 def _embed_missing(

@@ -24,9 +24,10 @@ CURVES: Mapping[str, tuple[str, ...]] = {
     "distances between people": tuple(f"val/distance_between_q{q}" for q in (10, 50, 90)),
     "gradient norm": ("train/grad_norm",),
 }
+_FIXED = ("distances within a person", "distances between people")  # constant if the distance is frozen
 _AGAINST_UNTRAINED = {"average precision", "macro F1 of the online probe"}
 _LEFT_OUT = {"step", "epoch"}
-_STEADY = 1e-3  # relative change of the number of candidates up to which both panels of the loss show the same
+_STEADY = 1e-3  # relative change up to which a ratio of losses or a curve is taken for constant
 _LEGEND: Mapping[str, Any] = {
     "loc": "lower center",
     "bbox_to_anchor": (0.5, 1.0),
@@ -98,7 +99,16 @@ def _panels(tables: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
             kept.setdefault("learning rate" if rest.startswith("lr-") else rest.replace("_", " "), []).append(str(name))
     if all(map(_same_losses, tables)):
         kept.pop(_LOSS)
+    for title in _FIXED:
+        if all(_constant(table, kept[title]) for table in tables):
+            kept.pop(title)
     return {title: names for title, names in kept.items() if names}
+
+
+def _constant(table: pd.DataFrame, names: Sequence[str]) -> bool:
+    """True if the curves have several points and all points of each are equal, but for rounding."""
+    curves_of = [table[name].dropna() for name in names if name in table]
+    return all(len(curve) > 1 and curve.max() - curve.min() <= _STEADY * abs(curve.max()) for curve in curves_of)
 
 
 def _same_losses(table: pd.DataFrame) -> bool:

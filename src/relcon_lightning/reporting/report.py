@@ -25,6 +25,7 @@ from relcon_lightning.downstream.systems import HANDCRAFTED, NORMALISED
 from relcon_lightning.markdown import inline, markdown_table
 from relcon_lightning.reporting import plots
 from relcon_lightning.reporting.page import write_page
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +228,7 @@ def _figures(evaluation: Evaluation) -> Iterator[Figure]:
         yield f"confusion_{name}", f"Confusion of {title}, first seed", picture
     maps = {name: x for name, x in evaluation.embeddings.items() if name not in (NORMALISED, HANDCRAFTED)}
     if maps and len(evaluation.embedded) >= _FEWEST_EMBEDDED:
-        caption = f"t-SNE of {len(evaluation.embedded)} windows that are tested, by class"
+        caption = f"t-SNE of {counted(len(evaluation.embedded), 'test window')}, by class"
         yield "tsne", caption, partial(plots.tsne, maps, evaluation.embedded)
 
 

@@ -13,6 +13,7 @@ from relcon_lightning.errors import ConfigError
 from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.checkpoint_paths import CONFIG, LAST, located, shipped
 from relcon_lightning.runs.record import flat
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def find_checkpoints(asked: str | Sequence[str]) -> list[Checkpoint]:
             if not paths:
                 raise ConfigError(f"checkpoint={name} fits no run that has an encoder, seen from {Path.cwd()}.")
             if len(paths) < matches:
-                log.info("%d runs without an encoder are skipped.", matches - len(paths))
+                log.info("Skipped %s without an encoder.", counted(matches - len(paths), "run"))
         found += paths
     return [read[path] for path in dict.fromkeys(found)]
 

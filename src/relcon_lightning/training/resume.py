@@ -17,6 +17,7 @@ from relcon_lightning.errors import ConfigError, TrainingError
 from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.checkpoint_paths import BEST, LAST
 from relcon_lightning.training.restore import restorable
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ def find_checkpoint(resume: str | None, folder: Path) -> Resumed | None:
             damaged.append(path.name)
     if found:
         newest = max(found, key=lambda one: (one.path.name != BEST.name, one.step, one.path.stat().st_mtime, one.path))
-        log.info("Resuming from %s, after %d steps.", newest.path, newest.step)
+        log.info("Resuming from %s, after %s.", newest.path, counted(newest.step, "step"))
         return newest
     if damaged:
         raise ConfigError(f"No checkpoint in {folder} can be read; start a new run with overwrite=true.")

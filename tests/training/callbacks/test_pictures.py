@@ -22,6 +22,16 @@ def log(steps: int = 20) -> pd.DataFrame:
     return pd.concat([train, val, chance], ignore_index=True)
 
 
+@pytest.mark.parametrize(("last", "shown"), [(2.0, False), (1.5, True)])
+def test_distances_of_a_frozen_distance_have_no_panel(last, shown):
+    names = [f"val/distance_{whose}_q{q}" for whose in ("within", "between") for q in (10, 50, 90)]
+    rows = {"step": [-1, 4, 9], "train/loss": [3.0, 2.0, 1.0], **{name: [2.0, 2.0, last] for name in names}}
+    titles = {axes.get_title() for axes in curves({"": pd.DataFrame(rows)}).axes if axes.lines}
+    assert ("distances within a person" in titles) is shown
+    assert ("distances between people" in titles) is shown
+    assert "loss" in titles
+
+
 def test_curves_are_what_was_logged_and_what_was_not_has_no_panel():
     figure = curves({"": log()})
     panels = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from relcon_lightning.errors import Interrupted, Preempted
+from relcon_lightning.wording import counted
 
 _BEFORE_THE_LIMIT: signal.Signals | None = getattr(signal, "SIGUSR2", None)  # Windows has none
 _SAVING = b"\nCtrl-C: this step is finished and saved. Ctrl-C again ends at once.\n"
@@ -70,7 +71,7 @@ class LastCheckpoint(Callback):
                 listened(self.asked, None)
             by_hand = self.asked == signal.SIGINT
             raise (Interrupted if by_hand else Preempted)(
-                f"{'Interrupted' if by_hand else 'Stopped by a signal'}, after {trainer.global_step} steps. "
+                f"{'Interrupted' if by_hand else 'Stopped by a signal'}, after {counted(trainer.global_step, 'step')}. "
                 f"Continue with resume=auto: {self.path}",
                 trainer.is_global_zero,
             )
