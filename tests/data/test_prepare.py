@@ -103,7 +103,7 @@ def test_what_was_left_out_is_counted_in_the_summary(tmp_path: Path) -> None:
     broken.signal[7, 0] = np.nan
     store = prepare(Listed(still("fine", 3600), broken, empty), tmp_path / "toy")
     assert set(store.excluded) == {"broken", "empty"}
-    expected = "1 participants, 1 recordings, 1.00 h at 100 Hz, 1 labels, 2 recordings left out (see cohort.json)."
+    expected = "1 participant, 1 recording, 1.00 h at 100 Hz, 1 label, 2 recordings left out (see cohort.json)."
     assert summary(store) == expected
 
 

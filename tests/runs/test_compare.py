@@ -90,7 +90,7 @@ def test_a_pattern_finds_runs_and_passes_over_those_without_an_encoder(tmp_path,
     with caplog.at_level("INFO"):
         found = find_checkpoints(f"{tmp_path}/*/seed*")
     assert paths_of(found) == [str(tmp_path / "relcon" / "seed0")]
-    assert "1 runs without an encoder are skipped" in caplog.text
+    assert "Skipped 1 run without an encoder" in caplog.text
     distance = str(tmp_path / "distance" / "seed0")  # one that is named is kept
     assert paths_of(find_checkpoints([f"{tmp_path}/rel*/seed0", distance])) == [found[0].path, distance]
     assert paths_of(find_checkpoints(f"{tmp_path}/**/last.ckpt")) == [f"{found[0].path}/checkpoints/last.ckpt"]
