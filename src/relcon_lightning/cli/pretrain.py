@@ -164,7 +164,7 @@ def _interruption_told(folder: Path) -> Iterator[None]:
         except ConfigError:
             raise Interrupted("Interrupted before a step was saved. Start again with the same command.") from end
         raise Interrupted(
-            f"Interrupted. {folder / LAST} holds {counted(step, 'step')}: continue with resume=auto."
+            f"Interrupted. {folder / LAST} holds {counted(step or 0, 'step')}: continue with resume=auto."
         ) from end
 
 
