@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import gzip
-import lzma
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from relcon_lightning.data import Segment
 from relcon_lightning.data.prepare import prepare
 from relcon_lightning.data.sources.folder import RecordingFolder
 from relcon_lightning.errors import DataError
+from tests.data.readers.test_suffixes import PACKED
 
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
 WRIST = SHARED / "multigait_wrist" / "examples" / "example_data"
@@ -32,8 +31,7 @@ def put(root: Path, name: str, table: pd.DataFrame | str) -> Path:
         table.to_parquet(path, index=False)
         return path
     content = (table if isinstance(table, str) else table.to_csv(index=False)).encode()
-    pack = {".xz": lzma.compress, ".gz": gzip.compress}.get(path.suffix, bytes)
-    path.write_bytes(pack(content))
+    path.write_bytes(PACKED.get(path.suffix, bytes)(content))
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relcon_lightning.data.readers import raw_files
+from relcon_lightning.data.readers.table_layout import Layout
+from relcon_lightning.data.readers.table_stream import TableStream
 from relcon_lightning.errors import ConfigError, DataError
 from tests.data.sources.test_folder import frame, put, source
 
@@ -164,3 +167,34 @@ def test_whatever_the_table_holds_it_is_read_or_named(content: bytes) -> None:
             (Path(folder) / table).write_bytes(content.replace(b"file,participant", b"file,start_s,end_s,participant"))
             with pytest.raises(DataError, match=r"a\.csv|recordings\.csv|segments\.csv"):
                 list(source(Path(folder)).recordings())
+
+
+@pytest.mark.parametrize("suffix", [".csv.xz", ".csv.gz", ".csv.zst", ".csv.bz2"])
+@pytest.mark.parametrize(("size", "refused"), [(10_000, False), (2_000_000, True)])
+def test_a_table_read_piece_by_piece_unpacks_in_proportion_to_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, size: int, refused: bool
+) -> None:
+    blank = pd.DataFrame({name: [np.nan] * (size // 4) for name in ("time", *"xyz")})
+    path = put(tmp_path, f"a{suffix}", pd.concat([frame(), blank]))
+    monkeypatch.setattr(raw_files, "MAX_BYTES", 1000)
+    monkeypatch.setattr(raw_files, "MAX_RATIO", 1 + 100_000 // path.stat().st_size)
+    stream = TableStream(path, Layout(time_column="time"))
+    if refused:
+        with pytest.raises(DataError, match=rf"a{suffix} unpacks to more than"):
+            stream.scan()
+    else:
+        stream.scan()
+
+
+def test_rows_that_take_more_memory_than_their_text_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = frame().to_csv(index=False) + ",,,\n" * 10_000
+    put(tmp_path, "a.csv", text)
+    put(tmp_path, "b.csv.gz", frame())
+    with gzip.open(tmp_path / "b.csv.gz", "wt") as file:
+        file.write(text)
+    monkeypatch.setattr(raw_files, "MAX_BYTES", len(text) + 1000)
+    with pytest.raises(DataError, match=r"b\.csv\.gz unpacks to more than"):
+        TableStream(tmp_path / "b.csv.gz", Layout(time_column="time"), bounded=True).read()
+    TableStream(tmp_path / "a.csv", Layout(time_column="time"), bounded=True).read()  # its size is the user's own

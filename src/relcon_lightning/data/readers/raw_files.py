@@ -21,6 +21,7 @@ from typing import IO, Any, Protocol
 from relcon_lightning.errors import DataError
 
 MAX_BYTES = 2**30  # of a compressed file or a .tar.xz once unpacked; a file of the sets read here has a few MB to 300
+MAX_RATIO = 500  # of a larger table that is read piece by piece to its file; a device that lies still has up to 200
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,17 @@ class Readable(Protocol):
 
 
 class Bounded(io.RawIOBase):
-    """An open file that is refused when :data:`MAX_BYTES` of it were read."""
+    """An open file that is refused when more than a number of bytes of it were read.
 
-    def __init__(self, file: IO[bytes], where: str) -> None:
-        self.file, self.where, self.left = file, where, MAX_BYTES
+    Args:
+        file: The file.
+        where: Its name for messages.
+        most: Number of bytes; None: :data:`MAX_BYTES`.
+    """
+
+    def __init__(self, file: IO[bytes], where: str, most: int | None = None) -> None:
+        self.file, self.where = file, where
+        self.most = self.left = MAX_BYTES if most is None else most
 
     def readable(self) -> bool:
         """Yes."""
@@ -80,7 +88,7 @@ class Bounded(io.RawIOBase):
         content = self.file.read(len(buffer))
         self.left -= len(content)
         if self.left < 0:
-            raise _bomb(self.where)
+            raise bomb(self.where, self.most)
         buffer[: len(content)] = content
         return len(content)
 
@@ -134,12 +142,13 @@ def bounded(file: Readable, where: str) -> bytes:
     """
     content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise _bomb(where)
+        raise bomb(where, MAX_BYTES)
     return content
 
 
-def _bomb(where: str) -> DataError:
-    return DataError(f"{where} unpacks to more than {MAX_BYTES >> 20} MiB; if that is right, unpack it yourself.")
+def bomb(where: str, most: int) -> DataError:
+    """The error of a compressed file that unpacks to more than ``most`` bytes."""
+    return DataError(f"{where} unpacks to more than {most >> 20} MiB; if that is right, unpack it yourself.")
 
 
 def _files_below(root: Path) -> Iterator[RawFile]:

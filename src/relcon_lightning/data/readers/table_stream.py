@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import compute, csv
 
+from relcon_lightning.data.readers import raw_files
 from relcon_lightning.data.readers.arrivals import Bursts, InOrder, Spread
 from relcon_lightning.data.readers.missing import FILL_VALUES, missing_rows, name_missing
-from relcon_lightning.data.readers.raw_files import Bounded
 from relcon_lightning.data.readers.stamps import Clock, Stopwatch
 from relcon_lightning.data.readers.stretches import gap_free
-from relcon_lightning.data.readers.suffixes import text_of
+from relcon_lightning.data.readers.suffixes import is_packed, text_of
 from relcon_lightning.data.readers.table_formats import find_table, recognised
 from relcon_lightning.data.readers.table_head import NO_TABLE, Head
 from relcon_lightning.data.readers.table_layout import PLAIN, UNITS, Layout
@@ -31,6 +31,7 @@ from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
+_ROW_BYTES = 4 * 8  # of a sample in memory: its time and three axes
 _LOOKED_AT = 1024  # samples of a block, about, whose unit is checked
 _SHARED = 0.01  # share of samples with the stamp of the one before, up to which these are left out
 _LATE = 0.05  # share of samples that may arrive late
@@ -114,7 +115,8 @@ class TableStream:
     Args:
         path: The file.
         layout: How it is written.
-        bounded: Refuse a compressed file that unpacks to more than fits into memory.
+        bounded: Refuse a compressed file whose samples, or whose text, take more than a gigabyte of memory. Without
+            it, one that is read piece by piece may be larger, but not out of all proportion to the file.
     """
 
     def __init__(self, path: Path, layout: Layout, bounded: bool = False) -> None:
@@ -139,6 +141,12 @@ class TableStream:
         if self.head is None:
             return _parquet_table(self.path, self.layout)
         return find_table(self.head, self.layout)
+
+    @property
+    def _most(self) -> int:
+        """Bytes to which the file may unpack."""
+        most = raw_files.MAX_BYTES
+        return most if self.bounded else max(most, raw_files.MAX_RATIO * self.path.stat().st_size)
 
     @property
     def stamped(self) -> bool:
@@ -190,6 +198,8 @@ class TableStream:
                     survey.put(block)
                     if keep:
                         kept.append(block)
+                    if self.bounded and is_packed(self.path.name) and survey.rows * _ROW_BYTES > raw_files.MAX_BYTES:
+                        raise raw_files.bomb(self.where, raw_files.MAX_BYTES)
             except _NotNumbersError:  # once: then cells are read as text
                 self._as_text = True
                 continue
@@ -382,9 +392,8 @@ class TableStream:
                 damage.cut.append(row.number)
             return "skip"
 
-        source = Bounded(stream, self.where) if self.bounded and self.path.suffix.lower() != ".csv" else stream
         with csv.open_csv(
-            source,
+            raw_files.Bounded(stream, self.where, self._most) if is_packed(self.path.name) else stream,
             csv.ReadOptions(column_names=[str(i) for i in range(table.width)], use_threads=False),
             csv.ParseOptions(delimiter=table.separator, invalid_row_handler=another_width),
             csv.ConvertOptions(
