@@ -153,6 +153,7 @@ def test_the_readme_trains_in_python(tmp_path):
     program = [sys.executable, "-c", f"{short}\n{check}"]
     done = subprocess.run(program, cwd=tmp_path, text=True, capture_output=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]  # no logs beside the cohort
 
 
 def test_the_readme_embeds_in_python(tmp_path):
