@@ -26,6 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.machine import name as processor
 from benchmarks.material import TOY, Size, toy_encoder, windows
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.methods import RelCon
 from relcon_lightning.nets import MotifDistance, SpectralDistance, resnet34_1d, small_resnet_1d
 
@@ -115,7 +116,7 @@ class _Loss(nn.Module):
         super().__init__()
         self.method = method
 
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+    def forward(self, batch: CandidateBatch) -> Tensor:
         return self.method.loss(batch, torch.Generator().manual_seed(0), "val")
 
 
@@ -132,11 +133,11 @@ class _Step:
         self.optimizer = torch.optim.AdamW([one for one in method.parameters() if one.requires_grad], 1e-3)
         rank = distributed.get_rank()
         candidates = windows(size, size.batch * size.candidates, seed=rank + 100)
-        self.batch = {
-            "anchor": windows(size, size.batch, seed=rank),
-            "candidates": candidates.unflatten(0, (size.batch, -1)),
-            "participant": torch.arange(size.batch) + rank * size.batch,
-        }
+        self.batch = CandidateBatch.of(
+            windows(size, size.batch, seed=rank),
+            candidates.unflatten(0, (size.batch, -1)),
+            torch.arange(size.batch) + rank * size.batch,
+        )
 
     def run(self) -> None:
         self.optimizer.zero_grad()
