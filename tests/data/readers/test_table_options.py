@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -474,3 +475,12 @@ def test_a_pattern_chooses_one_file_of_each_session(tmp_path):
             read()
     with pytest.raises(ConfigError, match=r"data\.source\.files=/x"):
         RecordingFolder(tmp_path, participant="P.", files="/x")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+@pytest.mark.parametrize("start", [b"", b"time,x,y,z,"])
+def test_a_file_without_line_ends_is_refused_at_once(tmp_path, name, start):
+    content = start + b"1.25," * 2**19
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(DataError, match="its first megabyte is one line"):
+        TableStream(tmp_path / name, Layout()).scan()

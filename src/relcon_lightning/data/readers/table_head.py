@@ -45,7 +45,7 @@ class Head:
         """Read the first megabyte.
 
         Raises:
-            DataError: The file is empty, damaged, or no text.
+            DataError: The file is empty, damaged, no text, or one endless line.
         """
         try:
             with open_bytes(path) as file:
@@ -61,6 +61,8 @@ class Head:
         text = codecs.getincrementaldecoder(encoding)("replace").decode(content[len(bom) :])
         if "\0" in text[:10_000]:
             raise DataError(f"{text_of(path)} is no text: it holds zero bytes.")
+        if len(content) == _BYTES and not _LINE_END.search(text):
+            raise DataError(f"{text_of(path)} is no table: its first megabyte is one line.")
         return cls(path, text, encoding, len(bom))
 
     @cached_property
