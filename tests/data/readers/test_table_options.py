@@ -484,3 +484,8 @@ def test_a_file_without_line_ends_is_refused_at_once(tmp_path, name, start):
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     with pytest.raises(DataError, match="its first megabyte is one line"):
         TableStream(tmp_path / name, Layout()).scan()
+
+
+def test_a_line_without_end_after_good_rows_is_named(tmp_path):
+    with pytest.raises(DataError, match="a line is longer than a megabyte"):
+        stream(tmp_path, PLAIN + "1.25," * 2**19).scan()

@@ -363,6 +363,8 @@ class TableStream:
                 raise _NotNumbersError from error
             if "Empty CSV" in str(error):
                 raise DataError(f"{self.where} holds no rows.") from error
+            if "straddling object" in str(error):
+                raise DataError(f"{self.where} is damaged: a line is longer than a megabyte.") from error
             raise DataError(f"{self.where}: {error.args[0] if isinstance(error, KeyError) else error}") from error
 
     def _parquet(self) -> Iterator[pa.Table]:
