@@ -277,9 +277,9 @@ class RandomAugmentations(Augmentation):
 
 
 class OneTransformation:
-    """Two views of a batch: one transformation for each view, two different ones drawn for the whole batch.
+    """Two views of a batch. Each view has one transformation for the whole batch; the two transformations differ.
 
-    The recipe of the SOAR tutorial (Haresamudram et al. 2023), which the paper follows for SimCLR.
+    This is the recipe of the SOAR tutorial (Haresamudram et al. 2023), which the paper follows for SimCLR.
 
     Args:
         augmentations: Two or more augmentations to choose from; None: the eight.
@@ -301,7 +301,7 @@ class OneTransformation:
 
 
 class TwoDraws:
-    """Two views of a batch: an augmentation that is drawn twice for each window.
+    """Two views of a batch: two independent draws of an augmentation for each window.
 
     Args:
         augmentation: Augmentation that creates a view; None: two random ones of the eight.

@@ -18,7 +18,7 @@ class CandidateBatch:
 
     Attributes:
         pool: Windows ``(B * (1 + c), 3, T)`` in g: all anchors, then the candidates of each anchor in turn.
-        participant: Number ``(B,)`` of each anchor's participant, which is that of its candidates too.
+        participant: Participant number ``(B,)`` of each anchor; its candidates are of the same participant.
         recording: Row ``(B, 1 + c)`` of each window's recording in the table of recordings, the anchor's first; None
             if it is not known.
         start: First sample ``(B, 1 + c)`` of each window in its recording; None if it is not known.
@@ -43,7 +43,7 @@ class CandidateBatch:
         Args:
             anchor: Windows ``(B, 3, T)`` in g.
             candidates: Windows ``(B, c, 3, T)`` in g; None: no candidates.
-            participant: Number ``(B,)`` of each anchor's participant; None: each anchor is of another one.
+            participant: Number ``(B,)`` of each anchor's participant; None: every anchor has a different one.
             recording: See :class:`CandidateBatch`.
             start: See :class:`CandidateBatch`.
         """
@@ -90,7 +90,7 @@ class CandidateBatch:
             raise KeyError(f"{name}; a batch has {', '.join(self.tensors())}") from error
 
     def tensors(self) -> dict[str, Tensor]:
-        """Name to tensor, for those that are known."""
+        """Mapping from name to tensor, without the tensors that are not known."""
         known = {"anchor": self.anchor, "candidates": self.candidates, "participant": self.participant}
         places = {"recording": self.recording, "start": self.start}
         return known | {name: value for name, value in places.items() if value is not None}

@@ -14,7 +14,7 @@ from pathlib import Path
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: saved, try again later
 INTERRUPTED = 130  # exit code of a shell after SIGINT
 MISTAKE = 2  # an error that the user can fix
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # of an OSError: the disk or the user's share of it is full
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # errno of an OSError: the disk is full, or the user's quota is
 
 
 class DataError(ValueError):
@@ -47,13 +47,13 @@ class Interrupted(Preempted):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A suggestion to append to an error, or nothing."""
+    """Suggest the most similar name, as text to append to an error; empty if no name is similar."""
     lower = {other.lower(): other for other in names}
     return _did_you_mean(name.lower(), lower)
 
 
 def nearest_path(path: str | Path) -> str:
-    """As :func:`nearest`, for a path that does not exist: suggests a name for its first missing part."""
+    """Like :func:`nearest`, for a path that does not exist: suggest an existing name for its first missing part."""
     path = Path(path)
     missing = next((part for part in (*reversed(path.parents), path) if not part.exists()), None)
     if missing is None or not missing.parent.is_dir():
@@ -63,6 +63,6 @@ def nearest_path(path: str | Path) -> str:
 
 
 def _did_you_mean(word: str, meant: Mapping[str, str]) -> str:
-    """Value of the key that is most similar to the word."""
+    """Suggest the value whose key is most similar to the word; empty if no key is similar."""
     close = get_close_matches(word, meant, 1)
     return f" (did you mean {meant[close[0]]!r}?)" if close else ""

@@ -1,4 +1,4 @@
-"""Import names of a package on first use, so that unused ones take no time."""
+"""Import the names of a package on first use, so that unused ones take no time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 
 def lazy(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and the ``__dir__`` of a package (PEP 562).
+    """Create ``__getattr__`` and ``__dir__`` for a package (PEP 562).
 
     Args:
         package: ``__name__`` of the package.
-        modules: Name to the module of the package that defines it.
+        modules: Mapping from each name to the module of the package that defines it.
     """
 
     def attribute(name: str) -> Any:

@@ -17,7 +17,7 @@ except ImportError:  # Windows
 
 log = logging.getLogger(__name__)
 
-_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # by the file system
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of file systems without locks
 
 
 class LockedError(RuntimeError):
@@ -55,7 +55,7 @@ def lock(path: Path) -> Iterator[None]:
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
     finally:
-        file.unlink(missing_ok=True)  # a process that opened it before notices this
+        file.unlink(missing_ok=True)  # a process that has opened the file notices that it is gone
         os.close(descriptor)
 
 
@@ -79,7 +79,7 @@ def _acquired(file: Path) -> int:
 
 
 def _is(file: Path, descriptor: int) -> bool:
-    """True if the path is still the file that was opened."""
+    """True if the path still leads to the file that was opened."""
     try:
         return os.path.samestat(file.stat(), os.fstat(descriptor))
     except FileNotFoundError:

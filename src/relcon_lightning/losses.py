@@ -111,7 +111,8 @@ def nearest_positive(
 ) -> Float[Tensor, ""]:
     """The nearest candidate is the only positive; all others are negatives (REBAR, Xu et al. 2024).
 
-    Shapes are those of :func:`relative_contrastive`. Of several nearest candidates, the first is the positive.
+    Shapes are those of :func:`relative_contrastive`. If several candidates are equally near,
+    the first is the positive.
     """
     logits = _logits(similarities, temperature)
     if mask is not None:  # without candidates: equal logits far below, whose cross-entropy is excluded

@@ -34,11 +34,11 @@ def saeed_tasks(warp_per_axis: bool = True) -> dict[str, Augmentation]:
 
 
 class AugPred(EmbeddingMethod):
-    """Apply each task's transformation with probability one half; one linear head per task predicts whether it was.
+    """Apply each task's transformation with probability one half; one linear head per task predicts its use.
 
     Args:
         encoder: Network to train, from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
-        tasks: Name to transformation; by default those of Yuan et al.
+        tasks: Mapping from task name to transformation; None: the three tasks of Yuan et al.
         weighted: Draw the windows of a step from anchors and candidates in proportion to their standard deviation, so
             that windows at rest do not dominate (Yuan et al. 2024).
         turned: Permute the axes (all six orders) and rotate the window first; this is not predicted (Yuan et al. 2024).

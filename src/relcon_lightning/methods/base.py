@@ -125,7 +125,7 @@ class EmbeddingMethod(Method):
     def __init__(self, encoder: nn.Module, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.encoder = encoder
-        self.dim = as_encoder(encoder).dim  # of the embedding
+        self.dim = as_encoder(encoder).dim  # size of the embedding
 
     def ranking(self, windows: Tensor) -> Tensor:
         """Cosine distances ``(N, N)`` between the embeddings of windows ``(N, 3, T)``."""

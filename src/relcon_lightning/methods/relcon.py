@@ -26,7 +26,7 @@ _ONE_PERSON = (
 
 
 class RankedCandidates(NamedTuple):
-    """Anchors and their candidates, all ``(B, C)``, or ``(2B, C)`` with two views.
+    """Comparisons of anchors with their candidates: tensors ``(B, C)``, or ``(2B, C)`` with two views.
 
     Attributes:
         similarities: Cosines of the embeddings.
@@ -58,7 +58,7 @@ class RelCon(EmbeddingMethod):
             normalisation still uses the windows of each rank alone, unless ``trainer.sync_batchnorm`` is set.
         pairs: Number of other windows in the batch that are candidates of an anchor, drawn at random; None: all. Time
             and memory for distances grow with it.
-        augmentation: Augmentation that creates this copy.
+        augmentation: Augmentation that creates the copy of the anchor if ``within_user`` is False.
         view: Augmentation of the windows before they are embedded. Distances are still those of the original windows.
             None (as in the paper): windows are embedded as recorded.
         views: Number of augmented views per anchor, 1 or 2. With two, each view is an anchor, all other views of the
@@ -130,7 +130,7 @@ class RelCon(EmbeddingMethod):
         """Ranking loss over the candidates of each anchor."""
         ranked = self.rank(batch, generator)
         loss = self.ranking_loss(ranked.similarities, ranked.distances, self.temperature, ranked.mask)
-        if self.summed:  # over candidates; training may have more of them
+        if self.summed:  # the loss grows with the number of candidates, which is larger in training
             self.log_values(stage, loss_per_candidate=loss.detach() / ranked.mask.sum(1).float().mean())
         return loss
 

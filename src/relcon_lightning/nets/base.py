@@ -1,4 +1,4 @@
-"""What methods require of an encoder and of a distance, whose class may be of another package."""
+"""Interfaces of encoders and distances, which classes of other packages may implement too."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ _OF_DISTANCES = ("unit", "pairwise", "in_batch", "between", "to_some", "eval", "
 
 
 def is_encoder(net: object) -> TypeGuard[Encoder]:
-    """Whether a network has what :class:`Encoder` requires."""
+    """True if a network has all members of :class:`Encoder`."""
     return not _missing(net, _OF_ENCODERS)
 
 
 def is_distance(net: object) -> TypeGuard[WindowDistance]:
-    """Whether a network has what :class:`WindowDistance` requires."""
+    """True if a network has all members of :class:`WindowDistance`."""
     return not _missing(net, _OF_DISTANCES)
 
 
 def as_encoder(net: nn.Module) -> Encoder:
-    """The network itself.
+    """Return the network, if it is an encoder.
 
     Raises:
-        ConfigError: It is no encoder. The message names what it lacks.
+        ConfigError: It is no encoder. The message names the missing members.
     """
     if not is_encoder(net):
         raise ConfigError(
@@ -78,10 +78,10 @@ def as_encoder(net: nn.Module) -> Encoder:
 
 
 def as_distance(net: WindowDistance) -> WindowDistance:
-    """The network itself.
+    """Return the network, if it is a distance between windows.
 
     Raises:
-        ConfigError: It is no distance between windows. The message names what it lacks.
+        ConfigError: It is no such distance. The message names the missing members.
     """
     if missing := _missing(net, _OF_DISTANCES):
         raise ConfigError(

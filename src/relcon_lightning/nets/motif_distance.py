@@ -190,7 +190,7 @@ def _fused(net: MotifDistance, *pairs: Tensor) -> Tensor | None:
     try:
         with torch.inference_mode(False), torch.no_grad():  # code is compiled anew for tensors of inference mode
             errors, settled = _compiled()(net, *(x.clone() if x.is_inference() else x for x in padded))
-    except (RuntimeError, ImportError) as error:  # no compiler, or none that torch can drive
+    except (RuntimeError, ImportError) as error:  # no compiler, or none that torch can use
         net.fused = False
         reason = str(error).strip().split("\n")[0]
         log.warning(
@@ -210,7 +210,7 @@ def _compiled() -> Callable[..., tuple[Tensor, Tensor]]:
 def _pair_errors(
     net: MotifDistance, anchor: Tensor, mean: Tensor, std: Tensor, key: Tensor, value: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Errors ``(P,)``, and True if all attention weights are exact. A function, so that all networks share its code."""
+    """Errors ``(P,)``, and True if all attention weights are exact. A function: networks share its compiled code."""
     own = net._anchor_statistics(anchor, (mean, std))
     logits = net._logits(net._queries(anchor, own), key)
     weights, settled = newton_sparsemax(logits) if net.sparse else (torch.softmax(logits, dim=-1), logits.new_ones(()))

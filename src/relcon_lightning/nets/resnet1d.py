@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from relcon_lightning.errors import ConfigError
 
 Stem = Literal["unpadded", "padded"]
-_KERNEL, _POOL, _STRIDE = 7, 3, 2  # of the stem
+_KERNEL, _POOL, _STRIDE = 7, 3, 2  # of the stem, in samples
 
 
 class Convolution(nn.Conv1d):
@@ -60,7 +60,8 @@ class PreActivationBlock(nn.Module):
 class ResNet1d(nn.Module):
     """Stem (convolution kernel 7 stride 2, BN, ReLU, max-pool 3 stride 2), stages of blocks, mean over time.
 
-    The signal is an image one pixel high in channels-last layout, which is the fastest and does not exist for 1D.
+    The signal is stored as an image one pixel high. This allows the channels-last layout, which is the fastest and does
+    not exist for 1D signals.
 
     Args:
         widths: Number of channels of each stage.
@@ -156,7 +157,7 @@ def _once(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractConte
 def _running_statistics_at_rest(block: nn.Module) -> Iterator[None]:
     norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:  # they have to be computed again, for as many tensors are saved as the first time
+    for norm in norms:  # recompute the statistics, to save as many tensors as the first time
         norm.momentum = 0.0
         norm.num_batches_tracked = None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()
     try:
