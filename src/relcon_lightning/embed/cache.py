@@ -1,7 +1,7 @@
-"""Embeddings that were computed before, by the hash of the encoder and of the windows.
+"""Cache of embeddings, with the hash of the encoder and of the windows as the key.
 
-They lie in the user's cache folder (or in ``$RELCON_CACHE``) and take up to :data:`ROOM_BYTES` there. Beyond that,
-those that were not used for the longest time are removed.
+The files are in the user's cache folder (or in ``$RELCON_CACHE``) and take up to :data:`ROOM_BYTES` there. Beyond that,
+the least recently used ones are removed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from relcon_lightning.wording import counted
 log = logging.getLogger(__name__)
 
 ROOM_BYTES = 2 * 2**30
-_LAYOUT = 1  # changes when the same key would stand for other numbers
+_LAYOUT = 1  # increase it when the same key would give different numbers
 
 
 def embed_cached(
@@ -40,14 +40,14 @@ def embed_cached(
     """:func:`~relcon_lightning.embed.windows.embed_windows`, computed once for an encoder, windows and device.
 
     Args:
-        encoder: ``(B, 3, T)`` to ``(B, dim)``.
-        signal: ``(N, 3, T)`` in g.
+        encoder: Network from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
+        signal: Windows ``(N, 3, T)`` in g.
         device: Device to compute on.
-        description: Text of the progress bar; no bar if None.
-        adapt: Changes the encoder by the windows before it embeds them.
+        description: Text of the progress bar; None: no bar.
+        adapt: Function that adapts the encoder to the windows before it embeds them; None: no adaptation.
 
     Returns:
-        ``(N, dim)`` float32.
+        Embeddings ``(N, dim)``, float32.
     """
     file = cache_folder("embeddings") / f"{_key(encoder, signal, device, adapt)}.npy" if _is_own(encoder) else None
     if file is not None and (found := _read(file, len(signal))) is not None:
@@ -62,14 +62,14 @@ def embed_cached(
 
 
 def _is_own(encoder: nn.Module) -> bool:
-    """Whether the net is one of this package, so that its description, weights and code say what it computes."""
+    """True if the network is of this package: its text form, weights and code then determine its output."""
     modules = {type(module).__module__.split(".")[0] for module in encoder.modules()}
     return modules <= {"torch", nets.__name__.split(".")[0]} and type(encoder).__module__.startswith(nets.__name__)
 
 
 @cache
 def _code() -> str:
-    """SHA-256 of the code of the nets."""
+    """SHA-256 of the code of the networks."""
     digest = hashlib.sha256()
     for file in sorted(Path(nets.__path__[0]).glob("*.py")):
         digest.update(file.read_bytes())
@@ -97,7 +97,7 @@ def _read(file: Path, rows: int) -> np.ndarray | None:
 
 
 def _keep(file: Path, embeddings: np.ndarray) -> None:
-    """Write a file, whole or not at all; without room or permission nothing is kept."""
+    """Write a file atomically; without space or permission, skip it."""
     part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

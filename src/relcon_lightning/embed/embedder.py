@@ -64,7 +64,7 @@ class Embedder:
         for name, value in (("sampling_rate", sampling_rate), ("window_s", window_s), ("batch_size", batch_size)):
             if not isinstance(value, int | float) or not 0 < value < np.inf:
                 raise ConfigError(f"{name}={value}: expected a number above 0.")
-        if window_s * sampling_rate > _LONGEST_WINDOW:  # a file may say so in a few bytes
+        if window_s * sampling_rate > _LONGEST_WINDOW:  # a checkpoint can claim any length
             raise ConfigError(
                 f"window_s={window_s}: at {sampling_rate} Hz that is more than {_LONGEST_WINDOW} samples, the longest "
                 "window that is embedded."
@@ -109,7 +109,7 @@ class Embedder:
         """
         if stride_s is None:
             return self.window
-        if not 0.5 < stride_s * self.sampling_rate < np.inf:  # half a sample is rounded to none
+        if not 0.5 < stride_s * self.sampling_rate < np.inf:  # up to half a sample rounds to 0
             raise ConfigError(
                 f"stride_s={stride_s}: expected {1 / self.sampling_rate:g} s or more, a sample of the encoder."
             )
@@ -217,7 +217,7 @@ def embed_recording(
 
 
 def too_short(where: str, window_s: float, max_gap_s: float) -> DataError:
-    """Error for a recording without a window."""
+    """Create the error for a recording that is shorter than a window."""
     return DataError(
         f"{where} has no window: it has no {window_s:g} s of samples without a gap of more than {max_gap_s:g} s."
     )
@@ -231,7 +231,7 @@ def _has_bfloat16(device: str) -> bool:
 
 
 def find_device(name: str) -> str:
-    """The device of a name; ``auto`` is a GPU if there is one.
+    """Return the name of a device that exists; ``auto`` becomes a GPU if there is one.
 
     Raises:
         ConfigError: There is no such device.
@@ -240,6 +240,6 @@ def find_device(name: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
+    except (RuntimeError, AssertionError) as error:  # AssertionError: this build of torch has no CUDA
         raise ConfigError(f"device={name} cannot be used: {error}") from error
     return name

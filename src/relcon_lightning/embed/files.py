@@ -1,6 +1,6 @@
-"""Embedding many recordings into one file: what is done stays done, and one bad recording does not stop the others.
+"""Embed many recordings into one file. Finished work survives an interruption, and bad recordings are skipped.
 
-An unforeseen error of a recording, such as one of a library, is told in a line too; ``hydra.verbose=true`` adds the
+An unexpected error of a recording, for example in a library, is logged in one line; ``hydra.verbose=true`` adds the
 traceback.
 """
 
@@ -29,12 +29,12 @@ from relcon_lightning.wording import counted
 log = logging.getLogger(__name__)
 
 OnBadFile = Literal["skip", "stop"]
-_NAMED = 3  # recordings that failed for a reason that was told
+_NAMED = 3  # failed recordings that are named per reason
 
 
 @dataclass(frozen=True)
 class _How:
-    """The settings of :func:`embed_files`."""
+    """Settings of :func:`embed_files`."""
 
     stride_s: float | None
     max_gap_s: float
@@ -64,21 +64,23 @@ def embed_files(
     Recordings that an interrupted run with the same encoder, settings and files has finished are not embedded again.
 
     Args:
-        embedder: The encoder.
-        inputs: The recordings.
-        output: The file.
-        stride_s: Seconds from one window to the next; None for windows beside each other.
-        max_gap_s: Seconds; no window lies across a longer gap.
+        embedder: Encoder, with its sampling rate and window.
+        inputs: Recordings to embed.
+        output: Output file.
+        stride_s: Seconds between the starts of consecutive windows; None: the window length.
+        max_gap_s: Longest gap in seconds that is interpolated. Windows do not span longer gaps.
         overwrite: Replace an existing file.
-        stamped: Whether starts are time stamps and not seconds; None: if the time of day of all recordings is known.
-        num_workers: Number of processes that read and resample recordings; 0: this process does. The file does not
-            depend on it.
-        on_bad_file: ``skip`` a recording that cannot be embedded, or ``stop`` at the first one. What is embedded by
-            then is kept for the next run.
+        stamped: True: starts are time stamps. False: starts are seconds. None: time stamps if the time of day of all
+            recordings is known.
+        num_workers: Number of processes that read and resample recordings; 0: this process reads
+            them. The output does not depend on it.
+        on_bad_file: ``skip`` a recording that cannot be embedded, or ``stop`` at the first one. Finished
+            recordings are kept for the next run.
 
     Raises:
-        ConfigError: The file exists, a stride of less than a sample, or another word for ``on_bad_file``.
-        DataError: Names the recordings that could not be embedded and why; the file holds the others.
+        ConfigError: The file exists, the stride is shorter than a sample, or ``on_bad_file`` has another value.
+        DataError: Some recordings could not be embedded. The message names them and the reasons; the file contains the
+            others.
     """
     how = _How(stride_s, max_gap_s, num_workers, on_bad_file)
     facts = {
@@ -110,7 +112,7 @@ def embed_files(
 def _embed_missing(
     embedder: Embedder, inputs: Sequence[Input], parts: Mapping[str, Path], file: EmbeddingFile, how: _How
 ) -> dict[str, str]:
-    """Write the parts that are not there; why it failed for each recording of which it did."""
+    """Embed the recordings whose parts are missing; return the failed ones, as a mapping from id to reason."""
     missing = [one for one in inputs if not file.has(parts[one.recording_id])]
     if len(missing) < len(inputs):
         log.info("%d of %d recordings are already embedded.", len(inputs) - len(missing), len(inputs))
@@ -128,7 +130,7 @@ def _embed_missing(
                 if isinstance(message, RecordingEnd):
                     ended[number] = begun[number].end(message)
                     begun.pop(number).progress.remove()
-                while failures.seen in ended:  # in the order of the recordings, however they are read
+                while failures.seen in ended:  # report in the order of the inputs; workers end in any order
                     failures.next(missing[failures.seen].recording_id, ended.pop(failures.seen))
         finally:
             for unfinished in begun.values():
@@ -150,7 +152,7 @@ class _Embedding:
         self.rows: AtomicParquet | None = None
 
     def take(self, message: Message) -> None:
-        """Embed a piece. After an error the others are passed over.
+        """Embed a piece. After an error, the remaining pieces are skipped.
 
         Raises:
             ConfigError: The part cannot be written.
@@ -194,7 +196,7 @@ class _Embedding:
 
 
 class _Failures:
-    """Why recordings could not be embedded, told in their order, once per kind of reason."""
+    """Reasons why recordings could not be embedded. Logs them in order, once per kind of reason."""
 
     def __init__(self, on_bad_file: OnBadFile) -> None:
         self.on_bad_file, self.seen = on_bad_file, 0
@@ -203,7 +205,7 @@ class _Failures:
         self._teller = Teller()
 
     def next(self, name: str, ended: RecordingEnd) -> None:
-        """The end of the next recording.
+        """Handle the end of the next recording.
 
         Raises:
             DataError: It could not be read, and ``on_bad_file`` is ``stop``.
@@ -223,7 +225,7 @@ class _Failures:
 
 
 def _by_kind(failed: Mapping[str, str]) -> str:
-    """A line per reason, with the first recording of it and how many more there are."""
+    """One line per reason, with the first recording that it affects and the number of others."""
     kinds: dict[str, list[str]] = {}
     for name, reason in failed.items():
         kinds.setdefault(_kind(name, reason), []).append(name)
@@ -235,7 +237,7 @@ def _by_kind(failed: Mapping[str, str]) -> str:
 
 
 def _kind(name: str, reason: str) -> str:
-    """The reason without the recording and the numbers in it."""
+    """The reason without the name of the recording and without numbers."""
     return re.sub(r"\d[\d.,]*", "#", " ".join(word for word in reason.split() if name not in word))
 
 
@@ -246,13 +248,13 @@ def _display() -> Progress:
 
 
 class _Line:
-    """A line of the display."""
+    """One line of the progress display."""
 
     def __init__(self, display: Progress, text: str) -> None:
         self.display, self.task = display, display.add_task(escape(text), total=None)
 
     def show(self, **values: float | None) -> None:
-        """Show other values."""
+        """Update the values on the line."""
         self.display.update(self.task, **values)  # type: ignore[arg-type]
 
     def remove(self) -> None:

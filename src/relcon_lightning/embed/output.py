@@ -1,9 +1,9 @@
-"""The embeddings of many recordings as one Parquet file, which an interruption does not undo.
+"""Write the embeddings of many recordings to one Parquet file. An interrupted run can continue.
 
-Each recording is written to a file of its own in a hidden folder beside the output, as it is embedded, and appears
-there when it is complete. In these an embedding is one cell: hundreds of columns in thousands of files would take
-minutes and gigabytes. Once all are done they are copied into one file, with a column for each dimension. A part's name
-is the hash of all that it depends on, so that what was embedded in another way is never taken.
+While recordings are embedded, each one is written to a separate file, its part, in a hidden folder next to the output.
+A part appears there when it is complete. It stores an embedding in one cell, because hundreds of columns in thousands
+of files would take minutes and gigabytes. At the end, all parts are copied into one file with a column per dimension.
+The name of a part is the hash of everything that it depends on, so parts of a run with other settings are not used.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from pyarrow import compute, parquet
 
 from relcon_lightning.errors import ConfigError
 
-_GROUP = 2**13  # rows of a row group: 8 MB of 256 dimensions
+_GROUP = 2**13  # rows per row group: 8 MB with 256 dimensions
 _IDS = ["participant_id", "recording_id"]
-_FACTS, _INCOMPLETE = b"relcon_lightning", b"relcon_lightning_incomplete"  # in the metadata of the output
-_PART = "part 2"  # of the layout of a part
+_FACTS, _INCOMPLETE = b"relcon_lightning", b"relcon_lightning_incomplete"  # keys of the metadata of the output
+_PART = "part 2"  # version of the layout of parts
 _EMBEDDING = "embedding"
 
 
 def is_incomplete(path: Path) -> bool:
-    """True for an output that left out recordings, so that a later run can complete it."""
+    """True if recordings are missing in an output, so that a later run can complete it."""
     try:
         return _INCOMPLETE in (parquet.read_schema(path).metadata or {})
     except (pa.ArrowException, OSError):
@@ -39,21 +39,21 @@ def is_incomplete(path: Path) -> bool:
 
 
 class EmbeddingFile:
-    """A table with columns participant_id, recording_id, start and one for each dimension, ``e0``, ``e1`` ...
+    """A table with columns participant_id, recording_id, start, and one column per dimension: ``e0``, ``e1`` ...
 
-    The start of a window is a UTC time stamp if that of every recording is known, else in seconds from the first
-    sample of its recording. The facts are in the metadata of the file, under ``relcon_lightning``.
+    The start of a window is a UTC time stamp, or the number of seconds since the first sample of its recording. The
+    metadata of the file contains the facts, under ``relcon_lightning``.
 
     Args:
         path: Output file.
         dim: Size of an embedding.
         stamped: True if the starts are time stamps.
-        facts: How the embeddings were made, all that they depend on.
-        recordings: Ids of all recordings that are to be in the output.
-        overwrite: Replace what is there.
+        facts: Encoder and settings on which all embeddings depend.
+        recordings: Ids of all recordings that the output will contain.
+        overwrite: Replace an existing file.
 
     Raises:
-        ConfigError: The output is there, and it is not that of a run which left out some of these recordings.
+        ConfigError: The output exists, and is not an incomplete output of the same settings and recordings.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class EmbeddingFile:
         self.part_schema = pa.schema([*fields, (_EMBEDDING, pa.list_(pa.float32(), dim))])
 
     def part(self, *identity: str) -> Path:
-        """The file of a recording.
+        """Path of the part of a recording.
 
         Args:
-            identity: All that its embeddings depend on beside the facts.
+            identity: Everything that its embeddings depend on, in addition to the facts.
         """
         digest = hashlib.sha256(json.dumps([_PART, self.facts, *identity]).encode()).hexdigest()
         return self.parts / f"{digest[:32]}.parquet"
@@ -92,11 +92,11 @@ class EmbeddingFile:
         """Rows of a recording's part.
 
         Args:
-            participant_id: Who was recorded.
-            recording_id: The recording.
-            start_time: Unix seconds of its first sample, None if unknown.
-            starts: ``(k,)`` seconds from the first sample.
-            values: ``(k, dim)`` float32.
+            participant_id: Id of the participant.
+            recording_id: Id of the recording.
+            start_time: Time of the first sample in Unix seconds; None if it is not known.
+            starts: Start ``(k,)`` of each window, in seconds since the first sample.
+            values: Embeddings ``(k, dim)``, float32.
         """
         when = pa.array(starts, pa.float64())
         if self.stamped:
@@ -117,7 +117,7 @@ class EmbeddingFile:
         return AtomicParquet(path, self.part_schema, synced=False)
 
     def has(self, path: Path) -> bool:
-        """Whether the part of a recording is there and whole: what a crash of the system cut short is not."""
+        """True if the part of a recording exists and is complete; a system crash can truncate it."""
         try:
             with parquet.ParquetFile(path) as file:
                 return bool(file.schema_arrow.equals(self.part_schema)) and file.metadata.num_rows > 0
@@ -125,7 +125,7 @@ class EmbeddingFile:
             return False
 
     def write(self, path: Path, tables: Iterable[pa.Table]) -> None:
-        """Write the part of a recording, whole or not at all.
+        """Write the part of a recording atomically.
 
         Raises:
             ConfigError: No room or no permission to write there.
@@ -133,14 +133,14 @@ class EmbeddingFile:
         _write(path, self.part_schema, tables, synced=False)
 
     def finish(self, parts: Iterable[Path], complete: bool) -> None:
-        """Copy the parts into the output, and remove them if none is missing."""
+        """Copy the parts into the output. If it is complete, remove the parts."""
         schema = self.schema if complete else self.schema.with_metadata(self.schema.metadata | {_INCOMPLETE: b"true"})
         _write(self.path, schema, (self._wide(group).cast(schema) for group in _grouped(_read(parts))))
         if complete:
             shutil.rmtree(self.parts)
 
     def _completes(self, recordings: Collection[str]) -> bool:
-        """Whether what is there was embedded in this way and has some of the recordings, not all, and no others."""
+        """True if the existing output has the same facts, some but not all of the recordings, and no others."""
         try:
             with parquet.ParquetFile(self.path) as file:
                 metadata = file.schema_arrow.metadata or {}
@@ -152,28 +152,28 @@ class EmbeddingFile:
         return set(compute.unique(there).to_pylist()) < set(recordings)
 
     def _wide(self, rows: pa.Table) -> pa.Table:
-        """With a column for each dimension."""
+        """Convert rows of parts to rows of the output, with one column per dimension."""
         values = rows[_EMBEDDING].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
         columns = [pa.array(np.ascontiguousarray(column)) for column in values.T]
         return pa.table([*(rows[name] for name in (*_IDS, "start")), *columns], schema=self.schema)
 
     def clear(self) -> None:
-        """Remove the folder of the parts if there are none."""
+        """Remove the folder of the parts if it is empty."""
         if self.parts.is_dir() and not any(self.parts.iterdir()):
             self.parts.rmdir()
 
 
 class AtomicParquet:
-    """A Parquet file that appears when it is finished. It is written a row group at a time.
+    """A Parquet file that appears when it is finished. It is written one row group at a time.
 
     Args:
-        path: The file.
+        path: Output file.
         schema: Schema of its rows.
-        synced: Whether the file is on the disk when it appears, and not in memory for some seconds more. For each of
-            thousands of files that would take longer than to embed it.
+        synced: True: write the file to the disk before it appears (``fsync``). For thousands of small files, this takes
+            longer than embedding them.
 
     Raises:
-        ConfigError: No room or no permission to write there; also of the methods.
+        ConfigError: There is no space or no permission to write. The methods raise it too.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, synced: bool = True) -> None:
@@ -209,7 +209,7 @@ class AtomicParquet:
             self._waiting = []
 
     def finish(self) -> None:
-        """Write what is kept, and let the file appear."""
+        """Write the remaining rows, and move the file to its path."""
         self._write_group()
         with self._named():
             self._writer.close()
@@ -227,7 +227,7 @@ class AtomicParquet:
 
 
 def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], synced: bool = True) -> None:
-    """Write a file whole or not at all.
+    """Write a file atomically.
 
     Raises:
         ConfigError: No room or no permission to write there.
@@ -243,7 +243,7 @@ def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], synced: bo
 
 
 def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Tables of :data:`_GROUP` rows or more: each row group costs an entry for every column."""
+    """Join tables to at least :data:`_GROUP` rows, because each row group needs an entry per column."""
     waiting: list[pa.Table] = []
     rows = 0
     for table in tables:

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 def embed_windows(
     encoder: nn.Module, signal: np.ndarray, batch_size: int = 256, device: str = "cpu", description: str | None = None
 ) -> np.ndarray:
-    """Embed windows ``(N, 3, T)`` in evaluation mode: ``(N, dim)`` float32.
+    """Embed windows ``(N, 3, T)`` in evaluation mode; returns embeddings ``(N, dim)``, float32.
 
     Args:
         encoder: Network from ``(B, 3, T)`` to ``(B, dim)``. The training mode of its modules is restored.
-        signal: Windows in g.
+        signal: Windows ``(N, 3, T)`` in g.
         batch_size: Number of windows per batch.
         device: Device to compute on.
         description: Text of the progress bar; None: no bar.
@@ -42,7 +42,7 @@ def estimate_normalisation(encoder: nn.Module, signal: np.ndarray, batch_size: i
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
-    order = np.random.default_rng(0).permutation(len(signal))  # a batch of one recording would not be typical
+    order = np.random.default_rng(0).permutation(len(signal))  # batches of one recording are not typical
     with _training(encoder, True):
         for rows in np.array_split(order, -(-len(order) // batch_size)):
             encoder(torch.from_numpy(signal[rows]))
