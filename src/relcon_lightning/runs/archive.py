@@ -1,6 +1,6 @@
-"""Check an archive of ``torch.save`` before it is loaded: it must be complete, and not need more memory than its size.
+"""Check an archive of ``torch.save`` before loading it: it must be complete, and need no more memory than its size.
 
-Torch reads its archives without comparing checksums, and trusts the sizes that they contain.
+Torch reads archives without comparing checksums, and trusts the sizes that they contain.
 """
 
 from __future__ import annotations

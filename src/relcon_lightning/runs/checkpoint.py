@@ -1,7 +1,7 @@
-"""A checkpoint as it was read: the trained parts, and how they were trained.
+"""Read a checkpoint: the trained parts, and how they were trained.
 
-A checkpoint is Lightning's with one additional entry: the format, the plain configuration of the model, and the salted
-hashes of the participants on whom it was trained.
+A checkpoint is that of Lightning with one additional entry: the format, the plain configuration of the model, and
+the salted hashes of the participants on whom it was trained.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Checkpoint:
     Attributes:
         path: Where it was read from: a file, a folder, or an address on the Hub.
         entry: Entry that this package adds to checkpoints, in the current format.
-        weights: Name to tensor, on the CPU.
+        weights: Mapping from name to tensor, on the CPU.
         step: Number of steps that were trained; None if the file does not say so.
     """
 
@@ -131,7 +131,7 @@ class Checkpoint:
 
     @property
     def built_from(self) -> list[BuiltFrom]:
-        """The checkpoints from which the run started."""
+        """Checkpoints from which the run started."""
         return [
             BuiltFrom(
                 part.get("role", ""), part.get("config", {}), part.get("weights", ""), part.get("participants", [])
@@ -141,7 +141,7 @@ class Checkpoint:
 
     @property
     def participants(self) -> list[dict[str, Any]]:
-        """``salt`` and ``hashes`` of each set of people on whose recordings it was trained, also by its distance.
+        """``salt`` and ``hashes`` of each set of people on whose recordings it, or its distance, was trained.
 
         Raises:
             ConfigError: The checkpoint has no list of them.
@@ -213,7 +213,7 @@ class Checkpoint:
         return seeded(self.encoder_config)(seed).eval()
 
     def distance(self, fused: bool = False) -> MotifDistance:
-        """The motif distance that was trained, or with which RelCon was trained, in evaluation mode.
+        """The trained motif distance, or the one with which RelCon was trained, in evaluation mode.
 
         Args:
             fused: See :class:`~relcon_lightning.nets.MotifDistance`. A checkpoint does not store it.
@@ -224,7 +224,7 @@ class Checkpoint:
         name, method = self._model()
         own = next((part for part in self.built_from if part.role == "distance"), None)
         if own is not None:  # the distance that RelCon used; its weights are in the checkpoint
-            method = own.config.get("model", {}).get("method", {})  # not in an export
+            method = own.config.get("model", {}).get("method", {})  # an exported encoder has no such configuration
         config = method.get("distance")
         if not isinstance(config, dict) or "channels" not in config:
             raise ConfigError(
@@ -241,7 +241,7 @@ class Checkpoint:
         return distance
 
     def described(self, role: str) -> BuiltFrom:
-        """Describe the checkpoint in those of a run that starts from it.
+        """Describe this checkpoint, for the checkpoints of a run that starts from it.
 
         Args:
             role: See :class:`BuiltFrom`.
@@ -266,7 +266,7 @@ class Checkpoint:
         return value
 
     def _part(self, prefix: str) -> dict[str, Tensor]:
-        """Weights of a part, by their names in the part."""
+        """Weights of a part, with their names relative to the part."""
         return {name.removeprefix(prefix): w for name, w in self.weights.items() if name.startswith(prefix)}
 
 

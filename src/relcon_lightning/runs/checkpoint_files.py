@@ -1,6 +1,6 @@
 """Find and read the files of a checkpoint: one of Lightning's, an exported folder, or one on the Hugging Face Hub.
 
-Files are read with ``weights_only=True``: they can hold no pickled code.
+Files are read with ``weights_only=True``, so that pickled code in them is not run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from relcon_lightning.runs.checkpoint_paths import CONFIG, HUB, file_of, located
 
 log = logging.getLogger(__name__)
 
-WEIGHTS = "model.safetensors"  # of an exported folder, beside its config.json
+WEIGHTS = "model.safetensors"  # in an exported folder, next to config.json
 _MAX_CONFIG_BYTES = 2**24
 
 
@@ -49,8 +49,8 @@ def read_content(path: str | Path) -> dict[str, Any]:
 
 
 def checksums(entry: dict[str, Any], weights: bytes) -> dict[str, str]:
-    """Checksums in ``config.json``: file to SHA-256; for ``config.json`` itself, that of the entry."""
-    own = json.dumps(json.loads(json.dumps(entry)), sort_keys=True).encode()  # keys as they are when it is read back
+    """Checksums for ``config.json``: from file name to SHA-256. That of ``config.json`` itself covers the entry."""
+    own = json.dumps(json.loads(json.dumps(entry)), sort_keys=True).encode()  # a JSON round trip turns keys into text
     return {CONFIG: hashlib.sha256(own).hexdigest(), WEIGHTS: hashlib.sha256(weights).hexdigest()}
 
 
@@ -108,5 +108,5 @@ def _downloaded(address: str) -> Path:
         raise ConfigError(f"{address} needs: pip install 'relcon-lightning[hub]'.") from error
     try:
         return Path(snapshot_download(address.removeprefix(HUB), allow_patterns=[WEIGHTS, CONFIG]))
-    except (OSError, ValueError) as error:  # its own errors are among them
+    except (OSError, ValueError) as error:  # errors of huggingface_hub are subclasses of these
         raise ConfigError(f"{address} cannot be fetched: {error}") from error

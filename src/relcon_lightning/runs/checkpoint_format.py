@@ -9,8 +9,8 @@ from typing import Any
 from relcon_lightning.runs.entry import check_entry
 
 KEY = "relcon_lightning"
-CHOSEN = "chosen"  # of the entry of best.ckpt: the metric that chose it, and its value
-# 1 had fast hashes of the participants, and exports without checksums; until 2 all nets padded their first layer.
+CHOSEN = "chosen"  # key in the entry of best.ckpt: the metric that chose it, and its value
+# Format 1 has fast hashes of participants and no checksums in exports. Up to format 2, first layers are padded.
 FORMAT = 3
 _PADDED_UNTIL_2 = {
     f"relcon_lightning.nets.{name}"
@@ -74,7 +74,7 @@ def upgraded(content: Any, where: str) -> dict[str, Any]:
 
 
 def _with_padded_stems(value: Any) -> Any:
-    """A part of a checkpoint's entry, in which every net that has a stem names the one of formats 1 and 2."""
+    """Set the stem of formats 1 and 2 for every network with a stem in a part of a checkpoint's entry."""
     if isinstance(value, list):
         return [_with_padded_stems(one) for one in value]
     if not isinstance(value, dict):
@@ -84,7 +84,7 @@ def _with_padded_stems(value: Any) -> Any:
     return {**changed, "stem": "padded"} if is_net else changed
 
 
-_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # from a format to the next one
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {  # format to the upgrade to the next one
     1: lambda content: {**content, KEY: {**content[KEY], "format": 2}},
     2: lambda content: {**content, KEY: {**_with_padded_stems(content[KEY]), "format": 3}},
 }

@@ -1,4 +1,4 @@
-"""Where checkpoints are: in the folder of a run, in an exported folder, or in the package. Does not import torch."""
+"""Find checkpoints in the folder of a run, in an exported folder, or in the package. Does not import torch."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from pathlib import Path
 
 from relcon_lightning.errors import ConfigError, nearest_path
 
-LAST, BEST = Path("checkpoints", "last.ckpt"), Path("checkpoints", "best.ckpt")  # of a run's folder
-CONFIG = "config.json"  # of an exported folder
+LAST, BEST = Path("checkpoints", "last.ckpt"), Path("checkpoints", "best.ckpt")  # in the folder of a run
+CONFIG = "config.json"  # in an exported folder
 HUB = "hf://"
 _SHIPPED = Path(__file__).parents[1] / "pretrained"
 
 
 def shipped() -> dict[str, Path]:
-    """Encoders that come with the package: name to exported folder."""
+    """Encoders that come with the package: mapping from name to exported folder."""
     return {folder.name: folder for folder in sorted(_SHIPPED.iterdir()) if (folder / CONFIG).is_file()}
 
 
 def located(path: str | Path) -> Path | str:
     """The path itself; if it does not exist and is a name of :func:`shipped`, the folder of that encoder.
 
-    An address on the Hub stays as it is.
+    An address on the Hub is returned unchanged.
     """
     if str(path).startswith(HUB):
         return str(path)

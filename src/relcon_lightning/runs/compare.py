@@ -63,7 +63,7 @@ def find_checkpoints(asked: str | Sequence[str]) -> list[Checkpoint]:
 
 
 def _matches(pattern: str) -> list[str]:
-    paths = sorted(glob(pattern, recursive=True))  # noqa: PTH207, Path.glob takes no absolute pattern
+    paths = sorted(glob(pattern, recursive=True))  # noqa: PTH207, Path.glob accepts no absolute pattern
     return [path for path in paths if Path(path).suffix == ".ckpt" or _is_run(Path(path))]
 
 
@@ -126,7 +126,7 @@ def _distance(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Whether it is the best checkpoint of its run, so that it can be compared with the last one."""
+    """A setting that says whether it is the best checkpoint of its run, to compare it with the last one."""
     return {"checkpoint": "best" if checkpoint.chosen else "last"}
 
 

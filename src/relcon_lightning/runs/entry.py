@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def check_entry(entry: Mapping[str, Any], weights: Any) -> None:
-    """Compare the types of a checkpoint's values with those that are written. Missing values are reported when needed.
+    """Check the types of a checkpoint's values. Missing values are reported later, when they are needed.
 
     Args:
         entry: Entry in the current format.

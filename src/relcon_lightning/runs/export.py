@@ -40,7 +40,7 @@ def export(
     licence: str | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Export the encoder of a run with all that is needed to use it.
+    """Export the encoder of a run with everything that is needed to use it.
 
     The folder contains ``model.safetensors`` (weights), ``config.json`` (architecture, sampling rate, window, training,
     salted hashes of participants), ``README.md`` (model card) and, on request, ``encoder.onnx`` and ``encoder.pt2``.
@@ -112,7 +112,7 @@ def push_to_hub(folder: str | Path, repository: str, private: bool = True) -> st
     try:
         address = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder)
-    except (OSError, ValueError) as error:  # its own errors are among them
+    except (OSError, ValueError) as error:  # errors of huggingface_hub are subclasses of these
         raise ConfigError(f"{repository} cannot be uploaded: {error}") from error
     return str(address)
 
@@ -174,7 +174,7 @@ def _results(report: str) -> str:
     title = [line for line in head.splitlines()[:1] if line.startswith("# ")]
     lines = ["\n\n".join(title), "", *facts, "", *(heading + tables).strip("\n").splitlines()]
     text = "\n".join(f"##{line}" if line.startswith("#") else line for line in lines if not line.startswith("!["))
-    return re.sub(r"\n{3,}", "\n\n", text).strip().replace("<", "&lt;")  # which a report of this version has escaped
+    return re.sub(r"\n{3,}", "\n\n", text).strip().replace("<", "&lt;")  # reports of this version escape it
 
 
 def _example(entry: dict[str, Any]) -> Tensor:
@@ -190,7 +190,7 @@ def _write_program(
     program: torch.export.ExportedProgram, encoder: nn.Module, path: Path, entry: dict[str, Any]
 ) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch, about weights on several devices
+        warnings.simplefilter("ignore")  # torch warns about weights on several devices
         torch.export.save(program, path)
     _check(torch.export.load(path).module(), encoder, path, entry)
 
@@ -198,7 +198,7 @@ def _write_program(
 def _write_onnx(program: torch.export.ExportedProgram, encoder: nn.Module, path: Path, entry: dict[str, Any]) -> None:
     try:
         import onnxruntime  # type: ignore[import-untyped]
-        import onnxscript  # noqa: F401, which torch needs
+        import onnxscript  # noqa: F401, torch needs it
     except ImportError as error:
         raise ConfigError("onnx=true needs: pip install 'relcon-lightning[onnx]'.") from error
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
@@ -215,7 +215,7 @@ def _write_onnx(program: torch.export.ExportedProgram, encoder: nn.Module, path:
 
 
 def _check(found: Callable[[Tensor], Tensor], encoder: nn.Module, path: Path, entry: dict[str, Any]) -> None:
-    """Compare on random windows of several numbers and lengths."""
+    """Compare an exported model with the encoder, on random batches of several sizes and window lengths."""
     window = _example(entry).shape[-1]
     for count, time in ((1, window), (7, window), (3, 2 * window + 1)):
         x = torch.randn(count, 3, time)

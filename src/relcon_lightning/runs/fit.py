@@ -19,7 +19,7 @@ def check_fit(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> 
     Args:
         build: Function that builds the network. It is stopped if the network has more values than the weights, so that
             a number in a file cannot cost more memory or time than the weights next to it.
-        weights: Name to tensor.
+        weights: Mapping from name to tensor.
 
     Raises:
         ValueError: The weights do not fit, or the network cannot be built.
@@ -53,10 +53,10 @@ def check_fit(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> 
 
 
 def compare(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
-    """Compare the names and shapes of the tensors of a net with those of weights.
+    """Compare the names and shapes of the tensors of a network with those of weights.
 
     Raises:
-        ValueError: They differ; names the first tensor that does.
+        ValueError: They differ. The message names the first difference.
     """
     for name in sorted(expected.keys() ^ weights.keys()):
         raise ValueError(f"{name} is {'missing' if name in expected else 'not in the network'}")

@@ -47,7 +47,7 @@ def restored(config: dict[str, Any], weights: Mapping[str, Tensor], path: str | 
 
     Args:
         config: Configuration of the network.
-        weights: Name to tensor.
+        weights: Mapping from name to tensor.
         path: Checkpoint that they are from, for errors.
 
     Raises:

@@ -125,7 +125,7 @@ def _git(folder: Path) -> dict[str, Any] | None:
 
 
 def _machine() -> dict[str, Any]:
-    import torch  # not for those who only read records
+    import torch  # slow to import, and not needed to read records
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {"platform": platform.platform(), "threads": torch.get_num_threads(), "gpus": gpus}

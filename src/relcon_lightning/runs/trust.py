@@ -1,6 +1,6 @@
-"""Networks of other packages: built from a checkpoint only if their package was named by the user.
+"""Networks of other packages: built from a checkpoint only if the user trusts their package.
 
-A checkpoint says by name which network it holds. Building a name from a file of unknown origin would run code that the
+A checkpoint names the class of its network. Building a name from a file of unknown origin would run code that the
 file chose, so only networks of this package are built by default.
 """
 
@@ -18,13 +18,13 @@ _trusted: set[str] = set()
 
 
 def trust(packages: Iterable[str]) -> None:
-    """Set the packages whose networks are built, in this process, in addition to those of this package.
+    """Set the packages whose networks this process may build, in addition to those of this package.
 
     Args:
         packages: Names of packages or modules that can be imported; an empty list trusts none.
 
     Raises:
-        ConfigError: A name is not a package's, or is part of Python itself.
+        ConfigError: A name is not that of a package, or belongs to the standard library.
     """
     names = {str(name) for name in packages}
     for name in sorted(names):
@@ -39,7 +39,7 @@ def trust(packages: Iterable[str]) -> None:
 
 
 def is_trusted(target: str) -> bool:
-    """Check that a ``_target_`` names something that a trusted package itself defines.
+    """True if a ``_target_`` names something that a trusted package itself defines.
 
     A name that leads through a trusted package to another one (``mypackage.os.system``) is not trusted.
 
@@ -51,7 +51,7 @@ def is_trusted(target: str) -> bool:
         return False
     try:
         defined = str(getattr(get_object(target), "__module__", ""))
-    except Exception as error:  # an import runs code of the package, which raises whatever it does
+    except Exception as error:  # an import runs code of the package, which can raise any error
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"{target} cannot be imported ({why}). Is its folder in PYTHONPATH?") from error
     return f"{defined}.".startswith(f"{package}.")
