@@ -1,10 +1,10 @@
-"""Which ranks of a run still answer, and which one the others wait for."""
+"""Track which ranks of a run still answer, and which rank the others wait for."""
 
 from __future__ import annotations
 
 
 class Answers:
-    """The last message of each rank, and the seconds since then. A rank that never sent one is not judged."""
+    """The last message of each rank, and the time since then in seconds. Ranks without any message are ignored."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
@@ -29,11 +29,11 @@ class Answers:
                 since[rank] += seconds
 
     def silent(self, seconds: float) -> list[int]:
-        """Ranks that sent nothing for so long: their processes do not run."""
+        """Ranks without a message for ``seconds``: their processes do not run."""
         return sorted(rank for rank, since in self._silent_s.items() if since >= seconds)
 
     def behind(self, seconds: float) -> list[int]:
-        """Ranks that the others wait for, if no rank has moved for so long; none if all are at the same place."""
+        """Ranks that the others wait for, if no rank has moved for ``seconds``; empty if all are at the same place."""
         if min(self._still_s.values(), default=0.0) < seconds:
             return []
         furthest = max(self._counts.values())

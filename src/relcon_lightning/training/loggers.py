@@ -19,8 +19,8 @@ from lightning.pytorch.utilities import rank_zero_only
 log = logging.getLogger(__name__)
 
 _PROBE_S = 5.0  # seconds to wait for a server; W&B itself waits for minutes
-_START_S = 8.0  # until a server that answered first and then fell silent is given up
-_END_S = 60.0  # to upload what is left at the end of a run
+_START_S = 8.0  # seconds until a server that stopped answering is given up
+_END_S = 60.0  # seconds to upload the rest at the end of a run
 
 
 class GuardedWandbLogger(WandbLogger):
@@ -29,11 +29,11 @@ class GuardedWandbLogger(WandbLogger):
     lost: str | None = None  # why nothing is logged any more
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log values, while that is possible."""
+        """Log values, unless W&B was lost."""
         if self.lost is None:
             try:
                 super().log_metrics(metrics, step)
-            except Exception as error:  # whatever it is, it must not end the training
+            except Exception as error:  # no error of W&B may end the training
                 self.lost = _first_line(error)
 
 
@@ -54,7 +54,7 @@ def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any)
     else:
         kwargs["id"] = uuid.uuid4().hex[:8]
         rank_zero_only(begun.write_text)(kwargs["id"] + "\n", "utf-8")
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # what it tells of a server that fails fails too, aloud
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # error reports to a failing server fail visibly
     settings = wandb.Settings(
         silent=True,
         init_timeout=_START_S,
@@ -62,14 +62,14 @@ def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any)
         finish_timeout=_END_S,
         finish_timeout_raises=True,
     )
-    server = wandb.setup(settings).settings.base_url  # before the login, which would ask the server who it is
+    server = wandb.setup(settings).settings.base_url  # before the login, which contacts the server
     mode = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
     fault = _fault(server) if mode in ("online", "run") else None
     if fault:
         _say_offline(f"{server} {fault}", Path(save_dir))
         mode = "offline"
     logger = GuardedWandbLogger(save_dir=str(save_dir), mode=mode, settings=settings, **kwargs)
-    logger._wandb_init.pop("anonymous", None)  # Lightning passes it on, and W&B warns that it has no effect
+    logger._wandb_init.pop("anonymous", None)  # Lightning passes it, and W&B warns that it has no effect
     return logger
 
 
@@ -102,7 +102,7 @@ def finish(loggers: Iterable[Any] = ()) -> None:
         wandb.finish()
     except TimeoutError:
         lost = lost or (f"the server did not take all within {_END_S:g} s" if online else None)
-    except Exception as error:  # of its process or its connection; the training is saved
+    except Exception as error:  # W&B's process or connection failed; the training is saved
         lost = lost or _first_line(error)
     if lost:
         log.warning(
@@ -121,7 +121,7 @@ def _has_key() -> bool:
 
 
 def _fault(address: str) -> str | None:
-    """What keeps the server from taking a run; None if it answers, even if it refuses."""
+    """Why the server cannot be reached; None if it answers, even with a refusal."""
     try:
         status = requests.post(f"{address}/graphql", json={"query": "{ __typename }"}, timeout=_PROBE_S).status_code
     except requests.RequestException:

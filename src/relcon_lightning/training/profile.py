@@ -17,10 +17,10 @@ class StepProfiler(PyTorchProfiler):
 
     Args:
         dirpath: Folder for the table and the trace.
-        filename: Part of their names.
+        filename: Part of the names of both files.
         first: First step that is profiled, 3 or more.
         steps: Number of steps that are profiled.
-        row_limit: Operations in the table.
+        row_limit: Maximum number of operations in the table.
     """
 
     def __init__(
@@ -37,5 +37,5 @@ class StepProfiler(PyTorchProfiler):
     def _cache_functions_events(self) -> None:
         try:
             super()._cache_functions_events()
-        except AssertionError:  # what torch raises when no step was profiled
+        except AssertionError:  # torch raises it if no step was profiled
             self.function_events = None

@@ -13,7 +13,7 @@ _NUMBERS = {"epoch": int, "global_step": int, "pytorch-lightning_version": str}
 _MAPPINGS = {"state_dict": dict, "loops": dict}
 _LISTS = {"optimizer_states": list, "lr_schedulers": list}
 _PRECISION = ("MixedPrecision", "native_amp_scaling_state")
-_LENGTHS = {"T_max", "total_steps", "total_iters"}  # of a schedule: from the configuration
+_LENGTHS = {"T_max", "total_steps", "total_iters"}  # lengths of a schedule, taken from the configuration instead
 
 
 def restorable(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -51,15 +51,15 @@ def restorable(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _unfinished(loops: dict[str, Any], where: str) -> dict[str, Any]:
-    """Progress as it is within the single epoch after a step, before the next one has begun.
+    """Set the progress to the point in the single epoch after a step, before the next step has begun.
 
-    A checkpoint is written when the next step has begun, or when the epoch has ended. Lightning would make that step
-    twice, or count the epoch as done.
+    A checkpoint is written when the next step has begun, or when the epoch has ended. Without this change, Lightning
+    would count that step twice, or treat the epoch as finished.
     """
     try:
         fit = _numbers(dict(loops["fit_loop"]))
         batches = fit["epoch_loop.batch_progress"]
-        whole = batches["current"]["completed"] == batches["current"]["processed"]  # validated and logged as well
+        whole = batches["current"]["completed"] == batches["current"]["processed"]  # also validated and logged
         for name in ("total", "current"):
             done = int(batches[name]["processed"])
             batches[name] |= {"ready": done, "started": done, "processed": done, "completed": done - 1}
@@ -73,7 +73,7 @@ def _unfinished(loops: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _numbers(state: Any, leave_out: Collection[str] = ()) -> Any:
-    """The state, reduced to numbers, tensors and containers of them."""
+    """Reduce a state to numbers, tensors and containers of them."""
     if isinstance(state, Mapping):
         return {
             name: _numbers(value)

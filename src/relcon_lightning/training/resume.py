@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Resumed(NamedTuple):
-    """The checkpoint from which a run goes on, its file, and the number of steps that it made."""
+    """A checkpoint from which a run continues, its file, and the number of its steps."""
 
     path: Path
     step: int
@@ -31,7 +31,7 @@ class Resumed(NamedTuple):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints atomically: a file gets its name when all of it is on the disk.
+    """Writes checkpoints atomically: a file gets its name once it is completely on the disk.
 
     Lightning first writes to the system's temporary folder. Moving a file from there to another disk is a copy, which
     can be interrupted.
@@ -66,7 +66,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
-        except (OSError, RuntimeError) as error:  # torch raises the latter where a write fails
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError if a write fails
             part.unlink(missing_ok=True)
             raise TrainingError(
                 f"{path} cannot be written ({str(error).splitlines()[0]}). The checkpoint before it is kept: make room "
@@ -102,7 +102,7 @@ def find_checkpoint(resume: str | None, folder: Path) -> Resumed | None:
     for path in sorted(folder.glob("*.ckpt")):
         try:
             one = _read(path)
-            if one.step > 0:  # best.ckpt may hold the untrained net
+            if one.step > 0:  # best.ckpt may contain the untrained network
                 found.append(one)
         except ConfigError as error:
             log.warning("Passed over %s: %s", path, error)
@@ -121,7 +121,7 @@ def _read(path: Path) -> Resumed:
     """Read a checkpoint from which training can resume.
 
     Raises:
-        ConfigError: It cannot be read, or does not say its step.
+        ConfigError: It cannot be read, or does not contain its step.
     """
     checkpoint = Checkpoint.read(path)
     if checkpoint.step is None:
@@ -163,7 +163,7 @@ def keep_metrics(logger: CSVLogger, step: int) -> None:
 
     Args:
         logger: Logger of the run, before it has logged.
-        step: Number of steps that are done; rows of later steps, which will be repeated, are removed.
+        step: Number of completed steps; rows of later steps, which will be repeated, are removed.
     """
     path = Path(logger.log_dir) / "metrics.csv"
     kept = path.with_suffix(".csv.part")
@@ -176,8 +176,8 @@ def keep_metrics(logger: CSVLogger, step: int) -> None:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(rows)
-    if kept.exists():  # or left by a run that was interrupted here
-        experiment = logger.experiment  # it removes the file
+    if kept.exists():  # it exists, or a run that was interrupted here left it
+        experiment = logger.experiment  # this removes the file
         kept.replace(path)
         with path.open(newline="", encoding="utf-8") as file:
             experiment.metrics_keys = next(csv.reader(file), [])

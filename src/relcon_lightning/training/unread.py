@@ -8,18 +8,18 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-# Choices that belong to some methods alone. Others, such as encoder or temperature, are shared by a run of several.
+# Groups that only some methods read. Others, such as encoder or temperature, may be set for a sweep over methods.
 _CHOICES = ("augmentation", "pair", "view", "loss", "ranking")
 _REFERENCE = re.compile(r"\$\{(\w+)")
 
 
 def unread(config: DictConfig, given: Collection[str]) -> list[str]:
-    """The keys in ``given`` that have no effect on the method, each with what to do about it.
+    """The keys in ``given`` that have no effect on the method, each with advice.
 
-    The distance is the first of two runs that often get the same arguments: nothing is unread there.
+    The result is empty for the distance, because it is often trained with the same arguments as the run that follows.
 
     Args:
-        config: The composed configuration, interpolations and all.
+        config: Composed configuration, with unresolved interpolations.
         given: Keys on the command line, such as ``augmentation`` or ``augmentation.n``.
     """
     content: Any = OmegaConf.to_container(config, resolve=False)
@@ -37,7 +37,7 @@ def unread(config: DictConfig, given: Collection[str]) -> list[str]:
 
 
 def _read(content: dict[str, Any], part: Any) -> set[str]:
-    """Top-level keys that a part of the configuration refers to, directly or through others."""
+    """Top-level keys that a part of the configuration refers to, directly or through other keys."""
     names: set[str] = set()
     coming = set(_references(part))
     while coming:

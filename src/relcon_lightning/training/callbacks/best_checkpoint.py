@@ -24,16 +24,16 @@ _ALWAYS_LOGGED = "val/loss"
 class BestCheckpoint(Callback):
     """Writes ``best.ckpt`` after each validation with a better value of a metric than all validations before it.
 
-    A step is saved when the next one begins, as by StepCheckpoint: the validation has then been logged. The untrained
-    net of step 0 is written too, and is replaced by the first net that is not worse. The file holds the
-    name of the metric and its value. A run that resumes reads them from the file in its own folder, and replaces a
-    file of a later step, of another metric, or one that cannot be read.
+    A step is saved when the next one begins, as in StepCheckpoint: the validation has then been logged. The untrained
+    network of step 0 is saved too, and is replaced by the first network that is not worse. The file contains the name
+    and value of the metric. A run that resumes reads them from the file in its own folder. It replaces a file that is
+    of a later step or of another metric, or that cannot be read.
 
     Args:
         folder: Folder of the checkpoints.
-        metric: Name of a logged metric. ``val/loss`` takes its place if it is not logged, as ``val/knn_f1`` without
-            labels. None: no file is written.
-        direction: ``minimize`` or ``maximize``; None: known by the name, see
+        metric: Name of a logged metric. If it is not logged, for example ``val/knn_f1`` without labels, ``val/loss``
+            is used. None: no file is written.
+        direction: ``minimize`` or ``maximize``; None: determined by the name, see
             :func:`~relcon_lightning.training.objective.direction_of`.
     """
 
@@ -50,7 +50,7 @@ class BestCheckpoint(Callback):
             self.path.unlink(missing_ok=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Note whether the value is better than the best so far. All ranks follow the first one."""
+        """Compare the value with the best so far. The first rank decides for all ranks."""
         if trainer.sanity_checking:
             return
         if not self._started:
@@ -61,7 +61,7 @@ class BestCheckpoint(Callback):
             self.value, self.step, self._due = value, trainer.global_step, True
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        """Write the file if the step before is the best."""
+        """Write the file if the previous step is the best."""
         self._write(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -90,7 +90,7 @@ class BestCheckpoint(Callback):
         return value < self.value if self.direction == "minimize" else value > self.value
 
     def _start(self, trainer: L.Trainer) -> None:
-        """Settle the metric now that it is known what is logged, and find the best of a run that resumes."""
+        """Choose the metric once the logged metrics are known, and read the best value of a run that resumes."""
         self._started = True
         if self.metric is None:
             return

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class LabelledMonitor(Callback):
-    """Chooses windows that are the same at each validation. Without labels of two participants, it is off and says so.
+    """Chooses windows that are the same at each validation. Says so and does nothing without two labelled people.
 
     Args:
         windows: Maximum number of windows.

@@ -31,7 +31,7 @@ class LastCheckpoint(Callback):
     received the signal. (Lightning's own handler communicates inside the signal handler, while another rank may be in
     the middle of a step.)
 
-    A step is saved after it has been validated and logged, so that a run that resumes lacks no row of its log.
+    A step is saved after it has been validated and logged, so that the log of a resumed run is complete.
 
     Args:
         folder: Folder of the checkpoints.
@@ -52,7 +52,7 @@ class LastCheckpoint(Callback):
             signal.signal(signal.SIGTERM, self._note)
             if _BEFORE_THE_LIMIT is not None:
                 self._before[_BEFORE_THE_LIMIT] = signal.signal(_BEFORE_THE_LIMIT, self._note)
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background of a script
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in background jobs of a script
                 self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
 
     def on_train_batch_end(
@@ -100,4 +100,4 @@ class LastCheckpoint(Callback):
             signal.default_int_handler(signum, frame)
         self.asked = signum
         if not getattr(rank_zero_only, "rank", 0):
-            os.write(2, _SAVING)  # a stream may be in the middle of a write of its own
+            os.write(2, _SAVING)  # print could interrupt a write to the same stream

@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class LongerSchedule(Callback):
-    """Sets the learning rate to that of the schedule with the new length, after the steps that are done.
+    """Sets the learning rate to that of the schedule with the new length, after the completed steps.
 
-    For example, a cosine over 100 steps ends after 100. To continue to 200, the rate is that of step 100 of a cosine
-    over 200 steps. A message states both rates.
+    For example, a run with a cosine schedule over 100 steps continues to step 200. Its learning rate is then that of
+    step 100 of a cosine over 200 steps. A message states both rates.
 
     Args:
         planned: Number of steps that the run had before.

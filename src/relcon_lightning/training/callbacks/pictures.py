@@ -24,14 +24,14 @@ _WINDOWS = 32
 
 
 class Pictures(Callback):
-    """Draws pictures of a training when it ends: ``curves.png`` from the CSV log, and neighbours of some anchors.
+    """Draws figures at the end of training: ``curves.png`` from the CSV log, and the neighbours of some anchors.
 
-    ``ranking.png`` has the neighbours by the distance of a method that has one, ``ranking_embedding.png`` those by the
-    embedding.
+    ``ranking.png`` ranks the neighbours by the distance of the method, if it has one; ``ranking_embedding.png`` ranks
+    them by the embedding.
 
     Args:
         folder: Folder of the run.
-        sampling_rate: Hz, for the time axis.
+        sampling_rate: Sampling rate in Hz, for the time axis.
     """
 
     def __init__(self, folder: str, sampling_rate: float) -> None:
@@ -66,7 +66,7 @@ class Pictures(Callback):
             self._draw_rankings(pl_module, trainer.datamodule.store)  # type: ignore[attr-defined]
 
     def _draw_rankings(self, method: Method, store: CohortStore) -> None:
-        """The same anchors twice: as the distance ranks their neighbours, and as the embedding does."""
+        """Draw the same anchors twice, with neighbours ranked by the distance and by the embedding."""
         assert self._batch is not None
         windows = self._batch.anchor[:_WINDOWS]
         person = self._batch.participant[:_WINDOWS].cpu().numpy()
@@ -89,13 +89,13 @@ class Pictures(Callback):
 
 
 def labels_at(store: CohortStore, recording: np.ndarray, start: np.ndarray, window: int) -> list[str]:
-    """Label of the segment that has the middle of each window, empty where none has it.
+    """Label of the segment that contains the middle of each window; empty if there is none.
 
     Args:
         store: Cohort of the windows.
-        recording: ``(N,)`` rows of the store's recordings.
-        start: ``(N,)`` first samples.
-        window: Samples of a window.
+        recording: Row ``(N,)`` of each window in the store's table of recordings.
+        start: First sample ``(N,)`` of each window in its recording.
+        window: Window length in samples.
     """
     segments = store.segments.dropna(subset=["label"])
     ids = store.recordings["recording_id"].to_numpy()[recording]

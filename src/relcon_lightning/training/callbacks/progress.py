@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTh
 from rich.progress import BarColumn, ProgressColumn
 from rich.table import Column
 
-_FORMAT = ".5g"  # digits that move and fit
+_FORMAT = ".5g"  # enough digits to show changes, few enough to fit
 
 
 class Progress(RichProgressBar):
@@ -33,7 +33,7 @@ class Progress(RichProgressBar):
         super()._init_progress(trainer)
         if self.progress is None:
             return
-        for column in self.progress.columns:  # the bar takes what is left of the line, and nothing needs a second one
+        for column in self.progress.columns:  # the bar takes the rest of the line, so that one line is enough
             if isinstance(column, BarColumn):
                 column.bar_width = None
             elif isinstance(column, ProgressColumn):

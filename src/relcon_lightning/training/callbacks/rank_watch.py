@@ -21,23 +21,23 @@ from relcon_lightning.training.answers import Answers
 
 log = logging.getLogger(__name__)
 
-_TICK_S = 1.0  # between two messages
-_SOON_S = 10.0  # without a message, after which a run that is asked to end does not wait any longer
-_FOR_THE_FIRST_S = 15.0  # until the first living rank has told the cause, and ended the others of its machine
+_TICK_S = 1.0  # seconds between two messages
+_SOON_S = 10.0  # seconds of silence after which a run that was asked to stop no longer waits
+_FOR_THE_FIRST_S = 15.0  # seconds for the first living rank to report the cause and end the others on its machine
 _ENDING = {signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGUSR2", signal.SIGTERM)}
 
 
 class RankWatch(Callback):
     """Ends the run when a rank does not answer, or does not reach the step of the others. The error names the rank.
 
-    A rank that is stopped, or whose machine is down, lets the others wait in a collective operation until the process
-    group gives up, which takes half an hour and names no rank. Python does not handle a signal in the meantime. Here,
-    a thread of each rank sends the others a datagram per second. The run ends as if it was killed, and can be resumed.
+    If a process is stopped or its machine is down, the other ranks wait in a collective operation until the process
+    group times out, which takes half an hour and names no rank. Python handles no signals in the meantime. Therefore, a
+    thread of each rank sends one datagram per second to the others. The run ends as if it was killed, and can resume.
 
-    SIGTERM, SIGUSR2 or Ctrl-C ends the run also while another rank is silent: within seconds, with the exit code of a
+    While another rank is silent, SIGTERM, SIGUSR2 and Ctrl-C still end the run within seconds, with the exit code of a
     run that was stopped.
 
-    Put it first among the callbacks: then a rank that works in another callback has been counted before.
+    Put it first in the list of callbacks, so that a rank is counted before it works in another callback.
 
     Args:
         timeout_s: Seconds without an answer, or without progress of a rank that others wait for; None: wait for ever.
@@ -48,24 +48,24 @@ class RankWatch(Callback):
         self._watch: _Watch | None = None
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begin, if there are several ranks."""
+        """Start watching if there are several ranks."""
         if self.timeout_s is not None and trainer.world_size > 1 and distributed.is_initialized():
             self._watch = _Watch(trainer, self.timeout_s)
             self._watch.start()
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """End, when all ranks have come so far."""
+        """Stop watching once all ranks have reached this point."""
         if self._watch is not None:
             trainer.strategy.barrier("rank_watch")
             self._watch.stop()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """End."""
+        """Stop watching."""
         if self._watch is not None:
             self._watch.stop()
 
     def _move(self, *_: Any, **__: Any) -> None:
-        """Count that this rank has come so far."""
+        """Count one more step of progress of this rank."""
         if self._watch is not None:
             self._watch.count += 1
 
@@ -74,7 +74,7 @@ class RankWatch(Callback):
 
 
 class _Watch(threading.Thread):
-    """Sends and receives messages, and judges.
+    """Sends and receives messages, and ends the run if a rank is silent or behind.
 
     Attributes:
         count: See :meth:`Answers.hear`.
@@ -108,8 +108,8 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         """Watch until the end."""
         while not self._ended.is_set():
-            for address in self._ranks:  # its own too
-                with contextlib.suppress(OSError):  # an address that cannot be reached now
+            for address in self._ranks:  # including this rank
+                with contextlib.suppress(OSError):  # the address may be unreachable at the moment
                     self._socket.sendto(str(self.count).encode(), address)
             begun = time.monotonic()
             while (left := begun + _TICK_S - time.monotonic()) > 0:
@@ -142,7 +142,7 @@ class _Watch(threading.Thread):
         return ", ".join("rank {} (process {} on {})".format(rank, *self._processes[rank]) for rank in ranks)
 
     def _end(self, ranks: list[int], why: str, code: int) -> None:
-        """Say it, and end this process and those that do not answer, as far as they are its children or its parent."""
+        """Log the cause, then end this process and the silent ones among its children and its parent."""
         living = set(range(len(self._processes))) - set(ranks)
         if self._rank != min(living, default=self._rank):
             self._ended.wait(_FOR_THE_FIRST_S)
@@ -153,15 +153,15 @@ class _Watch(threading.Thread):
             if self._processes[rank] == (os.getppid(), socket.gethostname()):
                 with contextlib.suppress(OSError):
                     os.kill(os.getppid(), signal.SIGKILL)
-        os._exit(code)  # the main thread may wait for ever
+        os._exit(code)  # the main thread may never return
 
 
 def _socket() -> socket.socket:
-    """A socket at the address from which this machine reaches that of the first rank."""
+    """A socket at the local address from which this machine reaches the first rank."""
     place = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
     family, kind, protocol, _, first = socket.getaddrinfo(*place, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind, protocol) as probe:
-        probe.connect(first)  # sends nothing
+        probe.connect(first)  # only selects a route, sends nothing
         own = probe.getsockname()[0]
     made = socket.socket(family, kind, protocol)
     made.bind((own, 0))

@@ -19,7 +19,7 @@ class RetrievalMonitor(LabelledMonitor):
 
     Args:
         windows: Maximum number of windows.
-        by_distance: Maximum number of windows for a motif distance, whose cost grows with the square.
+        by_distance: Maximum number of windows for a motif distance, whose cost is quadratic.
         seed: Seed that selects the windows.
     """
 

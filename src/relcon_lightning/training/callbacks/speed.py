@@ -19,7 +19,7 @@ class Speed(Callback):
     """
 
     def __init__(self) -> None:
-        self.begun: float | None = None  # of the time between two steps
+        self.begun: float | None = None  # start of the time between two steps
         self.anchors, self.waited, self.total = 0, 0.0, 0.0
         self.started = 0.0
 
@@ -35,7 +35,7 @@ class Speed(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Note the time at which the step ended, and log."""
-        if self.begun is not None:  # the first step compiles and warms up
+        if self.begun is not None:  # skip the first step, which compiles and warms up
             self.total += time.perf_counter() - self.started
         if self.total and trainer._logger_connector.should_update_logs:
             share, rate = self.waited / self.total, self.anchors / self.total

@@ -13,13 +13,13 @@ class StepCheckpoint(ModelCheckpoint):
     """Lightning's ModelCheckpoint, but without paths in checkpoints.
 
     Lightning stores the path of the previous checkpoint in each checkpoint, and removes that file at the next save. A
-    checkpoint from a stranger could thus remove any file. Here, a run that resumes looks into its own folder.
+    checkpoint of unknown origin could thus remove any file. Here, a resumed run looks in its own folder.
 
-    A step is saved after it has been validated and logged, so that a run that resumes lacks no row of its log.
+    A step is saved after it has been validated and logged, so that the log of a resumed run is complete.
     """
 
     _due: tuple[Any, ...] | None = None  # the finished step, until it is saved
-    _validated = False  # true: after that step
+    _validated = False  # True after the validation of that step
 
     def state_dict(self) -> dict[str, Any]:
         """Store no state; all of it follows from the folder."""
@@ -43,11 +43,11 @@ class StepCheckpoint(ModelCheckpoint):
         self._validated = True
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        """Save the previous step, if it is one of the interval."""
+        """Save the previous step if it is due."""
         self._save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the last step, if it is one of the interval."""
+        """Save the last step if it is due."""
         self._save(trainer)
         super().on_train_end(trainer, pl_module)
 
