@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from relcon_lightning.methods.supervised import Supervised
 
 Nets = Callable[[int], nn.Module]
-"""From a seed to a net that windows ``(B, 3, T)`` go into."""
+"""Function from a seed to a network for windows ``(B, 3, T)``."""
 
 
 class EndToEndProbe:
@@ -30,7 +30,7 @@ class EndToEndProbe:
         batch_size: Number of windows per batch.
         max_epochs: Maximum number of epochs.
         patience: Training ends after this many epochs without a better validation score.
-        accelerator: Lightning's name of the device.
+        accelerator: Device, as Lightning names it (``cpu``, ``gpu`` ...).
         hidden: Number of units of the head's hidden layer; None: the head is a linear layer.
     """
 

@@ -32,14 +32,15 @@ class Evaluation:
     Attributes:
         scores: Long table with columns system, level, metric, seed, value. The level is window or recording; in a
             regression it is the target.
-        folds: Scores of each fold by itself, as in ``scores``, with a further column fold; empty for a single fold or a
-            regression.
+        folds: Scores of each fold separately, as in ``scores`` with an additional column fold; empty for a single fold
+            or a regression.
         predictions: Long table with columns system, level, seed, participant, recording, label and predicted, one row
             per tested window or recording.
-        costs: Seconds and number of parameters of each system.
-        sizes: Numbers of participants, recordings and windows for training and validation (mean over folds) and of all
-            tested ones.
-        probabilities: Probabilities ``(N, C)`` of what is tested with the first seed, by system and level.
+        costs: Time in seconds and number of parameters of each system.
+        sizes: Numbers of participants, recordings and windows for training and validation (mean over folds) and in
+            total for the test.
+        probabilities: Probabilities ``(N, C)`` of the tested windows or recordings with the first seed, by system and
+            level.
         embeddings: Features ``(M, F)`` of some of the tested windows with the first seed, by system.
         embedded: Labels ``(M,)`` of these windows.
         classes: Classes of a classification, sorted.
@@ -58,10 +59,10 @@ class Evaluation:
     folds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=FOLD_COLUMNS))
 
     def save_drawn(self, folder: Path) -> None:
-        """Write ``probabilities.parquet`` and ``embeddings.npz`` of the first seed, to draw curves and maps from.
+        """Write ``probabilities.parquet`` and ``embeddings.npz`` of the first seed, for curves and maps.
 
-        The first has the columns system, level and label and one for each class; the second has the labels under
-        ``label`` and the features of the k-th system under ``k``, whose name is in ``systems``.
+        The first has the columns system, level and label, and one column per class. The second has the labels as
+        ``label``, the names of the systems as ``systems``, and the features of the k-th system as ``k``.
         """
         if self.probabilities:
             seed = self.predictions["seed"].iloc[0]
@@ -88,15 +89,15 @@ def evaluate(
     """Fit each system's probe on training participants and score it on test participants.
 
     With several splits (folds), the predictions for all test participants are scored together, and each fold is also
-    scored by itself. A seed determines the
-    weights of the random encoder, the trees of the forest and, if requested, a bootstrap of the training windows. The
-    spread over seeds then shows how much the result of a probe depends on its training sample.
+    scored separately. A seed determines the weights of the random encoder, the trees of the forest and, if
+    requested, a bootstrap of the training windows. The spread over seeds then shows how much the result of a probe
+    depends on its training sample.
 
     Args:
         systems: At least one system.
         windows: Windows of all participants of the splits.
         splits: Splits of participants, for all seeds or per seed. Within a seed, nobody is tested twice.
-        seeds: One repetition each.
+        seeds: Seeds; the evaluation is repeated once per seed.
         bootstrap: True: each seed draws the training windows with replacement. False: each seed uses all of them once.
         standardise: Normalise the windows of each fold, axis by axis, with mean and standard deviation of its training
             windows. Features are then computed for each fold.
@@ -158,7 +159,7 @@ def _features(
 
 
 def standardised(signal: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Windows ``(N, 3, T)``, axis by axis less the mean and divided by the standard deviation of those in ``train``."""
+    """Standardise each axis of windows ``(N, 3, T)`` with the mean and standard deviation of the rows in ``train``."""
     mean = signal[train].mean((0, 2), dtype=np.float64)[:, None]
     std = signal[train].std((0, 2), dtype=np.float64)[:, None]
     scaled: np.ndarray = ((signal - mean) / np.where(std > 0, std, 1)).astype(np.float32)
@@ -173,7 +174,7 @@ def _alone(
     folded: Sequence[np.ndarray],
     classes: Sequence[str],
 ) -> list[tuple[str, str, str, int, int, float]]:
-    """Scores of each fold by itself, as rows of :attr:`Evaluation.folds`."""
+    """Scores of each fold separately, as rows of :attr:`Evaluation.folds`."""
     if len(folds) < 2:
         return []
     return [
@@ -189,7 +190,7 @@ def by_seed(splits: Divisions, seeds: Sequence[int]) -> dict[int, list[Split]]:
 
     Args:
         splits: Splits for all seeds, or per seed.
-        seeds: One repetition each.
+        seeds: Seeds of the evaluation.
 
     Raises:
         DataError: A participant is in two test sets of one seed. The message names the participant.
@@ -264,14 +265,14 @@ def _levels(
 
 
 def whole_recordings(ids: np.ndarray) -> list[str]:
-    """The recording that each part belongs to: ``walk#1`` and ``walk#2``, parted at a gap, are parts of ``walk``."""
+    """Recording to which each part belongs: ``walk#1`` and ``walk#2`` are the parts of ``walk``, split at a gap."""
     return [re.sub(r"#\d+$", "", str(name)) for name in ids]
 
 
 def part_sizes(
     participant: np.ndarray, recording: np.ndarray, folds: Sequence[Mapping[str, np.ndarray]]
 ) -> pd.DataFrame:
-    """Numbers of participants, recordings and windows: mean over folds for training and validation, all for tests.
+    """Numbers of participants, recordings and windows: mean over folds for training and validation, total for tests.
 
     Args:
         participant: Participants ``(N,)`` of the windows.

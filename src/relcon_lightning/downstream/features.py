@@ -1,6 +1,6 @@
 """Hand-crafted features of accelerometer windows: a baseline for learned embeddings.
 
-The features are those common in activity recognition: statistics, shape of the spectrum and correlations of the axes,
+The features are common in activity recognition: statistics, shape of the spectrum and correlations of the axes,
 for each axis and for the norm.
 """
 
@@ -41,7 +41,7 @@ def handcrafted_features(windows: np.ndarray, sampling_rate: float) -> np.ndarra
     """Features ``(N, F)``, float64, of windows ``(N, 3, T)`` in g; also finite for constant windows.
 
     Args:
-        windows: Windows in g.
+        windows: Windows ``(N, 3, T)`` in g.
         sampling_rate: Sampling rate in Hz.
     """
     x = np.asarray(windows, dtype=np.float64)
@@ -49,9 +49,9 @@ def handcrafted_features(windows: np.ndarray, sampling_rate: float) -> np.ndarra
     mean = x.mean(-1, keepdims=True)
     centred = x - mean
     q25, median, q75 = np.percentile(x, [25, 50, 75], axis=-1)
-    moving = centred.std(-1) > 1e-8  # shape moments of a constant are noise
+    moving = centred.std(-1) > 1e-8  # skewness and kurtosis of a constant are noise
     with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # scipy warns of the constants that are masked here
+        warnings.simplefilter("ignore", RuntimeWarning)  # scipy warns about constants, which are masked here
         shape = [np.where(moving, moment(x, axis=-1), 0.0) for moment in (skew, kurtosis)]
     crossings = (np.diff(np.signbit(centred), axis=-1) != 0).mean(-1) * sampling_rate * moving
     statistics = [

@@ -1,4 +1,4 @@
-"""Labelled windows on a fixed grid, as the sources of the paper's Tables 3 and 4 cut them."""
+"""Labelled windows on a fixed grid, as in the publications that the paper's Tables 3 and 4 compare with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def grid_windows(
     classes: Collection[str] | None = None,
     clip_g: float | None = None,
 ) -> LabelledWindows:
-    """All windows at multiples of ``stride`` from the start of each recording, with the label of most of their samples.
+    """All windows at multiples of ``stride`` from the start of each recording, with their most frequent label.
 
     Samples without one of the labels are null. A window is dropped if more than half of its samples are null. If two
     labels have the same number of samples, the first in alphabetical order is used.
@@ -31,7 +31,7 @@ def grid_windows(
         stride: Number of samples between the starts of consecutive windows.
         participants: Ids of the participants to use; None: all.
         classes: Labels to use; None: all.
-        clip_g: Largest absolute value in g, to which values are clipped; None: values stay as they are.
+        clip_g: Largest absolute value in g, to which values are clipped; None: no clipping.
 
     Raises:
         DataError: The cohort has no labels, a class does not occur, or no window has a label.

@@ -61,7 +61,7 @@ def by_recording(
 ) -> tuple[Int[np.ndarray, " R"], Shaped[np.ndarray, " R"], Float[np.ndarray, "R C"]]:
     """Aggregate windows to recordings: the most frequent predicted class, and the mean probability.
 
-    Of several most frequent classes, the one with the largest mean probability is used.
+    If several classes are equally frequent, the one with the largest mean probability is used.
 
     Args:
         predicted: Predicted classes ``(N,)``.
@@ -96,8 +96,8 @@ def regression_metrics(
 
     Returns:
         ``mse``, ``sdse``, ``mae``, ``sdae`` and ``r``, which is NaN if all participants have the same value up to
-        rounding. Also ``window_mae`` and ``window_r`` of single windows, which are more informative with few
-        participants.
+        rounding. Also ``window_mae`` and ``window_r`` over single windows, which are more informative
+        with few participants.
 
     Example:
         >>> target, predicted = np.array([1.0, 1.0, 2.0, 2.0]), np.array([0.0, 2.0, 2.0, 3.0])
@@ -130,7 +130,7 @@ def _pearson(table: pd.DataFrame) -> float:
 def retrieval_average_precision(
     distances: Real[np.ndarray, "N N"], label: Shaped[np.ndarray, " N"], participant: Shaped[np.ndarray, " N"]
 ) -> tuple[float, float, dict[str, float]]:
-    """How well a distance finds the same activity in other people.
+    """Measure how well a distance finds the same activity in other people.
 
     For each anchor, the candidates are the windows of *other* participants; those with the anchor's label are relevant.
     Candidates at the same distance count together, as in ``sklearn.metrics.average_precision_score``. Anchors without a

@@ -1,4 +1,4 @@
-"""Leave people out: on whom an encoder is evaluated, in which windows and in which folds."""
+"""Leave-people-out protocol: the participants, windows and folds of an evaluation."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Protocol:
 
     Attributes:
         window_s: Length of a window in seconds.
-        stride_s: Seconds from one window to the next; None: the length of a window.
-        overlap: Share of a window that the next window repeats; it shortens the stride.
+        stride_s: Time between the starts of consecutive windows in seconds; None: the window length.
+        overlap: Fraction of a window that overlaps the next window; it shortens the stride.
         divide: Function that divides participants into folds, such as :func:`relcon_lightning.data.splits.k_fold`.
         asked: Ids of the participants to evaluate on; None: everyone who was not used for training.
         redivide: Divide the participants again with each seed of the evaluation.
-        stratify: Column of the store's participants; folds have the same proportion of each of its groups.
+        stratify: Column of the store's table of participants; folds have the same proportion of each of its groups.
         position: Body position that the store must have; None: any.
     """
 
@@ -62,7 +62,7 @@ class Protocol:
             sampling_rate: Rate of the store in Hz.
 
         Raises:
-            ConfigError: The overlap is not a share, or a length is less than one sample.
+            ConfigError: The overlap is not a fraction below 1, or a length is less than one sample.
         """
         if not 0 <= self.overlap < 1:
             raise ConfigError(f"overlap={self.overlap}: expected a share of a window, 0 or more and less than 1.")
@@ -75,16 +75,16 @@ class Protocol:
         return samples["window_s"], samples["stride_s"]
 
     def participants(self, store: CohortStore, trained_on: Sequence[Mapping[str, Any]] = ()) -> list[str]:
-        """Ids of the participants to evaluate on: those asked for, or all that no encoder was trained on.
+        """Ids of the participants to evaluate on: those in ``asked``, or all on whom no encoder was trained.
 
         Args:
-            store: The cohort.
+            store: Cohort store.
             trained_on: ``salt`` and ``hashes`` of the people that an encoder was trained on, as
                 :attr:`relcon_lightning.runs.checkpoint.Checkpoint.participants` has them.
 
         Raises:
             ConfigError: The store was recorded at another body position.
-            DataError: An encoder was trained on somebody who is asked for.
+            DataError: An encoder was trained on a participant in ``asked``.
         """
         if self.position and store.info.position != self.position:
             raise ConfigError(
@@ -119,12 +119,12 @@ class Protocol:
 
         Args:
             allowed: Ids of the participants to evaluate on.
-            store: The cohort.
+            store: Cohort store.
             found: Ids of the participants who have windows; None: all allowed ones.
             seeds: Seeds of the evaluation.
 
         Raises:
-            DataError: Somebody who is asked for has no windows, or there are too few people for the folds.
+            DataError: A participant in ``asked`` has no windows, or there are too few people for the folds.
         """
         present = sorted(set(allowed if found is None else found))
         without = sorted(set(allowed) - set(present))

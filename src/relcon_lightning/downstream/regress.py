@@ -35,7 +35,7 @@ def evaluate_regression(
         systems: Systems whose probes predict numbers.
         windows: Windows of all participants of the splits.
         splits: Splits of participants, for all seeds or per seed. Within a seed, nobody is tested twice.
-        seeds: One repetition each.
+        seeds: Seeds; the evaluation is repeated once per seed.
         units: Unit of each target of the windows.
         bootstrap: True: each seed draws the training windows with replacement. False: each seed uses all of them once.
 

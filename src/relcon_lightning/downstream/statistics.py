@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 DRAWS = 2000
-FEWEST = 6  # participants below which a bootstrap over them decides nothing
-FEWEST_SEEDS = 3  # of weights and samples, below which nobody knows what luck of one of them did
+FEWEST = 6  # minimum number of participants for a verdict
+FEWEST_SEEDS = 3  # minimum number of seeds for a verdict: with fewer, one lucky seed can decide
 _COVERAGE = 0.95
 
 
@@ -68,7 +68,7 @@ def bootstrap_mae(predictions: pd.DataFrame, draws: int = DRAWS, seed: int = 0) 
     errors = (means["predicted"] - means["label"]).abs().unstack("participant")
     tested = errors.notna().to_numpy()  # each seed may have different participants
     weights = _weights(errors.shape[1], draws, seed)
-    with np.errstate(invalid="ignore"):  # a seed may have tested none
+    with np.errstate(invalid="ignore"):  # a draw may contain no participant of a seed
         drawn = pd.DataFrame(weights @ errors.fillna(0).to_numpy().T / (weights @ tested.T), columns=errors.index)
     return drawn.T.groupby("system", sort=False).mean().T
 
@@ -103,7 +103,7 @@ def _confusions(part: pd.DataFrame, people: np.ndarray, classes: np.ndarray) -> 
 
 
 def comparison_table(predictions: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
-    """One row per system: the metric with its interval, the difference of the first system to it, and the verdict.
+    """One row per system: the metric with its interval, the first system minus this one, and the verdict.
 
     The metric is macro F1 for classes and the mean absolute error for numbers.
 
@@ -125,7 +125,7 @@ def comparison_table(predictions: pd.DataFrame, draws: int = DRAWS) -> pd.DataFr
 
 
 def clearly_best(predictions: pd.DataFrame, draws: int = DRAWS) -> str | None:
-    """The system that differs significantly from each other one, if there are enough people and seeds for a verdict.
+    """The system that differs significantly from every other one, if there are enough people and seeds for a verdict.
 
     Args:
         predictions: Predictions, as for :func:`comparison_table`.
@@ -148,7 +148,7 @@ def _drawn(predictions: pd.DataFrame, draws: int) -> tuple[pd.DataFrame, bool]:
 
 
 def _missing(predictions: pd.DataFrame) -> str:
-    """What a verdict lacks, in words; empty if nothing."""
+    """Describe what is missing for a verdict; empty if nothing is."""
     people, seeds = predictions["participant"].nunique(), predictions["seed"].nunique()
     if people < FEWEST:
         return f"no verdict: {people} {'person' if people == 1 else 'people'}, {FEWEST} needed"

@@ -35,7 +35,7 @@ class Probe(Protocol):
         ...
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """``(N, C)``."""
+        """Probabilities ``(N, C)``, with columns in the order of ``classes``."""
         ...
 
 
@@ -58,7 +58,7 @@ class RegressionProbe(Protocol):
         ...
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """``(N,)``."""
+        """Predicted targets ``(N,)``."""
         ...
 
 
@@ -67,7 +67,7 @@ P = TypeVar("P", bound=Probe | RegressionProbe)
 
 @dataclass(frozen=True)
 class System(Generic[P]):
-    """A function to features, and a probe on them; both may depend on the seed.
+    """A function that computes features, and a probe on them; both may depend on the seed.
 
     Attributes:
         name: Name in the report.

@@ -13,7 +13,7 @@ from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.downstream.windows import placed_segments
 from relcon_lightning.errors import DataError, nearest
 
-_JOINT_S = 1e-6  # seconds; stretches with smaller gaps are joined, and smaller overlaps with a window are ignored
+_JOINT_S = 1e-6  # seconds: smaller gaps do not split a stretch, and smaller overlaps with a window are ignored
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def target_windows(
     targets: Sequence[str],
     participants: Collection[str] | None = None,
 ) -> TargetWindows:
-    """All windows within stretches that are covered by segments with a target, such as the strides of a walking bout.
+    """All windows in stretches that segments with a target cover without gaps, such as the strides of a walking bout.
 
     The target of a window is the mean over the segments that overlap it, weighted by the overlap. The strides of the
     two feet overlap each other; both count.

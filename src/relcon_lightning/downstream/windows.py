@@ -101,7 +101,7 @@ def chosen_segments(
 
 
 def sample_range(segments: pd.DataFrame, sampling_rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """First sample of each segment, and the one after its last."""
+    """First sample of each segment, and its last sample plus one."""
     first = np.ceil(segments["start_s"].to_numpy() * sampling_rate - 1e-6).astype(np.int64)
     end = np.floor(segments["end_s"].to_numpy() * sampling_rate + 1e-6).astype(np.int64)
     return first, np.minimum(end, segments["n_samples"].to_numpy())
