@@ -1,4 +1,4 @@
-"""Figure of a cohort: hours per participant and label, the norm at rest, and some seconds of recordings."""
+"""Figure of a cohort: hours per participant and label, the norm at rest, and short excerpts."""
 
 from __future__ import annotations
 

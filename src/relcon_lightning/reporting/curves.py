@@ -27,7 +27,7 @@ CURVES: Mapping[str, tuple[str, ...]] = {
 _FIXED = ("distances within a person", "distances between people")  # constant if the distance is frozen
 _AGAINST_UNTRAINED = {"average precision", "macro F1 of the online probe"}
 _LEFT_OUT = {"step", "epoch"}
-_STEADY = 1e-3  # relative change up to which a ratio of losses or a curve is taken for constant
+_STEADY = 1e-3  # maximum relative change of a curve, or of a ratio of losses, that counts as constant
 _LEGEND: Mapping[str, Any] = {
     "loc": "lower center",
     "bbox_to_anchor": (0.5, 1.0),
@@ -38,7 +38,7 @@ _LEGEND: Mapping[str, Any] = {
     "columnspacing": 0.8,
 }
 _ABOVE_LEGEND = 16  # points
-_MARGIN = 0.03  # of the steps, beside the first and the last
+_MARGIN = 0.03  # margin at both ends, as a fraction of the steps
 _CALM = 0.1  # minimum height of an axis as a fraction of its values, so that noise is not magnified
 
 
@@ -48,7 +48,7 @@ def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:
     Panels of average precision and of the probe also show chance and the untrained network (the value at step 0).
 
     Args:
-        runs: Name to the table of Lightning's CSV logger, in which each row has values in some of the columns.
+        runs: Mapping from run name to the table of Lightning's CSV logger, whose rows are partly empty.
     """
     panels = _panels(list(runs.values()))
     columns = min(4, max(1, len(panels)))
@@ -57,13 +57,13 @@ def curves(runs: Mapping[str, pd.DataFrame]) -> Figure:
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     several = len(runs) > 1
     last = max((float(table["step"].max()) + 1 for table in runs.values() if len(table) and "step" in table), default=1)
-    if several:  # a colour per run, told once
+    if several:  # one legend for the colours of the runs
         marks = [Line2D([], [], color=f"C{place}", label=run) for place, run in enumerate(runs)]
         figure.legend(handles=marks, loc="outside upper left", ncols=3, frameon=False, fontsize=8)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     for axes, (title, names) in zip(grid, panels.items(), strict=False):
-        pale = several and any(name.startswith("val/") for name in names)  # training, beside validation
+        pale = several and any(name.startswith("val/") for name in names)  # draw training pale if validation is shown
         for place, table in enumerate(runs.values()):
             for line, name in enumerate(names):
                 colour = f"C{place if several else line}"
@@ -89,7 +89,7 @@ def _untrained(table: pd.DataFrame) -> pd.Series:
 
 
 def _panels(tables: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
-    """Title and columns of each panel: first those with a panel of their own, then the others."""
+    """Mapping from the title of each panel to its columns: first those with a fixed panel, then the others."""
     logged = dict.fromkeys(name for table in tables for name in table if table[name].notna().any())
     kept = {title: [name for name in names if name in logged] for title, names in CURVES.items()}
     placed = {name for names in kept.values() for name in names} | _LEFT_OUT
@@ -106,7 +106,7 @@ def _panels(tables: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
 
 
 def _constant(table: pd.DataFrame, names: Sequence[str]) -> bool:
-    """True if the curves have several points and all points of each are equal, but for rounding."""
+    """True if each curve has several points, which are equal up to rounding."""
     curves_of = [table[name].dropna() for name in names if name in table]
     return all(len(curve) > 1 and curve.max() - curve.min() <= _STEADY * abs(curve.max()) for curve in curves_of)
 

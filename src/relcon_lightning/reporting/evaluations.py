@@ -19,7 +19,7 @@ from relcon_lightning.reporting.page import write_page
 from relcon_lightning.reporting.report import LEVELS, score_table, words
 
 BASELINES = {RANDOM, NORMALISED, HANDCRAFTED, HANDCRAFTED_LINEAR, MEAN}
-SYSTEMS = "systems.json"  # of an evaluation's folder: the checkpoints of each system that was trained
+SYSTEMS = "systems.json"  # in the folder of an evaluation: the checkpoints of each trained system
 NOTE = (
     "Mean ± standard deviation over seeds. Bold: better than every other system, the paired 95 % interval over people "
     "of the difference excluding 0; no bold where nothing is. Seconds are of features and probes, a seed."
@@ -36,8 +36,8 @@ class SavedEvaluation:
         data: Name and citation of the recordings.
         units: Units of the targets of a regression.
         scores: See :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
-        predictions: The same.
-        costs: The same.
+        predictions: See :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
+        costs: See :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
     """
 
     folder: Path
@@ -72,11 +72,11 @@ class SavedEvaluation:
 
 
 def find_evaluations(patterns: str | Sequence[str]) -> list[SavedEvaluation]:
-    """The evaluations in folders that fit a pattern such as ``reports/*/*``.
+    """Find the evaluations in folders that match a pattern such as ``reports/*/*``.
 
     Raises:
-        ConfigError: None fits.
-        DataError: One is damaged.
+        ConfigError: No folder matches.
+        DataError: An evaluation is damaged.
     """
     asked = [patterns] if isinstance(patterns, str) else list(patterns)
     folders = sorted({Path(p) for pattern in asked for p in glob(pattern, recursive=True)})  # noqa: PTH207
@@ -87,7 +87,7 @@ def find_evaluations(patterns: str | Sequence[str]) -> list[SavedEvaluation]:
 
 
 def tables(evaluations: Sequence[SavedEvaluation]) -> dict[str, pd.DataFrame]:
-    """Heading to table: systems as rows, metrics with cost as columns; one for each evaluation and level."""
+    """One table per evaluation and level, by heading: systems as rows, metrics and costs as columns."""
     made: dict[str, pd.DataFrame] = {}
     for one in evaluations:
         for level in one.scores["level"].unique():
@@ -112,7 +112,9 @@ def _table(one: SavedEvaluation, level: str) -> pd.DataFrame:
 
 
 def write_tables(evaluations: Sequence[SavedEvaluation], folder: str | Path) -> Path:
-    """Write ``tables.md``, ``tables.html`` (self-contained) and ``tables.parquet`` (a row a mean); returns the page."""
+    """Write ``tables.md``, ``tables.html`` (self-contained) and ``tables.parquet`` (one row per mean); returns the
+    page.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     made = tables(evaluations)

@@ -24,9 +24,9 @@ def write_page(
     Args:
         path: Output file; its folder is created if missing.
         title: Title of the page.
-        facts: Name to value of the facts that a reader needs.
-        tables: Heading to table; the index becomes the first column.
-        images: Caption to PNG.
+        facts: Facts that a reader needs, as a mapping from name to value.
+        tables: Mapping from heading to table; the index becomes the first column.
+        images: Mapping from caption to PNG.
         note: Text below the tables.
     """
     path = Path(path)

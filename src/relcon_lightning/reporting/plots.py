@@ -18,7 +18,7 @@ from relcon_lightning.downstream.statistics import Interval
 from relcon_lightning.downstream.systems import HANDCRAFTED, MEAN, NORMALISED, RANDOM, SCRATCH
 from relcon_lightning.reporting.png import png
 
-_COLOURS = ("#1b6ca8", "#588b4a", "#7d5ba6", "#d9a441", "#2a9d8f", "#9c3d63")  # of what is judged
+_COLOURS = ("#1b6ca8", "#588b4a", "#7d5ba6", "#d9a441", "#2a9d8f", "#9c3d63")  # colours of the evaluated systems
 _BESIDE = {
     RANDOM: "#c8553d",
     NORMALISED: "#e8a798",
@@ -30,7 +30,7 @@ _BESIDE = {
     "lstm": "#d2b48c",
 }
 _TARGET, _PERSON = "#1b6ca8", "#c8553d"
-_FEWEST_DIFFERENT = 10  # windows of which a map says anything
+_FEWEST_DIFFERENT = 10  # minimum number of different windows for a map
 
 
 def score_bars(intervals: Mapping[str, Mapping[str, Interval]], title: str) -> bytes:
@@ -50,7 +50,7 @@ def score_bars(intervals: Mapping[str, Mapping[str, Interval]], title: str) -> b
         found = [group[system] for group in intervals.values()]
         places = np.arange(len(found)) + (i - (len(systems) - 1) / 2) * width
         heights = np.array([one.value for one in found])
-        # the interval of a bootstrap need not hold the estimate
+        # the interval of a bootstrap may not contain the estimate
         errors = [heights - [min(one) for one in found], [max(one) for one in found] - heights]
         axes.bar(places, heights, width * 0.9, yerr=errors, capsize=3, label=system, color=colours[system])
         for place, one in zip(places, found, strict=True):
@@ -67,7 +67,7 @@ def score_bars(intervals: Mapping[str, Mapping[str, Interval]], title: str) -> b
 
 
 def system_colours(systems: Sequence[str]) -> dict[str, str]:
-    """A colour per system: what stands beside what is judged has the same one in every report."""
+    """One colour per system. Baselines have the same colour in every report."""
     free = itertools.cycle(_COLOURS)
     return {name: _BESIDE[name] if name in _BESIDE else next(free) for name in systems}
 
@@ -78,9 +78,9 @@ def confusion_panels(
     """Confusion matrices of several systems side by side (paper, Figure 5); numbers are percent of the true class.
 
     Args:
-        panels: By system the true and the predicted classes ``(N,)``.
-        classes: C names, sorted.
-        shown: Names on the axes, in the order of the classes; these if None.
+        panels: Mapping from system to true and predicted classes ``(N,)``.
+        classes: Names of the C classes, sorted.
+        shown: Names on the axes, in the order of the classes; None: the names of the classes.
     """
     names = list(shown or classes)
     size = 1.2 + 0.3 * len(classes)
@@ -102,18 +102,18 @@ def confusion_panels(
 
 
 def _shares(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """``(C, C)``: of each true class the share that each class was predicted for."""
+    """Confusion matrix ``(C, C)``: fraction of each true class (row) with each predicted class (column)."""
     counts = np.zeros((len(classes), len(classes)))
     np.add.at(counts, (np.searchsorted(classes, label), np.searchsorted(classes, predicted)), 1)
     return np.asarray(counts / np.maximum(counts.sum(1, keepdims=True), 1))
 
 
 def roc_panels(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], classes: Sequence[str]) -> bytes:
-    """One-against-rest ROC curves of several systems side by side (paper, Figure 4), with macro areas in the titles.
+    """One-vs-rest ROC curves of several systems side by side (paper, Figure 4), with macro AUC in the titles.
 
     Args:
-        panels: By system the true classes ``(N,)`` and the probabilities ``(N, C)``.
-        classes: C names, sorted.
+        panels: Mapping from system to true classes ``(N,)`` and probabilities ``(N, C)``.
+        classes: Names of the C classes, sorted.
     """
     figure, grid = _grid(len(panels), 2.8, 2.9, beside=1.8)
     for axes, (system, (label, probability)) in zip(grid, panels.items(), strict=False):
@@ -139,8 +139,8 @@ def scatter_panels(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], unit: st
     """Predicted against true averages of participants, several systems side by side, with r (paper, Figure 3).
 
     Args:
-        panels: By system the true and the predicted numbers ``(participants,)``.
-        unit: Of both.
+        panels: Mapping from system to true and predicted averages ``(participants,)``.
+        unit: Unit of the averages.
     """
     figure, grid = _grid(len(panels), 2.6, 2.7)
     numbers = [array for pair in panels.values() for array in pair]
@@ -160,7 +160,7 @@ def scatter_panels(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], unit: st
 
 
 def _grid(count: int, width: float, height: float, beside: float = 0.0) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels, at most four in a row, and room for a legend; the panels are switched off."""
+    """Create a figure with ``count`` hidden panels, at most four per row, and room for a legend."""
     columns = min(4, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(beside + width * columns, 0.3 + height * rows), layout="constrained")
@@ -196,7 +196,7 @@ def confusion(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str], 
 
 
 def roc(label: np.ndarray, probability: np.ndarray, classes: Sequence[str], title: str) -> bytes:
-    """Draw one-vs-rest ROC curves of the classes in the truth, with their areas, and the mean of the curves."""
+    """Draw one-vs-rest ROC curves of the classes that occur, with their areas, and the mean of the curves."""
     present = [k for k, name in enumerate(classes) if 0 < (label == name).sum() < len(label)]
     figure = Figure(figsize=(7.6, 4.6), layout="constrained")
     axes = figure.add_subplot()
@@ -221,7 +221,7 @@ def tsne(embeddings: Mapping[str, np.ndarray], label: np.ndarray, perplexity: fl
     """Draw t-SNE of the same windows for several systems, one panel per system (paper, Figure 2).
 
     Args:
-        embeddings: Embeddings ``(M, F)`` by system.
+        embeddings: Mapping from system to embeddings ``(M, F)``.
         label: Labels ``(M,)``.
         perplexity: Perplexity (100 in the paper); with few windows, at most a quarter of their number.
     """
@@ -245,10 +245,10 @@ def tsne(embeddings: Mapping[str, np.ndarray], label: np.ndarray, perplexity: fl
 
 
 def _map(embedding: np.ndarray, perplexity: float) -> np.ndarray:
-    """Positions ``(M, 2)``; equal windows share one, because t-SNE's tree must not contain a point many times.
+    """Positions ``(M, 2)`` of windows. Equal windows share one, because t-SNE's tree must not repeat a point often.
 
     Raises:
-        ValueError: Too few windows differ, or they are not finite.
+        ValueError: There are too few different windows, or they are not finite.
     """
     scaled = StandardScaler().fit_transform(embedding.astype(np.float64))
     if not np.isfinite(scaled).all():
@@ -262,13 +262,13 @@ def _map(embedding: np.ndarray, perplexity: float) -> np.ndarray:
 
 
 def _many(place: int) -> tuple[float, float, float]:
-    """One of ten colours that differ; more classes differ in line or marker besides."""
+    """One of ten colours. With more classes, colours repeat, and line or marker differ."""
     red, green, blue = colormaps["tab10"](place % 10)[:3]
     return red, green, blue
 
 
 def scatter(target: np.ndarray, predicted: np.ndarray, participant: np.ndarray, unit: str, title: str) -> bytes:
-    """Draw predicted against true values of windows, the averages of participants, and the line of no error."""
+    """Draw predicted against true values of windows, the averages of participants, and the identity line."""
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axes = figure.add_subplot()
     low, high = np.min([target.min(), predicted.min()]), np.max([target.max(), predicted.max()])

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 _ANCHORS, _SHOWN = 3, 3
-_GAP = 0.25  # between near and far windows, as a share of the width of one
+_GAP = 0.25  # between near and far windows, as a fraction of a panel's width
 
 
 def _number(value: float) -> str:
-    """Three digits, but whole numbers from 100 on and no powers of ten before a million."""
+    """Format with three digits, whole numbers from 100, and an exponent only from a million."""
     return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
@@ -27,12 +27,12 @@ def ranking(
     """Draw some anchors with their nearest and, after a gap, their farthest candidates.
 
     Args:
-        windows: Windows ``(N, 3, T)`` in g; the first window of some participants is an anchor.
+        windows: Windows ``(N, 3, T)`` in g; the anchors are the first windows of some participants.
         distances: Distances ``(N, N)``, one row per anchor.
-        participant: Numbers ``(N,)`` of the participants.
+        participant: Participant number ``(N,)`` of each window.
         rate: Sampling rate in Hz.
         unit: Unit of the distances.
-        label: Class of each window, empty for a window without label; None if no window has one.
+        label: Class of each window, empty if it has no label; None: no labels.
     """
     _, firsts = np.unique(participant, return_index=True)
     anchors = (sorted(firsts.tolist()) + [i for i in range(len(windows)) if i not in firsts])[:_ANCHORS]

@@ -1,4 +1,4 @@
-"""One evaluation does not replace another one in the same folder, unless it is the same one again."""
+"""Refuse to replace the results of a different evaluation in the same folder."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from relcon_lightning.runs.record import flat
 FILE = "settings.json"
 _RESULTS = "scores.parquet"
 _NOT_COMPARED = {"logger", "paths", "folder", "run_dir", "overwrite", "job_type", "model"}
-_SHOWN = 3  # differences that are named
+_SHOWN = 3  # maximum number of differences in the message
 
 
 def refuse_to_replace(folder: str | Path, settings: Mapping[str, Any], overwrite: bool = False) -> None:
-    """Stop before work is done whose result would take the place of another evaluation's.
+    """Check, before any work, that the folder does not contain a different evaluation.
 
     Args:
-        folder: Of the report.
-        settings: The resolved configuration, plain Python.
-        overwrite: Allow it.
+        folder: Folder of the report.
+        settings: Resolved configuration, as plain Python.
+        overwrite: Allow replacing a different evaluation.
 
     Raises:
-        ConfigError: The folder holds another evaluation; names what differs.
+        ConfigError: The folder contains a different evaluation. The message names the differences.
     """
     folder = Path(folder)
     if overwrite or not (folder / _RESULTS).exists():
@@ -45,7 +45,7 @@ def refuse_to_replace(folder: str | Path, settings: Mapping[str, Any], overwrite
 
 
 def make_room(folder: str | Path, settings: Mapping[str, Any]) -> None:
-    """Remove the pictures of an earlier evaluation and say whose folder it is now."""
+    """Remove the figures of an earlier evaluation, and write the settings of this one to the folder."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for picture in folder.glob("*.png"):
@@ -54,7 +54,7 @@ def make_room(folder: str | Path, settings: Mapping[str, Any]) -> None:
 
 
 def _compared(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes the result, by dotted key, as it is read back."""
+    """Settings that determine the result, by dotted key, as they are after a round trip through the file."""
     kept = flat({name: value for name, value in settings.items() if name not in _NOT_COMPARED})
     compared: dict[str, Any] = json.loads(json.dumps(kept))
     return compared

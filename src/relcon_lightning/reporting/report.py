@@ -29,7 +29,7 @@ from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
-Figure = tuple[str, str, Callable[[], bytes]]  # name, caption, and what draws it as PNG
+Figure = tuple[str, str, Callable[[], bytes]]  # file name, caption, and function that draws the PNG
 
 NOTE = (
     "± is the standard deviation over seeds, which draw random weights (of a method with several checkpoints: the "
@@ -38,15 +38,15 @@ NOTE = (
     "over participants, the same draws for both systems of a difference. A difference whose interval includes 0 is no "
     f"difference. A verdict takes {FEWEST} people and {FEWEST_SEEDS} seeds."
 )
-_PAGE_ONLY = ("mse", "sdse", "sdae")  # too much for the width of a terminal
-_EDGES = 2  # characters that a table's frame takes
-_HEADING = 24  # characters of a heading in one line
-_FEWEST_EMBEDDED = 30  # windows of which a map can be drawn
+_PAGE_ONLY = ("mse", "sdse", "sdae")  # omitted on the terminal, which is too narrow
+_EDGES = 2  # width of a table's frame in characters
+_HEADING = 24  # maximum width of a heading in one line, in characters
+_FEWEST_EMBEDDED = 30  # minimum number of windows for a map
 LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
 
 
 def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
-    """Rows systems, columns metrics, cells ``mean ± std`` over seeds; a dash for the std of one seed, or no number."""
+    """Systems as rows, metrics as columns, cells ``mean ± std`` over seeds; a dash replaces missing numbers."""
     chosen = scores[scores["level"] == level].groupby(["system", "metric"], sort=False)["value"]
     mean, std = chosen.mean().unstack(sort=False), chosen.std(ddof=1).unstack(sort=False)
     table = mean.map("{:.3f}".format) + " ± " + std.map(lambda x: "-" if pd.isna(x) else f"{x:.3f}")
@@ -54,13 +54,13 @@ def score_table(scores: pd.DataFrame, level: str) -> pd.DataFrame:
 
 
 def fold_table(folds: pd.DataFrame, level: str) -> pd.DataFrame:
-    """Rows systems, columns metrics, cells ``mean ± std`` over folds, each of which is scored by itself.
+    """Systems as rows, metrics as columns, cells ``mean ± std`` over folds, which are scored separately.
 
     The score of a fold is its mean over seeds; ``std`` is the sample standard deviation, as in the paper's Tables 3, 4.
 
     Args:
-        folds: Of an :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
-        level: Window or recording.
+        folds: See :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
+        level: ``window`` or ``recording``.
     """
     chosen = folds[folds["level"] == level]
     by_fold = chosen.groupby(["system", "metric", "fold"], sort=False)["value"].mean().reset_index()
@@ -74,13 +74,13 @@ def print_report(evaluation: Evaluation, title: str, console: Console | None = N
 
 
 def print_table(scores: pd.DataFrame, title: str, console: Console | None = None, first: str = "system") -> None:
-    """Draw one table on the terminal, parted into several where it is too wide.
+    """Draw one table on the terminal; a table that is too wide is split into several.
 
     Args:
-        scores: Rows systems.
-        title: Above it.
-        console: To draw on; None: the terminal.
-        first: What a row is.
+        scores: Table with one row per system.
+        title: Title above the table.
+        console: Console to draw on; None: the terminal.
+        first: Heading of the index.
     """
     console = console or Console()
     scores = scores.drop(columns=[REGRESSION[name] for name in _PAGE_ONLY], errors="ignore")
@@ -96,7 +96,7 @@ def print_table(scores: pd.DataFrame, title: str, console: Console | None = None
 
 
 def _fitting(scores: pd.DataFrame, width: int, first: str) -> list[list[str]]:
-    """Columns of each table, so that all of them fit a terminal beside the names of the systems."""
+    """Divide the columns into tables that fit the terminal next to the names of the systems."""
     left = _EDGES + min(max(len(first), *(len(str(name)) for name in scores.index)), width // 2)
     groups: list[list[str]] = [[]]
     used = left
@@ -111,12 +111,12 @@ def _fitting(scores: pd.DataFrame, width: int, first: str) -> list[list[str]]:
 
 
 def _folded(text: str, width: int) -> str:
-    """Text in lines of at most ``width`` characters, for a table of rich."""
+    """Wrap text to at most ``width`` characters per line, for a table of rich."""
     return escape("\n".join(textwrap.wrap(text, width)))
 
 
 def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
-    """Heading to table: at each level the metrics, and how sure the comparison is."""
+    """Tables by heading: for each level, the metrics and the uncertainty of the comparison."""
     targets = {name: f"{words(name)}, {unit}" for name, unit in evaluation.units.items()}
     tables = {}
     for level, heading in (targets or LEVELS).items():
@@ -129,7 +129,7 @@ def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
 
 
 def words(name: str) -> str:
-    """A name of the code in words."""
+    """Convert a name in the code to words."""
     return name.replace("_", " ").capitalize()
 
 
@@ -140,14 +140,14 @@ def write_report(
     folder: str | Path,
     trained: Mapping[str, tuple[str, bytes]] | None = None,
 ) -> Path:
-    """Write ``report.md``, ``report.html``, the figures, and what :mod:`relcon_lightning.reporting.evaluations` reads.
+    """Write ``report.md``, ``report.html``, the figures, and files for :mod:`relcon_lightning.reporting.evaluations`.
 
     Args:
         evaluation: Evaluation to report.
         title: Title of the report.
-        facts: Name and value of what a reader must know: checkpoint, data, participants ...
-        folder: Created if missing.
-        trained: Pictures of the trainings that are judged: file name to caption and PNG.
+        facts: Facts that a reader needs (checkpoint, data, participants ...), as a mapping from name to value.
+        folder: Output folder; created if missing.
+        trained: Figures of the trainings of the evaluated systems: mapping from file name to caption and PNG.
 
     Returns:
         Path of the HTML page.
@@ -166,7 +166,7 @@ def write_report(
     tables["Cost"] = evaluation.costs.set_index("system").map(lambda x: f"{x:,}" if isinstance(x, int) else f"{x:.1f}")
     tables["Data"] = evaluation.sizes
     pages = Pages(title, facts, tables, folder)
-    pages.write({})  # whatever happens to a picture, the results are on the disk
+    pages.write({})  # save the results first, because drawing may fail
     figures = _drawn(_figures(evaluation), folder) | dict(trained or {})
     for name, (_, png) in figures.items():
         (folder / f"{name}.png").write_bytes(png)
@@ -179,7 +179,7 @@ class Pages:
 
     Attributes:
         title: Title of the report.
-        facts: Name to text of the facts that a reader needs.
+        facts: Facts that a reader needs, as a mapping from name to text.
         tables: Results by heading.
         folder: Output folder of the pages.
     """
@@ -190,7 +190,7 @@ class Pages:
     folder: Path
 
     def write(self, figures: Mapping[str, tuple[str, bytes]]) -> Path:
-        """Write both with the figures, file name to caption and PNG; returns the path of the HTML page."""
+        """Write both pages with figures (file name to caption and PNG); returns the path of the HTML page."""
         text = _markdown(self.title, self.facts, self.tables, figures)
         (self.folder / "report.md").write_text(text, encoding="utf-8")
         page = self.folder / "report.html"
@@ -198,7 +198,7 @@ class Pages:
 
 
 def _drawn(figures: Iterable[Figure], folder: Path) -> dict[str, tuple[str, bytes]]:
-    """File name to caption and PNG of the figures that can be drawn; the others are named in a warning."""
+    """Draw the figures: mapping from file name to caption and PNG. A warning names those that cannot be drawn."""
     made: dict[str, tuple[str, bytes]] = {}
     with rc_context({"text.parse_math": False}):  # a dollar in a label is a dollar
         for name, caption, draw in figures:
@@ -247,7 +247,7 @@ def _regression_figures(evaluation: Evaluation) -> Iterator[Figure]:
 
 
 def _of_system(what: str, system: str, evaluation: Evaluation) -> str:
-    """Name of a picture; that of the system that is judged first goes without."""
+    """Name of a figure with the name of its system, which is omitted for the first system."""
     return what if system == evaluation.predictions["system"].iloc[0] else f"{what}_{system}"
 
 

@@ -1,4 +1,4 @@
-"""Runs beside each other without an account: their curves, what their settings differ in, and where they ended."""
+"""Compare runs without a W&B account: their curves, the differences of their settings, and their last values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOT_SHOWN = {
     "trainer.default_root_dir",
 }
 _ENDED_WITH = ("train/loss", "val/loss", "val/average_precision", "val/knn_f1", "val/linear_f1")
-_MOST = 10  # runs in one picture, of which each has a colour
+_MOST = 10  # maximum number of runs in one figure, each with its own colour
 NOTE = (
     "Pale lines are of training, the others of validation people; dashed: the untrained net. Losses of different "
     "methods cannot be compared."
@@ -35,13 +35,13 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Run:
-    """What a training left in its folder.
+    """Content of the folder of a run.
 
     Attributes:
-        name: Of the folder, below what all runs share.
+        name: Path of the folder, without the parts that all runs share.
         data: Name of the cohort.
-        settings: Leaves of the configuration by dotted key.
-        metrics: What Lightning's CSV logger wrote.
+        settings: Values of the configuration by dotted key.
+        metrics: Table of Lightning's CSV logger.
         best: Step of the best checkpoint, and the value that chose it; empty if there is none.
     """
 
@@ -53,10 +53,10 @@ class Run:
 
 
 def find_runs(patterns: str | Sequence[str]) -> list[Run]:
-    """The runs with a CSV log in folders that fit a pattern such as ``runs/*/*/*``.
+    """Find the runs with a CSV log in folders that match a pattern such as ``runs/*/*/*``.
 
     Raises:
-        ConfigError: None fits.
+        ConfigError: No folder matches.
     """
     asked = [patterns] if isinstance(patterns, str) else list(patterns)
     folders = sorted({Path(p) for pattern in asked for p in glob(pattern, recursive=True)})  # noqa: PTH207
@@ -68,7 +68,7 @@ def find_runs(patterns: str | Sequence[str]) -> list[Run]:
 
 
 def _common(paths: Sequence[Sequence[str]]) -> list[str]:
-    """The parts that all paths begin with."""
+    """Leading parts that all paths share."""
     first = []
     for parts in zip(*paths, strict=False):
         if len(set(parts)) > 1:
@@ -101,7 +101,7 @@ def _best(path: Path) -> str:
 
 
 def ends(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row per run: its steps, the last value of each metric that says how good it is, and its best checkpoint."""
+    """One row per run: number of steps, last value of each quality metric, and best checkpoint."""
     rows = {}
     for run in runs:
         row = {"steps": str(int(run.metrics["step"].max()) + 1)}
@@ -114,10 +114,10 @@ def ends(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def settings(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row per run and a column per setting that not all of them share, without where they lie."""
+    """One row per run and one column per setting that differs, except locations of files."""
     keys = dict.fromkeys(key for run in runs for key in run.settings if not _NOT_SHOWN & {key, key.split(".")[0]})
     differ = [key for key in keys if len({json.dumps(run.settings.get(key)) for run in runs}) > 1]
-    # A value of a method is that of the key it refers to: one column will do.
+    # A value of a method that refers to another key has the same values: one column is enough.
     kept: dict[tuple[str, ...], str] = {}
     for key in sorted(differ, key=lambda name: (name.count("."), name)):
         kept.setdefault(tuple(json.dumps(run.settings.get(key)) for run in runs), key)

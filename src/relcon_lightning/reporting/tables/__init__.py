@@ -1,1 +1,1 @@
-"""The tables and figures of the paper: which runs each needs, and the page that is written of them."""
+"""The tables and figures of the paper: the runs that each one needs, and its page."""

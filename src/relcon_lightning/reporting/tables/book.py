@@ -1,4 +1,4 @@
-"""The page of a table or figure: HTML and Markdown, with what a reader must know."""
+"""Write the page of a table or figure, as HTML and Markdown."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def write_book(
     """Write ``NAME.html``, ``NAME.md`` and the figure as PNG.
 
     Args:
-        name: Of the table or figure, such as ``table1``.
-        title: Of the page.
-        found: The evaluations.
-        facts: What a reader must know.
-        notes: What is missing, and why.
-        folder: Created if missing.
+        name: Name of the table or figure, such as ``table1``.
+        title: Title of the page.
+        found: Evaluations by part of the page.
+        facts: Facts that a reader needs, as a mapping from name to value.
+        notes: Sentences that say what is missing, and why.
+        folder: Output folder; created if missing.
 
     Returns:
         Path of the HTML page.

@@ -1,4 +1,4 @@
-"""What a run costs, as far as it can be told before."""
+"""Estimate the cost of a run before it starts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _SPEED = "time/anchors_per_s"
 
 
 def anchors(config: dict[str, Any]) -> int:
-    """Anchors that a run trains on."""
+    """Number of anchors that a run trains on."""
     trainer, data = config["trainer"], config["data"]
     return int(trainer["max_steps"] * data["batch_size"] * processes(config))
 
 
 def windows(config: dict[str, Any]) -> int:
-    """Windows that a run embeds: the anchors, and the candidates that are drawn for each."""
+    """Number of windows that a run embeds: the anchors and their drawn candidates."""
     return anchors(config) * (1 + int(config["data"]["n_candidates"]))
 
 
 def processes(config: dict[str, Any]) -> int:
-    """Devices that train together."""
+    """Number of devices that train together."""
     trainer = config["trainer"]
     devices = trainer.get("devices", 1)
     own = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else 1
@@ -30,11 +30,11 @@ def processes(config: dict[str, Any]) -> int:
 
 
 def seconds(config: dict[str, Any], runs: Path) -> float | None:
-    """Of a run, by the speed of those of its method that ended on this machine; None if there is none yet.
+    """Estimated duration of a run in seconds, from finished runs of its method on this machine; None if there are none.
 
     Args:
-        config: Of the run.
-        runs: Folder of the method, with a folder per seed in it.
+        config: Configuration of the run.
+        runs: Folder of the method, which contains one folder per seed.
     """
     speeds = []
     for path in sorted(runs.glob("seed*/csv/metrics.csv")):
@@ -45,7 +45,7 @@ def seconds(config: dict[str, Any], runs: Path) -> float | None:
 
 
 def words(total: float) -> str:
-    """A time in words."""
+    """Express a duration in words."""
     if total < 90:
         return f"{total:.0f} s"
     return f"{total / 60:.0f} min" if total < 5400 else f"{total / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""The paper's figures: all methods side by side, drawn from what evaluations left."""
+"""The paper's figures: all methods side by side, drawn from saved evaluations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's tables in the paper's layout, ours beside what is quoted."""
+"""The paper's tables in the paper's layout, with our numbers next to the published ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BASELINES = (RANDOM, NORMALISED, HANDCRAFTED_LINEAR, HANDCRAFTED, MEAN)
 RULE = "Baselines (ours)"
 _PRINTED = ("mse", "sdse", "mae", "sdae", "r")
 _FINE = ("f1", "kappa", "accuracy", "auc")
-_COLUMNS = {  # of Tables 5 and 6: heading, evaluation, level, metric, percent
+_COLUMNS = {  # columns of Tables 5 and 6: heading, evaluation, level, metric, percent
     "velocity": ("Velocity, corr", "gait", "stride_velocity", "r", False),
     "support": ("DST, corr", "gait", "double_support", "r", False),
     "window": ("Subsequence F1", "workout", "window", "f1", True),
@@ -53,7 +53,7 @@ _COLUMNS = {  # of Tables 5 and 6: heading, evaluation, level, metric, percent
 
 
 def cell(value: tuple[float, float] | None, decimals: int, percent: bool = False) -> str:
-    """``mean ± std`` with a number of decimals; a dash for what was not measured."""
+    """``mean ± std`` with a number of decimals; a dash if it was not measured."""
     if value is None:
         return "-"
     mean, std = (100 * x if percent else x for x in value)
@@ -61,7 +61,7 @@ def cell(value: tuple[float, float] | None, decimals: int, percent: bool = False
 
 
 def table1(found: Found) -> Tables:
-    """A table per target: four decimals, errors of participants' averages."""
+    """One table per target: errors of participants' averages, with four decimals."""
     gait = found.get("gait")
     units = {"stride_velocity": "m/s", "double_support": "s"} if gait is None else gait.evaluation.units
     made = {}
@@ -91,17 +91,17 @@ def table2(found: Found) -> Tables:
 
 
 def table3(found: Found) -> Tables:
-    """Probe, fine-tuned and from scratch, beside Yuan et al. (2024)."""
+    """Probe, fine-tuning and training from scratch, next to Yuan et al. (2024)."""
     return {"Opportunity and PAMAP2, wrist": _probes(found, "table3", "relcon", "256 dim", scratch=True)}
 
 
 def table7(found: Found) -> Tables:
-    """The same with a ResNet-18 of 1024 dimensions."""
+    """Table 3 with a ResNet-18 and embeddings of 1024 dimensions."""
     return {"ResNet-18, 1024 dim": _probes(found, "table7", "resnet18", "1024 dim", scratch=False)}
 
 
 def table4(found: Found) -> Tables:
-    """Macro F1 in percent of eight self-supervised methods and three supervised nets."""
+    """Macro F1 in percent of eight self-supervised methods and three supervised networks."""
     sets = {"hhar": "HHAR (wrist)", "motionsense": "MotionSense (waist)", "pamap2": "PAMAP2 (leg)"}
     groups = {"Self-supervised, frozen embedding + linear probe": BENCHMARK, "Fully supervised": SUPERVISED}
     rows: list[tuple[str, dict[str, str]]] = []
@@ -117,12 +117,12 @@ def table4(found: Found) -> Tables:
 
 
 def table5(found: Found) -> Tables:
-    """What each ablation changes."""
+    """Change of the results by each ablation."""
     return {"Ablations of RelCon": _changes(found, ABLATIONS, "table5", list(_COLUMNS))}
 
 
 def table6(found: Found) -> Tables:
-    """What another loss changes."""
+    """Change of the results by another loss."""
     columns = ["velocity", "support", "window", "workout"]
     made = _changes(found, LOSSES, "table6", columns)
     return {"Losses": made.rename(index={TITLES["rebar"]: "w/ Harder Binary Contrastive Loss (Xu et al., 2024)"})}
@@ -140,14 +140,14 @@ LAYOUTS: dict[str, Callable[[Found], Tables]] = {
 
 
 def comparisons(found: Found) -> Tables:
-    """How sure differences are, by evaluation and level: a bootstrap over people, the same draws for both systems."""
+    """Uncertainty of differences, by evaluation and level: a bootstrap over people, with draws shared by systems."""
     made = {}
     for part, results in found.items():
         predictions = results.evaluation.predictions
         titles = {system: TITLES.get(run, run) for run, system in results.names.items()}
         first = results.names.get("relcon")
         for level, own in predictions.groupby("level", sort=False):
-            if first is not None:  # what the others are compared with
+            if first is not None:  # put first the system that the others are compared with
                 own = pd.concat([own[own["system"] == first], own[own["system"] != first]])
             table = comparison_table(own.replace({"system": titles}), draws=1000)
             made[f"{words(part)}, {words(str(level))}: paired 95 % intervals over people"] = table
@@ -155,7 +155,7 @@ def comparisons(found: Found) -> Tables:
 
 
 def _of(results: Results | None, row: str, level: str | None, metric: str) -> tuple[float, float] | None:
-    """Over seeds at a level, or over folds if there is none; None for what was not evaluated."""
+    """Mean and std of a metric: over seeds at a level, over folds if ``level`` is None; None if not evaluated."""
     if results is None:
         return None
     return results.over_folds(row, metric) if level is None else results.over_seeds(row, level, metric)
@@ -164,7 +164,7 @@ def _of(results: Results | None, row: str, level: str | None, metric: str) -> tu
 def _with_quoted(
     rows: Sequence[str], columns: Mapping[str, str], ours: Callable[[str, str], str], place: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Each metric of ours with the quoted one at its right; the baselines below a rule."""
+    """Our metrics, each with the published number to its right; baselines are below a rule."""
     made: list[tuple[str, dict[str, str]]] = []
     for row in rows:
         cells = {}
@@ -208,7 +208,7 @@ def _of_sets(found: Found, probe: str, row: str | None, place: str, printed: str
 
 
 def _changes(found: Found, systems: Sequence[str], place: str, columns: Sequence[str]) -> pd.DataFrame:
-    """The first row in numbers, the others as change in percent of it, then the baselines in the same way."""
+    """The first row in numbers; the other rows and the baselines as changes from it in percent."""
     rows: list[tuple[str, dict[str, str]]] = []
     for row in [*systems, RULE, *_baselines(found)]:
         cells = {}
@@ -227,14 +227,14 @@ def _changes(found: Found, systems: Sequence[str], place: str, columns: Sequence
 
 
 def change(full: tuple[float, float] | None, value: tuple[float, float] | None) -> str:
-    """Of a mean against that of the full method, in percent."""
+    """Change of a mean from that of the full method, in percent."""
     if full is None or value is None or full[0] == 0:
         return "-"
     return f"{100 * (value[0] / full[0] - 1):+.2f}%"
 
 
 def _baselines(found: Found) -> list[str]:
-    """Those that an evaluation has."""
+    """Names of the baselines that an evaluation contains."""
     judged = {system for results in found.values() for system in results.evaluation.scores["system"].unique()}
     return [name for name in BASELINES if name in judged]
 

@@ -1,4 +1,4 @@
-"""Which runs and evaluations each table and figure of the paper needs."""
+"""The runs and evaluations that each table and figure of the paper needs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Run:
     """A pre-training of one method.
 
     Attributes:
-        folder: Below the folder of the cohort's runs; a folder per seed is in it.
-        overrides: Of ``relcon-pretrain --config-dir experiments``.
-        distance: The run whose distance ranks the windows, if any.
+        folder: Folder below that of the cohort's runs; it contains one folder per seed.
+        overrides: Arguments of ``relcon-pretrain --config-dir experiments``.
+        distance: Name of the run whose distance ranks the windows; None: no such run.
     """
 
     folder: str
@@ -36,10 +36,10 @@ class Judgement:
     """An evaluation of several runs.
 
     Attributes:
-        name: Of its folder.
-        systems: Runs to judge, by name in :data:`RUNS`.
-        overrides: Of ``relcon-eval --config-dir experiments``, which name the task; none for a task that the command
-            names.
+        name: Name of its folder.
+        systems: Runs to evaluate, by name in :data:`RUNS`.
+        overrides: Arguments of ``relcon-eval --config-dir experiments``, which name the task; empty if the command
+            line names it.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Page:
     """A table or figure.
 
     Attributes:
-        title: As the paper names it.
-        judgements: What it is made of, by the part that each makes.
+        title: Title in the paper.
+        judgements: Evaluations by the part of the page that they fill.
     """
 
     title: str
@@ -61,7 +61,7 @@ class Page:
 
     @property
     def runs(self) -> list[str]:
-        """Names of the runs that are judged, each after the distance that it needs."""
+        """Names of the evaluated runs, each after the distance that it needs."""
         judged = [name for judgement in self.judgements.values() for name in judgement.systems]
         needed = [part for name in judged for part in (RUNS[name].distance, name) if part is not None]
         return list(dict.fromkeys(sorted(needed, key=lambda name: not name.startswith("distance"))))
@@ -89,7 +89,7 @@ RUNS = {
 
 
 def _probed(systems: tuple[str, ...], part: str) -> dict[str, Judgement]:
-    """Opportunity and PAMAP2 on the wrist, each under both probes."""
+    """Opportunity and PAMAP2 on the wrist, each with both probes."""
     return {
         f"{name}, {label}": Judgement(f"{part}_{name}_{probe}", systems, (f"+table3={name}_{probe}",))
         for name in ("opportunity", "pamap2")
@@ -131,10 +131,10 @@ PAGES = {
 
 
 def page(name: str) -> Page:
-    """The table or figure of a name.
+    """Look up a table or figure by its name.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is no such name.
     """
     if name not in PAGES:
         near = get_close_matches(name, PAGES, n=1)

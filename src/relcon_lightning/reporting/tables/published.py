@@ -11,14 +11,14 @@ import yaml
 
 @cache
 def published() -> dict[str, Any]:
-    """By table, then as the file has them; each cell is text as it was printed."""
+    """Numbers by table, in the structure of the file; each cell is the printed text."""
     text = files("relcon_lightning.reporting.tables").joinpath("published.yaml").read_text("utf-8")
     found: dict[str, Any] = yaml.safe_load(text)
     return found
 
 
 def quoted(*path: str) -> str:
-    """A cell; a dash where the paper has none."""
+    """Text of a cell; a dash if the paper has none."""
     node: Any = published()
     for name in path:
         node = node.get(name, {}) if isinstance(node, dict) else {}

@@ -1,4 +1,4 @@
-"""Saved evaluations as the paper's tables need them: by run, over seeds or over folds."""
+"""Read saved evaluations for the paper's tables: by run, over seeds or over folds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from relcon_lightning.reporting.evaluations import SYSTEMS, SavedEvaluation
 
 @dataclass(frozen=True)
 class Results:
-    """An evaluation, and which of its systems is which run.
+    """An evaluation, and the run that each of its systems comes from.
 
     Attributes:
         evaluation: Saved evaluation.
-        names: System of each run.
+        names: Mapping from run to the name of its system.
     """
 
     evaluation: SavedEvaluation
@@ -29,14 +29,14 @@ class Results:
 
     @classmethod
     def read(cls, folder: Path, runs: dict[str, Path]) -> Results:
-        """Read an evaluation's folder.
+        """Read the folder of an evaluation.
 
         Args:
-            folder: Of the evaluation.
-            runs: Folder of each run, with a folder per seed in it.
+            folder: Folder of the evaluation.
+            runs: Mapping from run to its folder, which contains one folder per seed.
 
         Raises:
-            DataError: It is damaged, or judged other runs.
+            DataError: The evaluation is damaged, or is of other runs.
         """
         evaluation = SavedEvaluation.read(folder)
         try:
@@ -54,11 +54,11 @@ class Results:
         return cls(evaluation, names)
 
     def system(self, row: str) -> str:
-        """Name of a row's system: that of a run, or of a baseline or supervised net as it is."""
+        """Name of the system in a row. Names of baselines and supervised networks are returned unchanged."""
         return self.names.get(row, row)
 
     def over_seeds(self, row: str, level: str, metric: str) -> tuple[float, float] | None:
-        """Mean and sample standard deviation over seeds; None if the system was not judged."""
+        """Mean and sample standard deviation over seeds; None if the system was not evaluated."""
         scores = self.evaluation.scores
         chosen = (scores["system"] == self.system(row)) & (scores["level"] == level) & (scores["metric"] == metric)
         return _mean_std(scores.loc[chosen, "value"].to_numpy())
@@ -66,7 +66,7 @@ class Results:
     def over_folds(self, row: str, metric: str) -> tuple[float, float] | None:
         """Mean and sample standard deviation over folds of ``f1`` or ``kappa`` of windows.
 
-        Each fold is scored by itself, as the mean of its seeds. None if the system was not judged.
+        Each fold is scored separately, as the mean over its seeds. None if the system was not evaluated.
         """
         found = self.evaluation.predictions
         own = found[(found["system"] == self.system(row)) & (found["level"] == "window")]
@@ -80,7 +80,7 @@ class Results:
         return _mean_std(np.array(values))
 
     def _folds(self) -> list[tuple[str, ...]]:
-        """Test participants of each."""
+        """Test participants of each fold."""
         return [Split.load(path).test for path in sorted((self.evaluation.folder / "splits").glob("*.json"))]
 
     def averages(self, row: str, level: str) -> tuple[np.ndarray, np.ndarray]:
