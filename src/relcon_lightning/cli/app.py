@@ -39,7 +39,7 @@ from relcon_lightning.errors import (
 
 log = logging.getLogger(__name__)
 
-COMPOSITION = 1  # Hydra's, of a configuration that cannot be composed among others
+COMPOSITION = 1  # exit code of Hydra, for example if a configuration cannot be composed
 
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 _OF_LIGHTNING = "MisconfigurationException"  # for example, a GPU that does not exist
@@ -75,8 +75,8 @@ def command(
         entry: Name of the entry file.
         module: Name of the module; None: the name of the entry file.
         expand: Function that completes the arguments of the command line.
-        again: How to continue after the command was stopped.
-        check: Checks the values before the module is imported.
+        again: Sentence that says how to continue after the command was stopped.
+        check: Function that checks the values before the module is imported; None: no check.
     """
     path = f"relcon_lightning.cli.{module or entry}"
     jobs = sweep.Sweep()
@@ -107,7 +107,7 @@ def command(
             jobs.failed(error)
         return jobs.jobs[-1].value
 
-    run.__module__ = path  # after which Hydra names the job and its log
+    run.__module__ = path  # Hydra names the job and its log after the module
     start: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=entry, version_base="1.3")(run)
 
     def app() -> None:
@@ -115,7 +115,7 @@ def command(
         hide_parts()
         sweep.register()
         with _mistakes_told():
-            sys.argv[1:] = quoted(sys.argv[1:])  # also what Lightning starts the other ranks with
+            sys.argv[1:] = quoted(sys.argv[1:])  # Lightning starts the other ranks with these arguments too
             if expand is not None:
                 sys.argv[1:] = expand(sys.argv[1:])
             sys.argv[1:] = checked(config_folder(), sys.argv[1:])
@@ -163,7 +163,7 @@ def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[
     except Interrupted as error:
         stop(error, INTERRUPTED)
     except Preempted as error:
-        # Lightning's observer kills the first rank, still tidying up, when another one ends with a code.
+        # If another rank ends with an error code, Lightning kills the first rank, which is still cleaning up.
         stop(error, PREEMPTED if error.first_rank else 0)
     except OSError as error:
         if error.errno not in NO_ROOM + _NO_PERMISSION:
@@ -174,7 +174,7 @@ def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[
     except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
         key = str(error).split("Missing mandatory value: ")[-1].split()[0]
         told(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))
-    except InstantiationException as error:  # Hydra wraps what a constructor raises
+    except InstantiationException as error:  # Hydra wraps the error of a constructor
         cause = error.__cause__
         if not (isinstance(cause, ConfigError | DataError) or type(cause).__name__ == _OF_LIGHTNING):
             raise
@@ -184,14 +184,14 @@ def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[
 
 def quiet() -> None:
     """Silence messages of libraries, except warnings that concern the user."""
-    for name in ("lightning.pytorch", "lightning.fabric", "httpx", "httpx2"):  # the latter two of the hub's client
+    for name in ("lightning.pytorch", "lightning.fabric", "httpx", "httpx2"):  # httpx: client of the Hub
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # inside Lightning
         ".*does not have many workers",  # a batch is one read of a memory-mapped file
         "Found .* module\\(s\\) in eval mode",  # RelCon's frozen distance
         "The number of training batches .* is smaller than the logging interval",
-        ".*exists and is not empty",  # a run that overwrite=true replaces, or resume= goes on with
+        ".*exists and is not empty",  # a run that overwrite=true replaces or resume= continues
         "Grad strides do not match bucket view strides",  # of kernels with one sample
         "You're resuming from a checkpoint that ended before the epoch ended",  # batches depend on the step alone
     ):

@@ -1,4 +1,4 @@
-"""Commands as processes of their own, which do not import everything anew."""
+"""Run commands in separate processes that need not import everything again."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _COMMANDS = {"relcon-prepare": "prepare", "relcon-pretrain": "pretrain", "relcon
 
 
 class Children:
-    """Runs the commands of this package one after the other, each in a fork of a process that has imported them."""
+    """Runs commands of this package in sequence, each in a fork of a process that has imported them."""
 
     def __init__(self) -> None:
         self._context: Any = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([f"relcon_lightning.cli.{name}" for name in _PRELOADED])
 
     def run(self, command: str, arguments: Sequence[str], devices: int = 1) -> int:
-        """Run one to its end; when this process is asked to end, so is the other one.
+        """Run a command to its end. A request to stop this process also stops the command.
 
         Args:
-            command: Such as ``relcon-eval``.
-            arguments: Arguments on its command line.
-            devices: Processes that train together: several are started with torchrun.
+            command: Name of the command, such as ``relcon-eval``.
+            arguments: Arguments of the command.
+            devices: Number of processes that train together; several are started with torchrun.
 
         Returns:
             Exit code.
@@ -46,7 +46,7 @@ class Children:
 
 
 def torchrun(command: str, devices: int) -> list[str]:
-    """The words before the arguments of a command that several processes run together."""
+    """Start of the command line that runs a command with torchrun in several processes."""
     return [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"),
         *("-m", f"relcon_lightning.cli.{_COMMANDS[command]}"),
@@ -55,5 +55,5 @@ def torchrun(command: str, devices: int) -> list[str]:
 
 def _be(command: str, arguments: tuple[str, ...]) -> None:
     sys.argv = [command, *arguments]
-    multiprocessing.set_start_method(None, force=True)  # that of a process that was started otherwise
+    multiprocessing.set_start_method(None, force=True)  # forget the start method of this fork
     getattr(commands, _COMMANDS[command])()

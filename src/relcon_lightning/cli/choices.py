@@ -1,4 +1,4 @@
-"""Choices on the command line that Hydra answers with a traceback."""
+"""Check choices on the command line for which Hydra would print a traceback."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hydra.plugins.config_source import ConfigSource
 from relcon_lightning.cli.usage import PARTS
 from relcon_lightning.errors import ConfigError
 
-_DISPENSABLE = ("callbacks", "logger")  # a run can do without any
+_DISPENSABLE = ("callbacks", "logger")  # groups that a run does not need
 _MULTIRUN = ("-m", "--multirun")
 _SEARCH = "+search=optuna"
 _SLURM = ("+cluster=slurm", "hydra/launcher=submitit_slurm")
@@ -30,20 +30,20 @@ def _add_choice(
 
 
 def hide_parts() -> None:
-    """Hide configurations that only other ones use from what Hydra lists: in its messages and for Tab completion."""
+    """Hide configurations that only other ones use, in Hydra's messages and in Tab completion."""
     ConfigSource._list_add_result = _add_choice  # type: ignore[method-assign, assignment]
 
 
 def checked(folder: str, arguments: Sequence[str]) -> list[str]:
-    """The arguments, with ``~logger`` for ``logger=null``, which is Hydra's word for it.
+    """Check the arguments, and replace ``logger=null`` by ``~logger``, Hydra's syntax for it.
 
     Args:
         folder: Folder of the configuration.
         arguments: Arguments on the command line.
 
     Raises:
-        ConfigError: A group without a choice, or with one that is only a part of others; a sweep for SLURM where there
-            is none.
+        ConfigError: A group has no choice, or one that only other choices use; or a sweep for SLURM on a machine
+            without SLURM.
     """
     groups = {path.name for path in Path(folder).iterdir() if path.is_dir()}
     _check_launcher(arguments)
@@ -79,10 +79,10 @@ def _check_launcher(arguments: Sequence[str]) -> None:
 
 
 def _named(arguments: Sequence[str], words: Sequence[str], what: str) -> str | None:
-    """The first of some words that need several jobs; None if there is none, or only help is asked for.
+    """The first argument that needs several jobs; None if there is none, or if only help is requested.
 
     Raises:
-        ConfigError: The arguments do not ask for several jobs.
+        ConfigError: The arguments do not request several jobs (``-m``).
     """
     named = next((word for word in arguments if word in words), None)
     if named is None or any(word.startswith("-") and word not in _MULTIRUN for word in arguments):

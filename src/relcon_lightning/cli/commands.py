@@ -11,23 +11,23 @@ from relcon_lightning.cli.presets import with_preset
 
 
 def with_folder(arguments: list[str]) -> list[str]:
-    """The arguments of an evaluation; recordings in ``task.root`` are read as ``data=folder`` unless they say how."""
+    """Arguments of an evaluation, with ``data=folder`` for recordings in ``task.root`` unless ``data`` is given."""
     keys = {word.partition("=")[0] for word in arguments}
     return ["data=folder", *arguments] if "task.root" in keys and "data" not in keys else arguments
 
 
 def with_runs(arguments: list[str]) -> list[str]:
-    """The arguments of a report; the word ``runs`` alone asks for a comparison of runs."""
+    """Arguments of a report; the word ``runs`` alone selects the comparison of runs."""
     return ["compare=runs" if word == "runs" else word for word in arguments]
 
 
 def with_run(arguments: list[str]) -> list[str]:
-    """The arguments of a training with those of the run in ``from_run=``, and with the preset of its trainer."""
+    """Arguments of a training, with those of the run in ``from_run=`` and the preset of its trainer."""
     return with_preset(config_folder(), rerun.expand(arguments, Path(config_folder())))
 
 
 def with_table(arguments: list[str]) -> list[str]:
-    """The arguments of a table: its name may be the first word, and what it has no key for goes to the runs."""
+    """Arguments of a table: its name may be the first word, and unknown keys are passed to its runs."""
     own, others = [], []
     for word in arguments:
         key = word.partition("=")[0]

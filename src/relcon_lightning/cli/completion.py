@@ -1,4 +1,4 @@
-"""Tab completion of all commands from what installs that of one."""
+"""Extend Hydra's Tab completion of one command to all commands."""
 
 from __future__ import annotations
 

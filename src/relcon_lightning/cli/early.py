@@ -14,7 +14,7 @@ from relcon_lightning.errors import ConfigError, DataError, nearest_path
 from relcon_lightning.runs.checkpoint_paths import LAST, require
 
 Check = Callable[[DictConfig], None]
-_TRACES = {".hydra", "wandb_id"}  # written before a command does its work
+_TRACES = {".hydra", "wandb_id"}  # written before a command starts its work
 
 
 def pretrain(config: DictConfig) -> None:
@@ -79,7 +79,7 @@ def embed(config: DictConfig) -> None:
 
 @contextmanager
 def without_traces() -> Iterator[None]:
-    """Remove the output folder of a job that ends with an error before it wrote anything of its own."""
+    """Remove the output folder of a job that failed before it wrote any results."""
     try:
         yield
     except Exception:

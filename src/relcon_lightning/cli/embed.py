@@ -38,7 +38,7 @@ def main(config: DictConfig) -> None:
         config.data.verify,
         source["files"],
     )
-    output, stamped = Path(config.output), all(one.stamped for one in inputs)  # the type of the starts, in all parts
+    output, stamped = Path(config.output), all(one.stamped for one in inputs)  # all parts need the same type of starts
     if part is not None:
         inputs = list(part.share(inputs))
         output = output.with_name(f"{output.stem}.{part.folder}{output.suffix}")
@@ -62,7 +62,7 @@ def _part(text: str | None) -> Part | None:
 
 
 def _device(config: DictConfig) -> str:
-    """Of several processes on a machine each takes a GPU of its own."""
+    """Device of this process; several processes on a machine use different GPUs."""
     if config.part == "rank" and config.device == "auto" and torch.cuda.is_available():
         local = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
         return f"cuda:{int(local) % torch.cuda.device_count()}"

@@ -71,9 +71,9 @@ def main(config: DictConfig) -> None:
 
 @contextmanager
 def _cohort(config: DictConfig) -> Iterator[CohortStore]:
-    """The store of ``data=...``, or one of the recordings in ``task.root`` for as long as it is needed.
+    """The store of ``data=...``, or a temporary store of the recordings in ``task.root``.
 
-    The latter is made each time, since nothing tells whether the files are those of an earlier one.
+    The temporary store is written each time, because the files may have changed.
     """
     root = config.task.get("root")
     if root is None:
@@ -126,7 +126,7 @@ def _report(config: DictConfig, trained: Sequence[MethodRuns], store: CohortStor
 
 
 def _title(config: DictConfig) -> str:
-    """That of the task; of a task without one, what is classified or predicted."""
+    """Title of the task; if it has none, the classes or targets."""
     if config.task.title is not None:
         return str(config.task.title)
     targets = config.task.get("targets")
@@ -134,7 +134,7 @@ def _title(config: DictConfig) -> str:
 
 
 def _spelled_out(config: DictConfig, classes: Sequence[str]) -> dict[str, str]:
-    """What the codes of the classes stand for, where the task says so."""
+    """Full names of the class codes, if the task defines them."""
     names = config.task.get("class_names") or {}
     told = [f"{code}: {names[code]}" for code in classes if code in names]
     return {"Classes": "; ".join(told)} if told else {}
@@ -179,7 +179,7 @@ def _regression(
 
 
 def _regressors(config: DictConfig, trained: Sequence[MethodRuns]) -> list[System[RegressionProbe]]:
-    """The trained encoders and the baselines, each under a regression."""
+    """The trained encoders and the baselines, each with a regression probe."""
     if "regression" not in config.probe:
         raise ConfigError(f"The {config.probe.title} does not predict numbers: evaluate this task with probe=linear.")
     probe: Callable[[], RegressionProbe] = partial(instantiate, config.probe.regression)
@@ -211,7 +211,7 @@ def _classifiers(config: DictConfig, trained: Sequence[MethodRuns]) -> list[Syst
 
 
 def _frozen(config: DictConfig, trained: Sequence[MethodRuns], probe: Callable[[], P]) -> list[System[P]]:
-    """What was trained as it is, and random weights of the first architecture, all under one kind of probe."""
+    """The trained encoders, and the first architecture with random weights, all with the same kind of probe."""
     device, rate = find_device(config.device), config.data.sampling_rate
     own = [
         frozen(
@@ -233,15 +233,15 @@ def _fresh(trained: Sequence[MethodRuns]) -> Nets:
 
 
 def _loader(checkpoints: Sequence[Checkpoint]) -> Nets:
-    """Seed k takes the k-th checkpoint, and the first again after the last."""
+    """Function from seed k to the encoder of the k-th checkpoint, modulo the number of checkpoints."""
     return lambda seed: checkpoints[seed % len(checkpoints)].encoder()
 
 
 def _check_rates(config: DictConfig, trained: Sequence[MethodRuns]) -> None:
-    """Say which encoders get resampled windows; refuse to fine-tune one on windows of another rate.
+    """Log which encoders get resampled windows, and refuse to fine-tune an encoder on windows of another rate.
 
     Raises:
-        ConfigError: The network is trained on the windows, whose rate is not that of the checkpoint.
+        ConfigError: Fine-tuning windows have another rate than the checkpoint.
     """
     rate = config.data.sampling_rate
     for one in trained:
@@ -258,7 +258,7 @@ def _check_rates(config: DictConfig, trained: Sequence[MethodRuns]) -> None:
 
 
 def _pictures(trained: Sequence[MethodRuns]) -> dict[str, tuple[str, bytes]]:
-    """What the first run of each method left of its training: curves, and examples of the ranking."""
+    """Figures in the folder of each method's first run: curves, and examples of the ranking."""
     captions = {
         "curves": "Training of {}",
         "ranking": "What ranked the windows for {}",
@@ -282,14 +282,14 @@ def _training(checkpoint: Checkpoint) -> str:
 
 
 def _place(config: DictConfig) -> tuple[str, str, str]:
-    """What tells an evaluation from others of a project."""
+    """Names that identify an evaluation within a project."""
     return config.data.name, config.task.name, config.probe.get("name") or config.probe.title
 
 
 def _log(config: DictConfig, result: Evaluation, folder: Path) -> None:
-    """Send mean scores to the loggers, to W&B tables and pictures too, as ``eval/<data>/<task>/<probe>/...``.
+    """Log mean scores, and to W&B also tables and figures, as ``eval/<data>/<task>/<probe>/...``.
 
-    What follows there for a score is ``<level>/<metric>/<system>``.
+    The rest of the key of a score is ``<level>/<metric>/<system>``.
     """
     scores = result.scores
     part = "/".join(["eval", *(str(name).replace("/", "_") for name in _place(config))])

@@ -1,4 +1,4 @@
-"""Errors before a job begins that Hydra would answer with a traceback: of the file system, and missing values."""
+"""Report file-system errors and missing values before a job begins, for which Hydra would print a traceback."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from omegaconf.errors import OmegaConfBaseException
 
 from relcon_lightning.errors import ConfigError
 
-_RAISE = "HYDRA_FULL_ERROR"  # makes Hydra pass errors on
-_begun: list[bool] = []  # of each job
+_RAISE = "HYDRA_FULL_ERROR"  # with this variable, Hydra raises errors
+_begun: list[bool] = []  # one entry per job
 
 
 def launch(start: Callable[[], None]) -> None:
-    """Run what ``hydra.main`` made; all other errors are told by Hydra, as ever.
+    """Run the function that ``hydra.main`` returned. Hydra reports all errors other than those below.
 
     Args:
-        start: Composes the configuration and runs the jobs, each inside :func:`job`.
+        start: Function that composes the configuration and runs the jobs, each inside :func:`job`.
 
     Raises:
-        ConfigError: A value cannot be found, before a job begins; or a search (``+search=optuna``) cannot go on.
-        OSError: The folder of a run cannot be made or written to.
+        ConfigError: A value is missing before a job begins, or a search (``+search=optuna``) cannot continue.
+        OSError: The folder of a run cannot be created or written to.
     """
     if _RAISE in os.environ:
         start()
@@ -36,17 +36,17 @@ def launch(start: Callable[[], None]) -> None:
     except Exception as error:
         if isinstance(error, OSError) and not isinstance(error, HydraException):
             raise
-        if isinstance(error, ConfigError):  # of a search, between its jobs
+        if isinstance(error, ConfigError):  # raised by a search between its jobs
             raise
         if isinstance(error, OmegaConfBaseException) and not _begun:
             raise ConfigError(f"{str(error).splitlines()[0]}. (--cfg job prints the values.)") from error
-        kept = error  # the name ends with this block
+        kept = error  # Python deletes ``error`` at the end of this block
         run_and_report(lambda: _raise_again(kept))
 
 
 @contextmanager
 def job() -> Iterator[None]:
-    """The environment of a job is that of the user: other processes inherit it."""
+    """Restore the user's environment for a job, because its child processes inherit it."""
     _begun.append(True)
     with _variable(None):
         yield
@@ -66,7 +66,7 @@ def _variable(value: str | None) -> Iterator[None]:
 
 
 def _raise_again(error: Exception) -> NoReturn:
-    """With the traceback that Hydra expects, which begins at its own function."""
+    """Raise an error with the traceback that Hydra expects, which begins at its own function."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_name != run_and_report.__name__:
         trace = trace.tb_next

@@ -47,7 +47,7 @@ def main(config: DictConfig) -> None:
 
 
 def _tell_few(config: DictConfig, store: CohortStore) -> None:
-    """Say if there will be too few people to evaluate what is trained on them."""
+    """Log if there are too few people to evaluate an encoder that is trained on them."""
     people = store.participants["participant_id"].tolist()
     try:
         split = ratio_split(people, list(config.data.ratios))
@@ -60,7 +60,7 @@ def _tell_few(config: DictConfig, store: CohortStore) -> None:
 
 
 def _tell_differences(config: DictConfig, store: CohortStore) -> None:
-    """Warn where a store that is kept is not what would be written now."""
+    """Warn if an existing store differs from the one that would be written now."""
     if store.coding.dtype != config.store.dtype:
         log.warning(
             "%s holds %s and not store.dtype=%s; overwrite=true replaces it.",

@@ -1,4 +1,4 @@
-"""The preset of a run: what it trains, beside the machine that it trains on (``trainer=``)."""
+"""Choose the preset of a run, which sets what is trained; ``trainer=`` sets the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TRAINER = "override /trainer"
 
 
 def with_preset(folder: str, words: Sequence[str]) -> list[str]:
-    """The arguments of a pre-training, with the preset that belongs to its trainer.
+    """Add the preset that belongs to the trainer to the arguments of a pre-training.
 
     ``trainer=gpu`` alone implies ``preset=gpu``, and ``trainer=ddp_8xa100`` alone implies ``preset=paper``. A preset on
     the command line is kept.
@@ -28,7 +28,7 @@ def with_preset(folder: str, words: Sequence[str]) -> list[str]:
 
 
 def _presets(folder: str) -> dict[str, str]:
-    """Each trainer that a preset selects, and the name of the preset."""
+    """Mapping from trainer to the preset that selects it."""
     found = {}
     for path in sorted(Path(folder, "preset").glob("*.yaml")):
         for entry in yaml.safe_load(path.read_text("utf-8"))["defaults"]:

@@ -92,7 +92,7 @@ def _train(config: DictConfig, folder: Path) -> float | None:
         *_longer(start, config.trainer.max_steps),
         *(one for one in _made(config, "callbacks") if loggers or not isinstance(one, LearningRateMonitor)),
     ]
-    if not any(isinstance(callback, LastCheckpoint) for callback in callbacks):  # what was trained is always kept
+    if not any(isinstance(callback, LastCheckpoint) for callback in callbacks):  # always save the last step
         callbacks.append(LastCheckpoint((folder / LAST).parent))
     trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, enable_model_summary=False)
     if start:
@@ -133,7 +133,7 @@ def _train(config: DictConfig, folder: Path) -> float | None:
 
 
 def _tell_checkpoints(folder: Path, trainer: L.Trainer) -> None:
-    """Say where the last and the best checkpoint are."""
+    """Log the paths of the last and the best checkpoint."""
     best = next((one for one in trainer.callbacks if isinstance(one, BestCheckpoint)), None)  # type: ignore[attr-defined]
     if best is not None and best.value is not None and best.step == 0:
         log.warning("The best step is the untrained net: no validation after it had a better %s.", best.metric)
@@ -143,13 +143,13 @@ def _tell_checkpoints(folder: Path, trainer: L.Trainer) -> None:
 
 
 def _made(config: DictConfig, group: str) -> list[Any]:
-    """The objects of a group, whose entries are null where they are switched off; it may be left out altogether."""
+    """Instantiate the objects of a group. Entries can be null (switched off), and the group can be missing."""
     return [one for one in instantiate(config.get(group) or {}).values() if one is not None]
 
 
 @contextmanager
 def _interruption_told(folder: Path) -> Iterator[None]:
-    """Report what is kept of a training that Ctrl-C ends at once.
+    """Report the saved checkpoint of a training that Ctrl-C ends at once.
 
     Raises:
         Interrupted: Training was stopped with Ctrl-C.
@@ -169,7 +169,7 @@ def _interruption_told(folder: Path) -> Iterator[None]:
 
 
 def _tell_foreign(settings: dict[str, Any]) -> None:
-    """Say before the work is done what it takes to build a network of the user's own package from the checkpoint."""
+    """Log, before training, that loading a network of the user's own package will need ``trust``."""
     method = settings["model"]["method"]
     names = sorted({*foreign_networks(method.get("encoder")), *foreign_networks(method.get("distance"))})
     if names and not getattr(rank_zero_only, "rank", 0):
@@ -182,17 +182,17 @@ def _tell_foreign(settings: dict[str, Any]) -> None:
 
 
 def _tell_few(datamodule: CandidateDataModule) -> None:
-    """Say before the work is done if there will be too few people to evaluate on; without labels nobody would."""
+    """Warn, before training, if too few people are left for an evaluation; does nothing for cohorts without labels."""
     few = few_to_evaluate(datamodule.split)
     if few and len(datamodule.store.segments) and not getattr(rank_zero_only, "rank", 0):
         log.warning("%s", few)
 
 
 def _check_weights(method: L.LightningModule, start: Checkpoint) -> None:
-    """Compare a checkpoint with the model that goes on from it.
+    """Compare a checkpoint with the model that continues from it.
 
     Raises:
-        ConfigError: It is of another architecture.
+        ConfigError: The architectures differ.
     """
     try:
         compare(method.state_dict(), start.weights)
@@ -207,7 +207,7 @@ def _steps_left(start: Resumed, max_steps: int) -> bool:
     """True if steps remain to be trained; reports it if not.
 
     Raises:
-        ConfigError: More steps were made than requested.
+        ConfigError: The checkpoint has more steps than requested.
     """
     path, step, _ = start
     if step < max_steps or max_steps < 0:
@@ -224,7 +224,7 @@ def _steps_left(start: Resumed, max_steps: int) -> bool:
 
 
 def _longer(start: Resumed | None, max_steps: int) -> list[LongerSchedule]:
-    """Callbacks of a run that resumes with another number of steps than planned."""
+    """Callback for a run that resumes with another number of steps than planned; empty for other runs."""
     planned = None if start is None else start.checkpoint.config["trainer"]["max_steps"]
     return [] if planned in (None, max_steps) else [LongerSchedule(planned)]
 
@@ -240,7 +240,7 @@ def _built_from(config: DictConfig, start: Resumed | None) -> list[BuiltFrom]:
 
 
 def _refuse_unread(config: DictConfig) -> None:
-    """A run refuses what it would ignore; a sweep, which can hold other methods, says so."""
+    """Refuse settings that the method ignores; in a sweep, which may contain several methods, only log them."""
     found = unread(config, _given())
     if found and HydraConfig.get().mode != RunMode.MULTIRUN:
         raise ConfigError(" ".join(found))
@@ -260,7 +260,7 @@ def _parameters(method: L.LightningModule) -> str:
 
 
 def _refuse_parallel_sweep(config: DictConfig) -> None:
-    """Refuse it: Lightning starts the other ranks by repeating the command with ``-m``, and each would sweep."""
+    """Refuse a sweep on several devices: Lightning repeats the command with ``-m`` per rank, and each would sweep."""
     devices = config.trainer.get("devices", 1)
     several = devices not in (1, "1", [0]) or config.trainer.get("num_nodes", 1) > 1
     started_by_rank = {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"} & os.environ.keys()  # torchrun, srun

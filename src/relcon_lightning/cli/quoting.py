@@ -1,4 +1,4 @@
-"""Values on the command line that Hydra's grammar does not take as they are: paths, patterns and names of columns."""
+"""Quote values that Hydra's grammar cannot parse: paths, patterns and names of columns."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _OVERRIDE = re.compile(r"(\+{0,2}[A-Za-z_][\w./@:-]*)=(.+)", re.DOTALL)
 
 
 def quoted(words: Sequence[str]) -> list[str]:
-    """The words of a command line, with quotes around a value that Hydra would not take and that is a path.
+    """Quote the values of a command line that Hydra cannot parse and that are paths.
 
-    A path stands for itself whatever characters it has, if there is such a file or folder.
+    A path can contain any characters if the file or folder exists.
 
     Args:
         words: Arguments and options.
 
     Raises:
-        ConfigError: Hydra cannot read a value; shows how to quote it.
+        ConfigError: Hydra cannot parse a value. The message shows how to quote it.
     """
     mended, wrong = [], []
     for word in words:
@@ -63,12 +63,12 @@ def _parsed(word: str) -> Override | None:
 def _exists(value: str) -> bool:
     try:
         return Path(value).exists()
-    except (OSError, ValueError):  # too long for a name, or a zero byte
+    except (OSError, ValueError):  # the name is too long or contains a zero byte
         return False
 
 
 def _suggestion(key: str, value: str) -> str:
-    """The override that Hydra reads as the value was meant: a list of texts if it is one, else a text."""
+    """Override that Hydra parses as intended: as a list of texts if it looks like a list, otherwise as text."""
     if value.startswith("[") and value.endswith("]"):
         items = [item.strip().strip("\"'") for item in re.split(r",(?![^(\[]*[)\]])", value[1:-1])]
         meant = f"{key}=[{','.join(map(_in_quotes, items))}]"
@@ -83,7 +83,7 @@ def _value(word: str) -> object:
 
 
 def _in_quotes(text: str) -> str:
-    """A quoted text that Hydra reads as ``text``."""
+    """Quote ``text`` so that Hydra parses it as this text."""
     for mark in "\"'":
         if mark not in text and not text.endswith("\\"):
             return f"{mark}{text}{mark}"

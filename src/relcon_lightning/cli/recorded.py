@@ -1,7 +1,7 @@
-"""The command line that a run's folder holds, read as if a stranger had written it.
+"""Read the command line in the folder of a run, which may come from an untrusted source.
 
-An override may name classes to import, folders to write to and files to read. What is taken over are choices of groups,
-numbers and plain words, and the places that training reads from.
+An override could name classes to import, folders to write to and files to read. Only choices of groups, numbers, plain
+words and the paths of training data are used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from relcon_lightning.errors import ConfigError
 
 _MOST_BYTES, _MOST_BRACKETS = 2**16, 500
 _PLACES = {"name", "folder", "run_dir", "job_type", "overwrite", "resume", "from_run", "cluster", "hydra/launcher"}
-_PLACED = ("paths.", "logger.", "hydra.")  # where and on what a run is written, that of the new run is its own
+_PLACED = ("paths.", "logger.", "hydra.")  # locations and logging, which the new run sets itself
 _READ = {"data.root", "data.raw_dir", "data.stores", "data.split", "data.datamodule.split", "model.distance_checkpoint"}
 _WRITTEN = {"folder", "dirpath", "save_dir", "dir", "default_root_dir", "path", "plugins", "url", "entity"}
 _KEY = re.compile(r"\+{0,2}[A-Za-z]\w*([./]\w+)*|~\w+(\.\w+)*")
@@ -30,7 +30,7 @@ def read_overrides(path: Path) -> list[str]:
     """The overrides in the ``overrides.yaml`` of a run.
 
     Raises:
-        ConfigError: It cannot be read, or is no list of words.
+        ConfigError: The file cannot be read, or does not contain a list of words.
     """
     words = read_bounded(path)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
@@ -39,17 +39,17 @@ def read_overrides(path: Path) -> list[str]:
 
 
 def read_bounded(path: Path) -> Any:
-    """A small YAML file without aliases, which can stand for any number of copies.
+    """Read a small YAML file. Aliases are refused, because they can expand to any size.
 
     Raises:
-        ConfigError: It cannot be read.
+        ConfigError: The file cannot be read.
     """
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             raise ValueError(f"more than {_MOST_BYTES >> 10} KiB")
-        if content.count(b"[") + content.count(b"{") > _MOST_BRACKETS:  # the parser takes the square of their depth
+        if content.count(b"[") + content.count(b"{") > _MOST_BRACKETS:  # the parser's time is quadratic in their depth
             raise ValueError(f"more than {_MOST_BRACKETS} brackets")
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, yaml.SafeLoader)):
             raise ValueError("it has aliases")
@@ -62,16 +62,17 @@ def read_bounded(path: Path) -> Any:
 
 
 def taken(words: Sequence[str], given: Collection[str], folders: Sequence[Path], where: Path) -> list[str]:
-    """The overrides that are taken over.
+    """Select the overrides that the new run uses.
 
     Args:
-        words: Overrides of the run.
-        given: Keys on the present command line, which count more.
+        words: Overrides of the earlier run.
+        given: Keys on the current command line, which take precedence.
         folders: Configuration folders; their sub-folders are groups.
-        where: The run, for the error.
+        where: Path of the earlier run, for the error.
 
     Raises:
-        ConfigError: Some could import code, or act on other folders, and are not given on the present command line.
+        ConfigError: Some overrides could import code or access other folders, and the current command line does not set
+            these keys.
     """
     elsewhere = {*given, *_PLACES}
     own = [word for word in words if (key := key_of(word)) not in elsewhere and not key.startswith(_PLACED)]

@@ -1,4 +1,4 @@
-"""``from_run=PATH``: the command line of an earlier run in place of this one's."""
+"""``from_run=PATH``: repeat the command line of an earlier run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ log = logging.getLogger(__name__)
 
 
 def expand(arguments: list[str], folder: Path) -> list[str]:
-    """The arguments with those of the run in ``from_run=`` in front; what is given here counts more.
+    """Put the arguments of the run in ``from_run=`` before the given ones, which take precedence.
 
     Args:
         arguments: Arguments on the command line.
         folder: Configuration folder.
 
     Raises:
-        ConfigError: There is no run, or it has overrides that are not taken from a file.
+        ConfigError: There is no run, or it has overrides that are not accepted from a file.
     """
     source = next((word.split("=", 1)[1] for word in arguments if word.startswith("from_run=")), None)
     if source in (None, "null"):
@@ -38,10 +38,10 @@ def expand(arguments: list[str], folder: Path) -> list[str]:
 
 
 def report_differences(source: str, record: dict[str, Any]) -> None:
-    """Say in what this run differs from the one it is to repeat.
+    """Log the differences between this run and the one that it repeats.
 
     Raises:
-        ConfigError: That one has no record.
+        ConfigError: The earlier run has no record.
     """
     try:
         found = differences(load_record(Path(source)), record)
@@ -52,7 +52,7 @@ def report_differences(source: str, record: dict[str, Any]) -> None:
 
 
 def _config_folders(arguments: list[str]) -> list[Path]:
-    """What ``--config-dir`` names here."""
+    """Folders that follow ``--config-dir`` in the arguments."""
     words = zip(arguments, [*arguments[1:], ""], strict=True)
     following = [Path(after) for word, after in words if word in ("--config-dir", "-cd")]
     return following + [Path(word.split("=", 1)[1]) for word in arguments if word.startswith("--config-dir=")]

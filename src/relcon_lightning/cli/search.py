@@ -1,4 +1,4 @@
-"""A search over values with Optuna: it asks for the values of a job, and is told the objective that the job returns."""
+"""Search over values with Optuna, which proposes the values of each job and gets the objective that the job returns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SPACE = "space"  # of a study: what it searches, so that no other search goes on with it
+_SPACE = "space"  # attribute of a study: the searched space, so that another search cannot continue it
 _NOT_OF_THE_SPACE = ("resume=", "overwrite=", "hydra.")
 
 
@@ -42,18 +42,18 @@ class Options(Protocol):
 def search(
     options: Options, arguments: Sequence[str], config: DictConfig, launcher: Launcher, loader: ConfigLoader
 ) -> None:
-    """Run jobs until the study has all its trials, and name the best values.
+    """Run jobs until the study has all its trials, and log the best values.
 
     Args:
-        options: Number of jobs, and the file of the study.
+        options: Options of the search, such as the number of jobs and the file of the study.
         arguments: Overrides; those with several values or an interval are searched.
-        config: Configuration of the sweep, without the values that are searched.
-        launcher: Starts the jobs.
-        loader: Finds the choices of a group, for ``glob(*)``.
+        config: Configuration of the sweep, without the searched values.
+        launcher: Hydra launcher that starts the jobs.
+        loader: Hydra loader that finds the choices of a group, for ``glob(*)``.
 
     Raises:
-        ConfigError: Nothing is searched, the direction of the objective is not known, or the
-            study is of another search.
+        ConfigError: Nothing is searched, the direction of the objective is not known, or the study belongs to another
+            search.
     """
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
     space = {word.get_key_element(): distribution(word) for word in parsed if word.is_sweep_override()}
@@ -75,17 +75,17 @@ def search(
 
 
 def distribution(word: Override) -> BaseDistribution:
-    """The values of an override: those of an interval or a range are ordered, others are not.
+    """Distribution of the values of an override. Intervals and ranges are ordered, other values are categories.
 
-    ``interval(0.1, 1)`` is of fractions, ``int(interval(1, 9))`` of whole numbers, and ``tag(log, ...)`` of either on a
-    logarithmic scale.
+    ``interval(0.1, 1)`` contains real numbers, ``int(interval(1, 9))`` whole numbers; ``tag(log, ...)`` makes either
+    logarithmic.
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     sweep = word.value()
     try:
         if isinstance(sweep, IntervalSweep):
-            assert sweep.start is not None and sweep.end is not None  # noqa: PT018, of the grammar
+            assert sweep.start is not None and sweep.end is not None  # noqa: PT018, guaranteed by the grammar
             logarithmic = "log" in sweep.tags
             if isinstance(sweep.start, int) and isinstance(sweep.end, int):
                 return IntDistribution(sweep.start, sweep.end, log=logarithmic)
@@ -139,18 +139,18 @@ def _opened(options: Options, direction: str, space: list[str]) -> Study:
             f"{path} is of another search ({' '.join(known)}): choose another folder with hydra.sweep.dir=..., or "
             "remove the file."
         )
-    # A sampler that is started again would begin with the same values.
+    # Without a new seed, a restarted sampler would propose the same values again.
     study.sampler = optuna.samplers.TPESampler(seed=options.seed + len(study.trials))
     return study
 
 
 def _stopped(study: Study, space: dict[str, BaseDistribution]) -> list[Trial | FrozenTrial]:
-    """The trials whose jobs were stopped, which are run again with the same values."""
+    """Trials whose jobs were stopped; they run again with the same values."""
     from optuna.trial import TrialState
 
     running = study.get_trials(states=(TrialState.RUNNING,))
     for trial in running:
-        if trial.params.keys() != space.keys():  # stopped before it had its values
+        if trial.params.keys() != space.keys():  # stopped before it got its values
             study.tell(trial.number, state=TrialState.FAIL)
     return [trial for trial in running if trial.params.keys() == space.keys()]
 
@@ -183,7 +183,7 @@ def _value(job: JobReturn) -> float | None:
     """The objective of a job; None if it failed, or if its value is not a finite number."""
     try:
         value = float(job.return_value)
-    except Exception as error:  # whatever ended a job on another machine
+    except Exception as error:  # a job on another machine can raise any error
         log.warning("%s: %s", " ".join(job.overrides or []), error)
         return None
     return value if math.isfinite(value) else None

@@ -10,10 +10,10 @@ from types import FrameType
 
 
 def end_on_sigterm(code: int, message: str) -> None:
-    """End this process at SIGTERM as at an exception: what is half written is removed, other processes are ended.
+    """Let SIGTERM end this process like an exception: unfinished files are removed, and child processes are ended.
 
-    Nothing is changed where somebody else listens already. While a run trains,
-    :class:`~relcon_lightning.training.callbacks.LastCheckpoint` listens.
+    An existing handler is kept. During training, :class:`~relcon_lightning.training.callbacks.LastCheckpoint` handles
+    the signal.
 
     Args:
         code: Exit code.
@@ -25,9 +25,9 @@ def end_on_sigterm(code: int, message: str) -> None:
 
     def end(signum: int, frame: FrameType | None) -> None:
         signal.signal(signum, signal.SIG_DFL)
-        if os.getpid() != owner:  # a process that was forked
+        if os.getpid() != owner:  # this is a forked process
             os.kill(os.getpid(), signum)
-        os.write(2, f"{message}\n".encode())  # a stream may be in the middle of a write of its own
+        os.write(2, f"{message}\n".encode())  # print could interrupt a write to the same stream
         sys.exit(code)
 
     signal.signal(signal.SIGTERM, end)

@@ -16,7 +16,7 @@ from relcon_lightning.runs.record import flat
 
 
 def suggestions(folder: str, entry: str, overrides: Sequence[str]) -> list[str]:
-    """What the overrides that cannot be composed may have meant, as ``key=value``.
+    """Suggest overrides ``key=value`` for those that cannot be composed.
 
     Args:
         folder: Folder of the configuration.
@@ -49,7 +49,7 @@ def _nearest(key: str, value: str, groups: dict[str, list[str]], keys: set[str])
 
 
 def _same_ending(key: str, keys: set[str]) -> list[str]:
-    """A key with that name elsewhere, if there is only one: ``trainer.max_steps`` for ``max_steps``."""
+    """The only key that ends in this name, such as ``trainer.max_steps`` for ``max_steps``; empty if not unique."""
     found = [known for known in keys if known.endswith(f".{key}") and not known.startswith("hydra.")]
     return found if len(found) == 1 else []
 

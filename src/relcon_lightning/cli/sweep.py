@@ -1,4 +1,4 @@
-"""Sweeps (``-m``): a folder per job, jobs that fail without ending the others, and a summary at the end."""
+"""Sweeps (``-m``): one folder per job, a failed job does not stop the others, and a summary at the end."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from relcon_lightning.wording import counted
 log = logging.getLogger(__name__)
 
 _LONGEST = 80  # characters of the readable part of a folder's name; file systems take 255 bytes
-# Keys that do not change the result of a run, or only its location.
+# Keys that do not change the result of a run, except its location.
 _NOT_IN_NAME = {"name", "search", "overwrite", "objective", "objective_direction", "paths.runs"}
-_SHOWN = {"data": "data.name", "model": "model.name"}  # groups whose name the path holds, unless it is given
-_PLAIN = r"[A-Za-z0-9.+-]+(_[A-Za-z0-9.+-]+)*"  # no two underscores: they part overrides
+_SHOWN = {"data": "data.name", "model": "model.name"}  # groups whose name is in the path, unless the key is given
+_PLAIN = r"[A-Za-z0-9.+-]+(_[A-Za-z0-9.+-]+)*"  # no double underscore, which separates overrides
 
 
 def register() -> None:
@@ -45,7 +45,7 @@ def job_folder(overrides: Sequence[str], name: str) -> str:
     given = {_key(word) for word in overrides}
     left_out = _NOT_IN_NAME | {group for group, shown in _SHOWN.items() if shown not in given}
     words = sorted(word.lstrip("+") for word in overrides if _key(word) not in left_out)
-    # The name is seed${seed} by default; resume=auto goes on in the folder of the job that was interrupted.
+    # The name is seed${seed} by default; resume=auto continues in the folder of the interrupted job.
     words = [word for word in words if word not in (name.replace("seed", "seed=", 1), "resume=auto", "resume=null")]
     parts = [word.replace("=", "-", 1) for word in words]
     readable = "__".join(re.sub(r"[^A-Za-z0-9.+-]+", "_", part).strip("_") for part in parts)
@@ -65,8 +65,8 @@ class Job:
         folder: Folder of the run.
         overrides: Overrides of the job.
         value: Value of the objective; None if it was not logged.
-        objective: The metric of the value; empty for commands without one.
-        error: Reason for which the job failed, or None.
+        objective: Name of the metric; empty for commands without one.
+        error: Reason why the job failed; None: it did not fail.
         stopped: True if a user or a signal ended it.
     """
 
@@ -84,8 +84,8 @@ class Sweep:
 
     Attributes:
         jobs: Jobs that have ended.
-        objective: The metric of the running job; empty for commands without one.
-        direction: ``minimize`` or ``maximize`` the objective; None: as :func:`direction_of` knows it.
+        objective: Name of the metric of the running job; empty for commands without one.
+        direction: ``minimize`` or ``maximize`` the objective; None: the direction that :func:`direction_of` gives.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -114,7 +114,7 @@ class Sweep:
             print("\n".join(self.summary()))
 
     def summary(self) -> list[str]:
-        """A line per job, the best one, and the command that evaluates it."""
+        """One line per job, the best job, and the command that evaluates it."""
         lines = [f"{counted(len(self.jobs), 'job')}:", *(f"  {job.folder}: {self._told(job)}" for job in self.jobs)]
         known = [job for job in self.jobs if not job.error and job.value is not None and math.isfinite(job.value)]
         if known and len(self.jobs) > 1:

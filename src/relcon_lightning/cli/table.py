@@ -33,21 +33,21 @@ from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
-ASKED = "asked.json"  # of an evaluation's folder: what it was asked for
+ASKED = "asked.json"  # in the folder of an evaluation: the requested settings
 _PUBLIC = {"gait": ("ipol_gait", "ipol_gait"), "workout": ("dsa", "dsa")}
 _SIMULATED = {"gait": ("simulated", "gait_simulated"), "workout": ("simulated", "workout_simulated")}
-_OF_EVALUATION = ("paths.", "data.root=", "data.verify=", "logger=", "logger.")  # options that concern both
+_OF_EVALUATION = ("paths.", "data.root=", "data.verify=", "logger=", "logger.")  # options of both commands
 
 
 def experiments_folder() -> Path:
-    """The ``experiments``: inside the installed package, or at the top of the checkout of an editable install."""
+    """The ``experiments`` folder: in the installed package, or at the top of the checkout of an editable install."""
     package = Path(relcon_lightning.__file__).parent
     folders = [package / "experiments", package.parents[1] / "experiments"]
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def main(config: DictConfig) -> None:
-    """Train and evaluate what is missing, and write the page."""
+    """Run missing trainings and evaluations, and write the page."""
     book = Book(config, page(str(config.table)))
     if config.dry_run:
         _list(book)
@@ -69,12 +69,12 @@ class Training:
     """A run that a table needs.
 
     Attributes:
-        name: In :data:`~relcon_lightning.reporting.tables.plan.RUNS`.
+        name: Name in :data:`~relcon_lightning.reporting.tables.plan.RUNS`.
         seed: Seed of the run.
         folder: Folder of the run.
         arguments: Arguments for ``relcon-pretrain``.
-        settings: Resolved.
-        step: Steps that were made already.
+        settings: Resolved configuration.
+        step: Number of completed steps.
     """
 
     name: str
@@ -86,21 +86,21 @@ class Training:
 
     @property
     def steps(self) -> int:
-        """Steps that it is asked to make."""
+        """Number of requested steps."""
         return int(self.settings["trainer"]["max_steps"])
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to train."""
+        """True if no steps are left to train."""
         return self.step == self.steps
 
 
 class Book:
-    """What a table is made of, and where it lies.
+    """Runs, evaluations and folders of a table.
 
     Args:
         config: Configuration of the command.
-        page: The table.
+        page: Table or figure to write.
     """
 
     def __init__(self, config: DictConfig, page: Page) -> None:
@@ -126,7 +126,7 @@ class Book:
         """The runs in the order in which they are trained.
 
         Raises:
-            ConfigError: Options that do not compose, or a run in its folder with other settings.
+            ConfigError: The options cannot be composed, or a folder contains a run with other settings.
         """
         return [self._training(name, seed) for name, seed in trainings(self.page.runs, self.seeds)]
 
@@ -141,7 +141,7 @@ class Book:
         return Training(name, seed, folder, (*_searched(), *words, "resume=auto"), settings, step)
 
     def prepare(self, children: Children) -> None:
-        """Write the store of the cohort if there is none."""
+        """Write the cohort store if it does not exist."""
         data = [word for word in self.options if word.startswith(("data=", "data.", "paths."))]
         self._prepared(self.base, data, children)
 
@@ -174,7 +174,7 @@ class Book:
         return folder, words, _composed("eval", [*words, f"run_dir={folder}"])
 
     def facts(self) -> dict[str, object]:
-        """What a reader of the page must know."""
+        """Facts that a reader of the page needs, as a mapping from name to value."""
         trainer, data = self.base["trainer"], self.base["data"]
         steps = sorted({one.steps for one in self.trainings})
         made_up = " (SIMULATED people)" if str(data["source"]["_target_"]).endswith("SimulatedCohort") else ""
@@ -254,10 +254,10 @@ def _list(book: Book) -> None:
 
 
 def _composed(entry: str, words: Sequence[str]) -> dict[str, Any]:
-    """The resolved configuration of another command.
+    """Compose and resolve the configuration of another command.
 
     Raises:
-        ConfigError: It cannot be composed.
+        ConfigError: The configuration cannot be composed.
     """
     search = f"hydra.searchpath=[file://{experiments_folder()}]"
     try:
@@ -272,10 +272,10 @@ def _searched() -> tuple[str, str]:
 
 
 def _steps(folder: Path, settings: dict[str, Any], given: Sequence[str]) -> int:
-    """Steps that were made in a folder.
+    """Number of completed steps of the run in a folder.
 
     Raises:
-        ConfigError: By a run with other settings, or more than are asked for.
+        ConfigError: The run has other settings, or more steps than requested.
     """
     if not (folder / LAST).exists():
         return 0
@@ -304,7 +304,7 @@ def _asked(folder: Path) -> Any:
 
 
 def _checked(what: str, code: int) -> None:
-    """Go on after a command that ended well, or end as it did."""
+    """Return after a successful command; otherwise, end this process with the same exit code."""
     if code in (PREEMPTED, INTERRUPTED):
         sys.exit(code)
     if code:

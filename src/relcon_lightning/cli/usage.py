@@ -1,4 +1,4 @@
-"""What ``--help`` lists of the configuration: ``${values:eval}`` and ``${choices:data}`` in the templates."""
+"""Lists of the configuration in ``--help``: ``${values:eval}`` and ``${choices:data}`` in the templates."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-PARTS = {"base"}  # defaults that several choices of a group share; not a choice itself
-WIDTH = 88  # columns of the help
-_BESIDE = 40  # columns of a value; the comment of a longer one begins below it
+PARTS = {"base"}  # shared defaults of a group's choices, which are not a choice
+WIDTH = 88  # width of the help in characters
+_BESIDE = 40  # maximum width of a value; a longer one has its comment below it
 _VALUE = re.compile(r"(?P<value>(?P<indent> *)[^#]*?)(?: +# (?P<comment>.*))?")
 _WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 _SECTION = re.compile(r"^(\w+):(?: (?P<value>[^#]*?))?(?P<comment> +#.*)?$")
@@ -39,7 +39,7 @@ def help_text(folder: str, entry: str) -> str:
 
     Args:
         folder: Folder of the configuration.
-        entry: Name of the command's file in it, without ``.yaml``.
+        entry: Name of the command's file in this folder, without ``.yaml``.
     """
     template: str = yaml.safe_load(Path(folder, f"{entry}.yaml").read_text("utf-8"))["hydra"]["help"]["template"]
     text = re.sub(r"\$\{values:(\w+)\}", lambda found: values(folder, found[1]), template)
@@ -84,7 +84,7 @@ def choices(folder: str, groups: Iterable[str]) -> str:
 
 
 def _folded(line: str) -> list[str]:
-    """A line of YAML on as many lines as it needs; a comment continues below its beginning."""
+    """Wrap a line of YAML. A wrapped comment is aligned with its first line."""
     found = _VALUE.fullmatch(line)
     if len(line) <= WIDTH or found is None:
         return [line]
@@ -112,7 +112,7 @@ def _composed(folder: str, entry: str, arguments: Sequence[str]) -> dict[str, An
 
 
 def _plain(value: Any) -> str:
-    """A value in one form, whether YAML or OmegaConf read it: YAML alone reads ``1e-3`` as text."""
+    """Normalise a value read by YAML or OmegaConf: plain YAML reads ``1e-3`` as text."""
     return str(yaml.safe_dump(OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=False)))
 
 
