@@ -1,4 +1,4 @@
-"""A folder of many small files embedded with 0, 1, 2 ... processes that read: files per second, in one run.
+"""Embed a folder of many small files with 0, 1, 2 ... reading processes, and measure files per second.
 
 ``python -m benchmarks.embed_folder`` writes 10,000 CSV files of half a minute, embeds them with each number of
 processes in turn, compares the bytes of the outputs, and prints a table. The encoder is ``open-wrist-small``.
@@ -17,7 +17,7 @@ from relcon_lightning.data.store.manifest import checksum
 
 
 def embedded(raw: Path, output: Path, workers: int) -> Cost:
-    """The cost of the embeddings of a folder."""
+    """Cost of embedding a folder."""
     program = str(Path(sys.executable).with_name("relcon-embed"))
     return cost_of(
         [program, "checkpoint=open-wrist-small", f"input={raw}", f"output={output}", f"num_workers={workers}"]
@@ -25,7 +25,7 @@ def embedded(raw: Path, output: Path, workers: int) -> Cost:
 
 
 def run(files: int, seconds: float, workers: list[int]) -> str:
-    """The table; the first number of processes is what the others are compared with."""
+    """Create the table; each number of processes is compared with the first one."""
     lines = [
         "| files | processes that read | time, s | files per second | ratio | processor time, s | memory, MB |",
         "|---|---|---|---|---|---|---|",

@@ -1,9 +1,9 @@
-"""Everything that a GPU is asked about, in one command: is it right, how fast is it, and where does a step go.
+"""Measure a GPU with one command: correctness, speed, and the time of each part of a training step.
 
-``python -m benchmarks.gpu`` takes the first GPU, prints each result as it comes and a short table last, and writes
-``gpu.json``. ``--device cpu --small`` shows in seconds that all of it works.
+``python -m benchmarks.gpu`` uses the first GPU, prints each result immediately and a short table at the end, and writes
+``gpu.json``. ``--device cpu --small`` checks in seconds that everything works.
 
-Each part is measured on its own: one that fails is named in the table, and the others go on.
+Each part is measured separately. The table names parts that fail, and the other parts continue.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
 
 METHODS = ("relcon", "rebar", "simclr", "augpred", "simsiam", "byol", "mae", "cpc", "autoencoder")
 PAPER = replace(Size(), batch=64, participants=32, minutes=20.0, training_steps=30, embed_minutes=24 * 60.0, rounds=20)
-SMALL = replace(TOY, time=256, rounds=2)  # the patches of some methods want the length of the paper
+SMALL = replace(TOY, time=256, rounds=2)  # the patches of some methods need the window length of the paper
 LEAST_AGREEMENT = 0.99  # Spearman's rho of bfloat16 distances with float64
-LOSS_ERROR = 0.05  # relative, of a method's loss in bfloat16
+LOSS_ERROR = 0.05  # maximum relative error of a method's loss in bfloat16
 
 Values = dict[str, Any]
 
 
 @dataclass
 class Bench:
-    """Sizes, the device, and what was found.
+    """Sizes, device and results.
 
     Attributes:
-        size: How much is computed.
-        device: Where.
-        workers: Processes that load data.
-        compile: Whether torch.compile is measured too; on a CPU it takes a minute.
-        results: By part.
+        size: Sizes of the computations.
+        device: Device to measure.
+        workers: Number of processes that load data.
+        compile: True: also measure torch.compile; on a CPU this takes a minute.
+        results: Results by part.
     """
 
     size: Size
@@ -70,21 +70,21 @@ class Bench:
 
     @property
     def ways(self) -> dict[str, bool]:
-        """Whether the code is compiled, by name."""
+        """Mapping from the name of each variant to True if its code is compiled."""
         return {"eager": False, "compiled": True} if self.compile else {"eager": False}
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the device is one."""
+        """True if the device is a GPU."""
         return self.device.type == "cuda"
 
     def wait(self) -> None:
-        """Until the device has done what it was given."""
+        """Wait until the device has finished its work."""
         if self.on_gpu:
             torch.cuda.synchronize(self.device)
 
     def ms(self, run: Callable[[], object], rounds: int | None = None) -> float:
-        """Median milliseconds of a run, after two that warm up."""
+        """Median duration of a run in milliseconds, after two warm-up runs."""
         seconds = []
         for i in range((rounds or self.size.rounds) + 2):
             self.wait()
@@ -96,7 +96,7 @@ class Bench:
         return 1000 * statistics.median(seconds)
 
     def peak_gb(self, run: Callable[[], object]) -> float | None:
-        """Gigabytes of the GPU that a run takes at most; None on a CPU."""
+        """Peak GPU memory of a run in GB; None on a CPU."""
         if not self.on_gpu:
             return None
         torch.cuda.reset_peak_memory_stats(self.device)
@@ -105,7 +105,7 @@ class Bench:
         return torch.cuda.max_memory_allocated(self.device) / 1e9
 
     def bfloat16(self) -> torch.autocast:
-        """As Lightning's bf16-mixed."""
+        """Autocast as in Lightning's bf16-mixed."""
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def distance(self, fused: bool = False) -> MotifDistance:
@@ -115,7 +115,7 @@ class Bench:
         return net
 
     def batch(self) -> CandidateBatch:
-        """Anchors and candidates on the device, one participant an anchor."""
+        """Anchors and candidates on the device, one participant per anchor."""
         size = self.size
         made = CandidateBatch.of(
             windows(size, size.batch),
@@ -126,7 +126,7 @@ class Bench:
 
 
 def ceiling(bench: Bench) -> Values:
-    """TFLOP/s that products of square matrices reach, the most that the device is held against."""
+    """TFLOP/s of products of square matrices, the ceiling for all other parts."""
     side = 8192 if bench.on_gpu else 256
     found = {}
     for dtype in (torch.float32, torch.bfloat16):
@@ -179,7 +179,7 @@ def _loss_error(bench: Bench) -> Values:
 
 
 def _method_errors(bench: Bench) -> Values:
-    """Of the loss of each method as it ships, with the same random numbers in both precisions."""
+    """Relative error of each method's loss with default settings and the same random numbers in both precisions."""
     found: Values = {}
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "distance.ckpt"
@@ -220,7 +220,7 @@ def _method_losses(bench: Bench, method: Any) -> tuple[float, float]:
 
 
 def step(bench: Bench) -> Values:
-    """The paper's step of RelCon in bfloat16, eager and compiled, and what it is made of."""
+    """The paper's step of RelCon in bfloat16, eager and compiled, and its parts."""
     size, batch = bench.size, bench.batch()
     count = size.batch * (1 + size.candidates)
     torch.manual_seed(0)
@@ -263,7 +263,7 @@ def _training(bench: Bench, method: RelCon, batch: CandidateBatch) -> Callable[[
 
 
 def _parts(bench: Bench, method: RelCon, batch: CandidateBatch) -> Values:
-    """Milliseconds of each part, measured apart from the others."""
+    """Duration of each part in milliseconds, measured separately."""
     anchors, candidates = batch.anchor, batch.candidates
     signal = batch.pool
 
@@ -290,7 +290,7 @@ def _parts(bench: Bench, method: RelCon, batch: CandidateBatch) -> Values:
 
 
 def grouped(bench: Bench) -> Values:
-    """Steps in which every window is an anchor, for all of which it is embedded once."""
+    """Steps in which every window is an anchor and is embedded only once."""
     found: Values = {}
     for count, people in bench.size.grouped:
         batch = CandidateBatch.of(
@@ -306,7 +306,7 @@ def grouped(bench: Bench) -> Values:
 
 
 def data(bench: Bench) -> Values:
-    """Batches from a store on disk to the device: how long a training step waits for them at most."""
+    """Time to load batches from a store on disk to the device: the longest wait of a training step."""
     size = bench.size
     with tempfile.TemporaryDirectory() as folder:
         cohort(Path(folder) / "toy", size)
@@ -329,7 +329,7 @@ def _one_batch(bench: Bench, batches: Iterator[CandidateBatch]) -> None:
 
 
 def embedding(bench: Bench) -> Values:
-    """A day at 100 Hz, windows beside each other, in the precision that the device is fastest in."""
+    """Embed a day at 100 Hz, in consecutive windows, with float32 and bfloat16."""
     samples = round(bench.size.embed_minutes * 60 * RATE)
     signal = np.random.default_rng(0).normal([0, 0, 1], 0.1, (samples, 3)).astype(np.float32)
     count = samples // bench.size.time
@@ -359,20 +359,20 @@ PARTS: dict[str, Callable[[Bench], Values]] = {
 
 
 def measure(bench: Bench) -> dict[str, Values]:
-    """All parts; of one that fails, the error."""
+    """Measure all parts; the result of a part that fails is its error."""
     for name, part in PARTS.items():
         begin = time.perf_counter()
         try:
             bench.results[name] = part(bench)
         except Exception as error:
-            cause = error.__cause__ or error  # Hydra wraps what a constructor raises
+            cause = error.__cause__ or error  # Hydra wraps the error of a constructor
             bench.results[name] = {"failed": f"{type(cause).__name__}: {cause}".splitlines()[0]}
         print(f"{name}, {time.perf_counter() - begin:.0f} s: {json.dumps(bench.results[name])}", flush=True)
     return bench.results
 
 
 def table(results: dict[str, Values]) -> list[tuple[str, str]]:
-    """The short table: what is asked first, in words."""
+    """The short table: descriptions and values of the main results."""
     rows = [(name, values["failed"]) for name, values in results.items() if "failed" in values]
     right = results["correctness"]
     if "failed" not in right:
@@ -412,7 +412,7 @@ def table(results: dict[str, Values]) -> list[tuple[str, str]]:
 
 
 def device_name(device: torch.device) -> str:
-    """The card or the processor, and the version of torch."""
+    """Name of the GPU or processor, and the version of torch."""
     if device.type != "cuda":
         return processor()
     return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}, CUDA {torch.version.cuda}"

@@ -1,8 +1,8 @@
-"""How a step's cost grows with anchors, candidates and the window's length: by its arithmetic, and as measured.
+"""How the cost of a step grows with anchors, candidates and window length: in operations, and as measured.
 
-``python -m benchmarks.growth`` prints the table and writes ``benchmarks/growth.md``. An exponent is the slope of log
-cost over log size; that of the arithmetic counts floating-point operations of matrix products and convolutions, that
-of the loss pairs of windows. A step is the paper's: each anchor with candidates of its own, and all other anchors.
+``python -m benchmarks.growth`` prints the table and writes ``benchmarks/growth.md``. An exponent is the slope of
+log cost over log size. The cost in operations counts floating-point operations of matrix products and convolutions, and
+for the loss, pairs of windows. A step is that of the paper: each anchor has its own candidates and all other anchors.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ MEANING = {"batch": "anchors, B", "candidates": "candidates of an anchor, c", "t
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a step at one size: run it, and how much work that is."""
+    """One part of a step at one size: a function that runs it, and its number of operations."""
 
     run: Callable[[], object]
     work: float
 
 
 def parts(size: Size, encoder: ResNet1d, distance: MotifDistance) -> Iterator[tuple[str, Part]]:
-    """The three parts that grow; the optimizer does not."""
+    """The three parts whose cost grows; that of the optimizer does not."""
     batch = make_batch(size)
     anchors, candidates = batch.anchor, batch.candidates
     windows = torch.cat([anchors, candidates.flatten(0, 1)])
@@ -67,7 +67,7 @@ def _learn(similarities: Tensor, distances: Tensor) -> None:
 
 
 def seconds(run: Callable[[], object], rounds: int) -> float:
-    """Median, after a run that warms up."""
+    """Median duration of a run in seconds, after a warm-up run."""
     run()
     taken = []
     for _ in range(rounds):
@@ -78,12 +78,12 @@ def seconds(run: Callable[[], object], rounds: int) -> float:
 
 
 def exponent(sizes: tuple[int, ...], costs: list[float]) -> float:
-    """Least squares in logarithms."""
+    """Slope of log cost over log size, by least squares."""
     return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
 
 
 def table(step: Size, sweeps: dict[str, tuple[int, ...]]) -> str:
-    """One row for each part and what it grows with, as markdown."""
+    """Markdown table with one row per part and size that it grows with."""
     torch.manual_seed(0)
     encoder, distance = step.encoder(), trained_distance(step)
     lines = ["| grows with | part | ms | exponent of the arithmetic | exponent measured |", "|---|---|---|---|---|"]

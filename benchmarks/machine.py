@@ -1,4 +1,4 @@
-"""The machine: its name, and the most it reaches in float32 and bfloat16, which the parts are held against."""
+"""The machine: its name and its peak speed in float32 and bfloat16, with which the parts are compared."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True)
 class Machine:
-    """Name, and floating-point operations per second in matrix products and convolutions by number type."""
+    """Name, and floating-point operations per second of matrix products and convolutions by data type."""
 
     name: str
     products: dict[torch.dtype, float]
     convolutions: dict[torch.dtype, float]
 
     def ceiling(self, dtype: torch.dtype) -> float:
-        """The better of the two: they come from two libraries, one of which may not know the processor."""
+        """The faster of the two; they use two libraries, one of which may not be optimised for the processor."""
         return max(self.products[dtype], self.convolutions[dtype])
 
 
 def measure(side: int = 2048, batch: int = 64, rounds: int = 10) -> Machine:
-    """The best of several products of square matrices, and of several convolutions as the encoder has most of."""
+    """Fastest of several products of square matrices, and of several convolutions typical of the encoder."""
     dtypes = (torch.float32, torch.bfloat16)
     return Machine(
         name(),
@@ -50,7 +50,7 @@ def _convolution(dtype: torch.dtype, batch: int, rounds: int) -> float:
 
 def _fastest(run: Callable[[], object], rounds: int) -> float:
     seconds = []
-    for _ in range(rounds + 1):  # the first is slow, and the best is taken
+    for _ in range(rounds + 1):  # the first round is slow; the fastest is used
         begin = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - begin)
@@ -58,7 +58,7 @@ def _fastest(run: Callable[[], object], rounds: int) -> float:
 
 
 def name() -> str:
-    """Processor, cores, threads, system and version of torch."""
+    """Processor, cores, threads, operating system and version of torch."""
     information = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.+)", information.read_text()) if information.exists() else None
     model = found[1] if found else platform.machine()

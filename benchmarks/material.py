@@ -1,4 +1,4 @@
-"""What the parts work on: recordings made up by a formula, their windows, and a distance trained on them."""
+"""Inputs of the parts: synthetic recordings, their windows, and a distance trained on them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ RATE = 100  # Hz
 
 @dataclass(frozen=True)
 class Size:
-    """How much each part computes; the defaults are those of the table.
+    """Sizes of the computations; the defaults are those of the table.
 
     Attributes:
-        batch: Anchors, B.
-        candidates: Of each anchor, c.
-        time: Samples of a window, T.
-        loss_batch: Anchors of the loss alone, which is cheap.
-        encoder_windows: Of a forward and backward pass of the encoder.
-        participants: Of the cohort on disk.
-        minutes: Of each of its recordings.
-        worn: Participants, and minutes of each, that batches are loaded from: as many windows as a waking day gives.
-        embed_minutes: Of the recording that is embedded; times in the table are scaled to a day.
-        grouped: Anchors and participants of the batches whose anchors serve as each other's candidates.
-        training_steps: Of the distance.
-        rounds: That are timed.
-        encoder: The paper's.
-        small_encoder: Of the configuration for CPUs.
+        batch: Number of anchors, B.
+        candidates: Number of candidates per anchor, c.
+        time: Number of samples per window, T.
+        loss_batch: Number of anchors when only the loss is measured, which is cheap.
+        encoder_windows: Number of windows in a forward and backward pass of the encoder.
+        participants: Number of participants of the cohort on disk.
+        minutes: Length of each of its recordings in minutes.
+        worn: Number of participants, and minutes per participant, for loading batches: as many windows as a waking day.
+        embed_minutes: Length of the embedded recording in minutes; times in the table are scaled to a day.
+        grouped: Numbers of anchors and participants of batches whose anchors are candidates of each other.
+        training_steps: Number of training steps of the distance.
+        rounds: Number of timed rounds.
+        encoder: Encoder of the paper.
+        small_encoder: Encoder of the configuration for CPUs.
     """
 
     batch: int = 16
@@ -57,7 +57,7 @@ class Size:
 
 
 def toy_encoder() -> ResNet1d:
-    """The layout of the encoders with next to nothing in it."""
+    """A tiny encoder with the layout of the real ones."""
     return ResNet1d(widths=(8, 16), depths=(1, 1), kernel_sizes=(3, 4))
 
 
@@ -81,12 +81,12 @@ TOY = Size(
 
 @cache
 def signals(participants: int, minutes: float) -> list[np.ndarray]:
-    """One recording a participant, ``(samples, 3)`` float32 in g."""
+    """One recording per participant, ``(samples, 3)`` float32 in g."""
     return list(stores.signals(stores.Size(participants=participants, samples=round(60 * RATE * minutes))))
 
 
 def windows(size: Size, count: int, seed: int = 0) -> Tensor:
-    """``(count, 3, T)`` windows at random places of the recordings."""
+    """Windows ``(count, 3, T)`` at random positions in the recordings."""
     rng = np.random.default_rng([seed, count])
     recordings = signals(size.participants, size.minutes)
     owners = rng.integers(len(recordings), size=count)
@@ -98,7 +98,7 @@ def windows(size: Size, count: int, seed: int = 0) -> Tensor:
 @cache
 @torch.enable_grad()
 def trained_distance(size: Size) -> MotifDistance:
-    """A motif distance after a few steps: how an untrained one ranks says nothing."""
+    """A motif distance after a few training steps; the ranking of an untrained one is meaningless."""
     torch.manual_seed(0)
     net = MotifDistance()
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
@@ -112,7 +112,7 @@ def trained_distance(size: Size) -> MotifDistance:
 
 
 def cohort(folder: Path, size: Size) -> CohortStore:
-    """The recordings as a cohort store."""
+    """Write the recordings as a cohort store."""
     info = CohortInfo("benchmark", float(RATE), "wrist", "a formula", "none", "none")
     named = enumerate(signals(size.participants, size.minutes))
     recordings = (Recording(f"r{i:03d}", f"p{i:03d}", signal, float(RATE)) for i, signal in named)

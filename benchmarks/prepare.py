@@ -1,8 +1,8 @@
-"""Two processes that prepare a cohort against one: time, processor time and memory, for tables and device files.
+"""Prepare a cohort with one and two processes: time, processor time and memory, for tables and device files.
 
-``python -m benchmarks.prepare`` writes a folder of CSV files and one of Axivity files, prepares each of them in turn
-with every number of processes, compares the bytes of the stores, and prints a table. On a machine that does other
-things the time says little, and the processor time more.
+``python -m benchmarks.prepare`` writes a folder of CSV files and one of Axivity files, prepares each of them with every
+number of processes, compares the bytes of the stores, and prints a table. On a busy machine, processor time is more
+reliable than elapsed time.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from relcon_lightning.data.store.manifest import checksum
 from tests.data.readers.devices import cwa
 
 RATE = 50
-_EVERY_S = 0.1  # between two looks at the processes
+_EVERY_S = 0.1  # seconds between two samples of the processes
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took.
+    """Cost of a command.
 
     Attributes:
-        wall_s: Seconds on the clock.
-        cpu_s: Seconds of all processors in all processes, as last seen before each one ended.
-        peak_mb: Largest sum of the memory of all processes. Pages that they share count once.
+        wall_s: Elapsed time in seconds.
+        cpu_s: Processor time of all processes in seconds, as last sampled before each one ended.
+        peak_mb: Peak memory of all processes together in MB. Shared pages count once.
     """
 
     wall_s: float
@@ -44,10 +44,10 @@ class Cost:
 
 
 def cost_of(command: list[str]) -> Cost:
-    """Run a command and watch all of its processes.
+    """Run a command and sample all of its processes.
 
     Raises:
-        CalledProcessError: It failed.
+        CalledProcessError: The command failed.
     """
     begin, cpu, peak = time.perf_counter(), dict[int, float](), 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
@@ -59,7 +59,7 @@ def cost_of(command: list[str]) -> Cost:
                     times = one.cpu_times()
                     cpu[one.pid] = times.user + times.system
                     memory += one.memory_full_info().pss
-            except psutil.Error:  # it ended meanwhile
+            except psutil.Error:  # the process ended in the meantime
                 continue
             peak = max(peak, memory)
             time.sleep(_EVERY_S)
@@ -77,14 +77,14 @@ def movement(seconds: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_tables(folder: Path, files: int, seconds: float) -> None:
-    """CSV files of one recording each."""
+    """Write CSV files with one recording each."""
     rows = "\n".join(f"{t:.3f},{x:.4f},{y:.4f},{z:.4f}" for t, (x, y, z) in zip(*movement(seconds), strict=True))
     for number in range(files):
         (folder / f"p{number:05d}.csv").write_text(f"time,x,y,z\n{rows}\n")
 
 
 def write_devices(folder: Path, files: int, seconds: float) -> None:
-    """Axivity files of one recording each."""
+    """Write Axivity files with one recording each."""
     content = cwa(*movement(seconds), nominal=RATE)
     for number in range(files):
         (folder / f"p{number:05d}.cwa").write_bytes(content)
@@ -97,7 +97,7 @@ KINDS: dict[str, tuple[str, Callable[[Path, int, float], None]]] = {
 
 
 def prepared(data: str, raw: Path, root: Path, workers: int) -> tuple[Cost, dict[str, str]]:
-    """The cost of a store, and the checksums of its files."""
+    """Cost of preparing a store, and the checksums of its files."""
     program = str(Path(sys.executable).with_name("relcon-prepare"))
     person = "data.source.participant='p[0-9]+'"
     own = root / f"by{workers}"
@@ -108,7 +108,7 @@ def prepared(data: str, raw: Path, root: Path, workers: int) -> tuple[Cost, dict
 
 
 def run(files: int, seconds: float, workers: list[int], rounds: int, kinds: list[str]) -> str:
-    """The table; the first number of processes is what the others are compared with."""
+    """Create the table; each number of processes is compared with the first one."""
     lines = [
         "| files | processes | time, s | ratio | processor time, s | ratio | memory, MB |",
         "|---|---|---|---|---|---|---|",

@@ -1,8 +1,8 @@
-"""What communication between ranks costs, measured with two processes on the CPU (gloo).
+"""Cost of communication between ranks, measured with two processes on the CPU (gloo).
 
-``python -m benchmarks.ranks`` runs the same RelCon step in turn under each setting of ``gather`` and of DDP, and
-counts the messages. Processes that share a machine's cores say how many bytes are sent and what bookkeeping costs,
-not how fast a network is.
+``python -m benchmarks.ranks`` runs the same RelCon step alternately with each setting of ``gather`` and of DDP, and
+counts the messages. Processes on one machine show how many bytes are sent and the cost of bookkeeping, but not the
+speed of a network.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Setting:
     """One way to run a step.
 
     Attributes:
-        name: Row of the table.
-        gather: Whether windows of the other rank are candidates.
+        name: Name of the row in the table.
+        gather: True: windows of the other rank are candidates.
         pairs: Number of other windows of the batch that are candidates; None: all.
         options: Arguments of DDP.
     """
@@ -64,14 +64,14 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Row:
-    """What a step of one rank takes under a setting.
+    """Cost of a step of one rank with a setting.
 
     Attributes:
-        name: Setting.
-        seconds: Time of each step.
-        buckets: Messages with gradients.
-        gradients: Bytes in them.
-        gathered: Bytes of windows and embeddings that ``gather`` sends, and of their gradients.
+        name: Name of the setting.
+        seconds: Duration of each step in seconds.
+        buckets: Number of messages with gradients.
+        gradients: Number of bytes in these messages.
+        gathered: Number of bytes that ``gather`` sends: windows, embeddings and their gradients.
     """
 
     name: str
@@ -82,12 +82,12 @@ class Row:
 
 
 class _Messages:
-    """Bytes that this rank sends.
+    """Counts the messages that this rank sends.
 
     Attributes:
-        buckets: Messages with gradients.
-        gradients: Bytes in them.
-        all: Bytes in all messages, those of ``gather`` included.
+        buckets: Number of messages with gradients.
+        gradients: Number of bytes in these messages.
+        all: Number of bytes in all messages, including those of ``gather``.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class _Messages:
         self.buckets, self.gradients, self.all = 0, 0, 0
 
     def bucket(self, state, bucket):  # type: ignore[no-untyped-def]  # DDP refuses annotations that are strings
-        """DDP's own reduction of a bucket, counted."""
+        """Count a bucket, and reduce it as DDP does."""
         self.buckets += 1
         self.gradients += bucket.buffer().nbytes
         return allreduce_hook(distributed.group.WORLD, bucket)
@@ -110,7 +110,7 @@ class _Messages:
 
 
 class _Loss(nn.Module):
-    """The loss as DDP calls it."""
+    """The loss as a module that DDP can wrap."""
 
     def __init__(self, method: RelCon) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class _Loss(nn.Module):
 
 
 class _Step:
-    """A training step under a setting."""
+    """A training step with a setting."""
 
     def __init__(self, setting: Setting, size: Size, encoder: str, distance: str, messages: _Messages) -> None:
         torch.manual_seed(0)
@@ -150,7 +150,7 @@ def _measure(rank: int, ranks: int, meeting: str, size: Size, encoder: str, dist
     distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=ranks)
     messages = _Messages()
     steps = [_Step(setting, size, encoder, distance, messages) for setting in SETTINGS]
-    for step in steps:  # DDP orders its buckets anew after the first step
+    for step in steps:  # DDP reorders its buckets after the first step
         step.run()
         step.run()
     seconds: list[list[float]] = [[] for _ in SETTINGS]

@@ -1,7 +1,7 @@
-"""Each part beside a plain reference, in turn: medians and ratios, which hold when the machine's speed drifts.
+"""Time each part alternately with a plain reference. The ratios stay valid if the machine's speed drifts.
 
 ``make bench`` measures all parts, prints the table and writes ``benchmarks/latest.md``; ``python -m benchmarks.run loss
-encoder`` measures some and only prints. Both sides are checked against each other before they are timed.
+encoder`` measures some parts and only prints. The results of both are compared before they are timed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COLUMNS = ("part", "variant", "ms", "times faster", "GFLOP", "of ceiling", "in k
 
 
 def cells(row: Row) -> list[str]:
-    """A row in words; what was not measured is empty."""
+    """Cells of a row as text; empty if a value was not measured."""
 
     def shown(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
@@ -55,7 +55,7 @@ def cells(row: Row) -> list[str]:
 
 
 def title(machine: Machine) -> str:
-    """The machine and what it reaches."""
+    """The machine and its peak speeds."""
     reached = ", ".join(
         f"{str(dtype).removeprefix('torch.')} {machine.ceiling(dtype) / 1e9:.0f} GFLOP/s" for dtype in machine.products
     )
@@ -63,7 +63,7 @@ def title(machine: Machine) -> str:
 
 
 def measure(names: Sequence[str], size: Size, machine: Machine, console: Console) -> list[Row]:
-    """The rows of some parts, each printed when it is done."""
+    """Measure some parts, and print each one when it is finished."""
     found: list[Row] = []
     for name in names:
         begin = time.perf_counter()

@@ -1,7 +1,8 @@
-"""Cost of a cohort's size: start-up, memory and a batch, at 100 to 87 376 synthetic participants.
+"""How start-up time, memory and batch time grow with the cohort, from 100 to 87 376 synthetic participants.
 
-``python -m benchmarks.scale`` prints the table and writes ``benchmarks/scale.md``. Each size is measured in a process
-of its own; memory is what the process itself holds (RssAnon), not the pages of mapped files that the system may drop.
+``python -m benchmarks.scale`` prints the table and writes ``benchmarks/scale.md``. Each size is measured in a
+separate process. Memory is that of the process itself (RssAnon), without pages of mapped files, which the system can
+drop.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def memory_mb() -> float:
 
 
 def measure(path: str, batches: int = 50) -> dict[str, float]:
-    """Seconds to open and divide, MB that this and the batches took, and milliseconds per batch of 64 x 21 windows."""
+    """Seconds to open and split, memory in MB (also for the batches), milliseconds per batch of 64 x 21 windows."""
     before = memory_mb()
     begin = time.perf_counter()
     data = CandidateDataModule(path)

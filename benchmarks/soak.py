@@ -1,8 +1,8 @@
-"""A long run watched from outside: does its memory, its open files, its processes or what it logs keep growing?
+"""Monitor a long run for growth of its memory, open files, processes and logs.
 
-``python -m benchmarks.soak 60 model=simclr data.num_workers=2`` trains for an hour with ``relcon-pretrain``, looks at
-all of its processes every ten seconds, prints the slopes and writes every look to ``soak.csv``. Memory is the
-proportional share of each process (PSS), so that pages which workers share are counted once.
+``python -m benchmarks.soak 60 model=simclr data.num_workers=2`` trains for an hour with ``relcon-pretrain``, samples
+all of its processes every ten seconds, prints the slopes and writes every sample to ``soak.csv``. Memory is the
+proportional set size (PSS) of each process, so that pages shared by workers are counted once.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ OUT = Path("soak.csv")
 
 @dataclass(frozen=True)
 class Look:
-    """What a tree of processes holds at one moment."""
+    """Resources of a tree of processes at one moment."""
 
     seconds: float
     memory_mb: float
     processes: int
-    files: int  # open, sockets and pipes too
-    folder_mb: float  # what the run wrote, checkpoints too
-    logs_mb: float  # the same without checkpoints
+    files: int  # number of open files, sockets and pipes
+    folder_mb: float  # size of the run's folder
+    logs_mb: float  # size without checkpoints
 
 
 def look(process: psutil.Process, folder: Path, since: float) -> Look:
-    """Processes that end while they are looked at are passed over."""
+    """Sample a tree of processes. Processes that end in the meantime are skipped."""
     memory = files = count = 0
     for one in (process, *process.children(recursive=True)):
         try:
@@ -51,14 +51,14 @@ def look(process: psutil.Process, folder: Path, since: float) -> Look:
 
 
 def slope(looks: list[Look], name: str, settled: float = 0.25) -> float:
-    """Growth an hour by least squares, without the first quarter, in which caches fill."""
+    """Growth per hour by least squares, without the first quarter, in which caches fill."""
     kept = [one for one in looks if one.seconds >= settled * looks[-1].seconds]
     hours = np.array([one.seconds for one in kept]) / 3600
     return float(np.polyfit(hours, [getattr(one, name) for one in kept], 1)[0])
 
 
 def soak(minutes: float, overrides: list[str], folder: Path, every: float = 10) -> tuple[list[Look], list[int]]:
-    """Looks during the run, and the ids of its processes that outlive it."""
+    """Run the training; returns the samples, and the ids of processes that outlive the run."""
     limit = time.strftime("%H:%M:%S", time.gmtime(60 * minutes))
     settings = ["trainer.max_steps=100000000", f"+trainer.max_time='00:{limit}'", f"folder={folder}", *overrides]
     command = [sys.executable, "-m", "relcon_lightning.cli.pretrain", *settings]
@@ -71,7 +71,7 @@ def soak(minutes: float, overrides: list[str], folder: Path, every: float = 10) 
             time.sleep(every)
     if run.returncode:
         raise SystemExit(f"The run ended with code {run.returncode} after {looks[-1].seconds:.0f} s.")
-    return looks[:-1], [one.pid for one in seen if one.is_running()]  # in the last one it was ending
+    return looks[:-1], [one.pid for one in seen if one.is_running()]  # the run was ending at the last sample
 
 
 def table(looks: list[Look], left: list[int]) -> str:

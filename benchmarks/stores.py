@@ -1,7 +1,7 @@
-"""Random windows from several file formats, in turn: anchors per second, bytes, and what a large cohort would take.
+"""Read random windows from several file formats: anchors per second, bytes, and estimates for a large cohort.
 
-``python -m benchmarks.stores`` needs the extra ``bench``, prints the tables and writes ``benchmarks/stores.md``; a
-format that is not installed is left out and named. ``--quick`` is a small run that shows that all works, not how fast.
+``python -m benchmarks.stores`` needs the extra ``bench``, prints the tables and writes ``benchmarks/stores.md``.
+Formats that are not installed are named and skipped. ``--quick`` is a small run that only checks that everything works.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WARM_PASSES = 5
 
 @dataclass(frozen=True)
 class Size:
-    """Of the cohort and of a measurement."""
+    """Sizes of the cohort and of a measurement."""
 
     participants: int = 200
     samples: int = 3600 * RATE
@@ -44,7 +44,7 @@ class Size:
 
 
 def signals(size: Size) -> Iterator[np.ndarray]:
-    """Gravity in a direction that drifts, bouts of movement, sensor noise: what a compressor finds on a wrist."""
+    """Synthetic wrist signals for compressors: drifting gravity, bouts of movement and sensor noise."""
     t = np.arange(size.samples) / RATE
     for participant in range(size.participants):
         rng = np.random.default_rng([1, participant])
@@ -60,7 +60,7 @@ def signals(size: Size) -> Iterator[np.ndarray]:
 
 
 class Batches(Dataset[torch.Tensor]):
-    """Item k is batch k, ``(anchors * 21, 3, 256)``; item -1 opens the files and reads nothing."""
+    """Item k is batch k, windows ``(anchors * 21, 3, 256)``; item -1 opens the files and reads nothing."""
 
     def __init__(self, form: Format, folder: Path, size: Size, seed: int) -> None:
         self.form, self.folder, self.size, self.seed = form, folder, size, seed
@@ -93,7 +93,7 @@ class Order(Sampler[int]):
 
 
 def evict(folder: Path) -> None:
-    """Drop the files from the system's cache, so that reads go to the disk. Pages that are mapped would stay."""
+    """Drop the files from the system's cache, so that reads go to the disk. Mapped pages would stay."""
     for file in filter(Path.is_file, folder.rglob("*")):
         with file.open("rb") as opened:
             os.fsync(opened.fileno())
@@ -101,7 +101,7 @@ def evict(folder: Path) -> None:
 
 
 def speeds(form: Format, folder: Path, size: Size, workers: int, seed: int) -> tuple[float, float]:
-    """Anchors per second, cold and warm, of a loader whose workers run and have opened the files."""
+    """Anchors per second with cold and warm cache, of a loader whose workers have already opened the files."""
     order = Order()
     loader = DataLoader(
         Batches(form, folder, size, seed),
@@ -127,7 +127,7 @@ def speeds(form: Format, folder: Path, size: Size, workers: int, seed: int) -> t
 
 @dataclass(frozen=True)
 class Result:
-    """Of one format: bytes per sample and anchors per second by ``(cold or warm, workers)``."""
+    """Result of one format: bytes per sample, and anchors per second by ``(cold or warm, workers)``."""
 
     form: Format
     sample_bytes: float
@@ -135,7 +135,7 @@ class Result:
 
 
 def measure(root: Path, size: Size) -> list[Result]:
-    """All installed formats, in turn each round; median of the rounds. The first is the store of this package."""
+    """Measure all installed formats alternately; median of the rounds. The first is the store of this package."""
     forms = [form(dtype) for form in FORMATS if form.installed() for dtype in ("float32", "int16")]
     folders = [root / f"{type(form).__name__}-{form.dtype}" for form in forms]
     for form, folder in zip(forms, folders, strict=True):
@@ -176,7 +176,7 @@ def markdown(head: list[str], body: list[list[str]]) -> list[str]:
 
 
 def machine() -> str:
-    """Processor, cores and versions."""
+    """Processor, number of cores, and versions."""
     information = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.+)", information.read_text()) if information.exists() else None
     model = found[1] if found else platform.machine()

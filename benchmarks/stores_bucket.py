@@ -1,7 +1,7 @@
-"""Random windows from a bucket: byte ranges of the ``.npy`` files beside the chunks of Zarr v3 and Lance.
+"""Read random windows from a bucket: byte ranges of ``.npy`` files, compared with chunks of Zarr v3 and Lance.
 
-The bucket is a folder behind a small server on this machine that speaks as much of S3 as is read here and waits before
-each answer as long as a real one does. Requests and bytes per window are the result that holds elsewhere.
+The bucket is a folder behind a small local server. It implements the part of S3 that is needed here, and delays each
+answer as long as a real bucket. Requests and bytes per window also hold for real buckets; times do not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.stores_formats import Format, Lance, Mapped, Read, Zarr, sliced
 from relcon_lightning.data import CohortInfo, CohortStore, Recording
 
 WAIT = 0.03  # seconds to the first byte from S3 in the same region, roughly
-THREADS = 64  # Zarr reads one array after the other if not asked from threads
+THREADS = 64  # without threads, Zarr reads one array after the other
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -100,8 +100,8 @@ def _serve(root: Path, counts: Any, port: Any) -> None:
 
 @contextmanager
 def bucket(root: Path) -> Iterator[Any]:
-    """Serve ``root/NAME`` as the bucket NAME to this process; gives the counts of requests and bytes so far."""
-    context = multiprocessing.get_context("spawn")  # of its own, so that it does not share this process's lock
+    """Serve ``root/NAME`` as the bucket NAME to this process; yields the counts of requests and bytes so far."""
+    context = multiprocessing.get_context("spawn")  # a separate process, which does not share this process's lock
     counts = context.Array("q", 2)
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(root, counts, theirs), daemon=True)
@@ -119,7 +119,7 @@ def bucket(root: Path) -> Iterator[Any]:
 
 
 class Ranges(Mapped):
-    """The cohort store at an address, with files of some samples; no cache, as a cohort that outgrows it would have."""
+    """The cohort store in a bucket, with small files and no cache, like a cohort that is larger than the cache."""
 
     name = "byte ranges of .npy (ours)"
 
@@ -134,7 +134,7 @@ class Ranges(Mapped):
 
 
 class ZarrInBucket(Zarr):
-    """Zarr through obstore too, one thread per window."""
+    """Zarr, also through obstore, with one thread per window."""
 
     name = "Zarr v3 chunks"
 
@@ -154,7 +154,7 @@ class ZarrInBucket(Zarr):
 
 
 class LanceInBucket(Lance):
-    """Lance with its own client."""
+    """Lance, with its own client."""
 
     name = "Lance rows"
 
@@ -176,7 +176,7 @@ class Result:
 
 
 def measure(root: Path, size: Size) -> list[Result]:
-    """The formats in turn each round; median speed."""
+    """Measure the formats alternately; median speed of the rounds."""
     forms = [form("float32") for form in FORMATS if form.installed()]
     folders = [root / "cohorts" / type(form).__name__ for form in forms]
     (root / "cohorts").mkdir()

@@ -1,8 +1,8 @@
-"""One class a format: write the signals of a cohort, read random windows of them.
+"""File formats, one class per format, which write the signals of a cohort and read random windows.
 
-``write(folder, signals)`` takes an iterable of ``(n, 3)`` float32 arrays in g, one a participant and all of one length;
-``open(folder)`` gives a function of participants ``(k,)``, first samples ``(k,)`` and a length, which returns ``(k, 3,
-length)`` in the format's own numbers. Each keeps its files open and decodes as its library's documentation advises.
+``write(folder, signals)`` takes an iterable of float32 arrays ``(n, 3)`` in g, one per participant, all of one length.
+``open(folder)`` returns a function from participants ``(k,)``, first samples ``(k,)`` and a length to windows ``(k, 3,
+length)`` in the data type of the format. Each class keeps its files open and decodes them as its library recommends.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import numpy as np
 from relcon_lightning.data import CohortInfo, CohortStore, Recording
 
 Read = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
-BLOCK = 256  # samples of a row where a format has rows, as long as a window
-CHUNK = 1024  # samples of a Zarr chunk
+BLOCK = 256  # samples per row, in formats with rows: the length of a window
+CHUNK = 1024  # samples per Zarr chunk
 
 
 class Format(ABC):
     """A format with samples of one type.
 
     Args:
-        dtype: ``float32`` in g, or ``int16`` in 1/4096 g (up to 8 g, wrong by 0.12 mg at most).
+        dtype: ``float32`` in g, or ``int16`` in 1/4096 g (up to 8 g, with an error of at most 0.12 mg).
     """
 
     name: str
@@ -46,7 +46,7 @@ class Format(ABC):
             yield signal if self.dtype == np.float32 else np.clip(np.rint(signal * 4096), -32768, 32767).astype("i2")
 
     def gather(self, read: Read, participants: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-        """``(k, 3, length)`` float32 in g."""
+        """Read windows ``(k, 3, length)``, float32 in g."""
         windows = read(participants, starts, length)
         return windows if windows.dtype == np.float32 else windows * np.float32(1 / 4096)
 
@@ -58,7 +58,7 @@ class Format(ABC):
 
 
 def sliced(arrays: list[Any], participants: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """Windows of anything that can be sliced, one participant an array."""
+    """Windows from arrays that can be sliced, one array per participant."""
     windows = np.empty((len(starts), 3, length), dtype=arrays[0].dtype)
     for window, participant, start in zip(windows, participants.tolist(), starts.tolist(), strict=True):
         window[:] = arrays[participant][start : start + length].T
@@ -86,7 +86,7 @@ class Mapped(Format):
 
 
 class Hdf5(Format):
-    """One contiguous data set a participant."""
+    """HDF5: one contiguous data set per participant."""
 
     name, module, in_bucket = "HDF5", "h5py", "one request after the other"
 
@@ -106,7 +106,7 @@ class Hdf5(Format):
 
 
 class Zarr(Format):
-    """Zarr v3: one array a participant, one shard each so that a bucket has few objects, the default compression."""
+    """Zarr v3: one array per participant, in one shard so that a bucket has few objects, with default compression."""
 
     name, module, in_bucket = "Zarr v3", "zarr", "yes, chunks"
 
@@ -126,7 +126,7 @@ class Zarr(Format):
 
 
 class Arrow(Format):
-    """One uncompressed record batch a participant in a memory-mapped IPC file."""
+    """Arrow: one uncompressed record batch per participant in a memory-mapped IPC file."""
 
     name, module, in_bucket = "Arrow IPC, memory-mapped", "pyarrow", "whole batches"
 
@@ -149,10 +149,10 @@ class Arrow(Format):
 
 
 class Blocks(Format):
-    """A format of rows, each of :data:`BLOCK` samples; a window is cut from the one or two rows that it touches."""
+    """A format with rows of :data:`BLOCK` samples; a window is cut from the one or two rows that contain it."""
 
     def rows(self, signals: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The rows of each participant, ``(rows, 3 * BLOCK)``, the last filled up with zeros."""
+        """Rows ``(rows, 3 * BLOCK)`` of each participant; the last row is padded with zeros."""
         for signal in self.encode(signals):
             padded = np.zeros((-(-len(signal) // BLOCK) * BLOCK, 3), dtype=self.dtype)
             padded[: len(signal)] = signal
@@ -166,7 +166,7 @@ class Blocks(Format):
         starts: np.ndarray,
         length: int,
     ) -> np.ndarray:
-        """Windows from ``take``, which gives the rows of the numbers it is given, in order and none twice."""
+        """Cut windows from rows. ``take`` reads rows by their numbers, which are sorted and unique."""
         first, skip = participants * per_participant + starts // BLOCK, starts % BLOCK
         end = participants * per_participant + -(-(starts + length) // BLOCK)
         needed = np.unique(np.concatenate([np.arange(a, b) for a, b in zip(first, end, strict=True)]))
@@ -179,7 +179,7 @@ class Blocks(Format):
 
 
 class Lance(Blocks):
-    """Lance: a row a block, read by number."""
+    """Lance: one row per block, read by number."""
 
     name, module, in_bucket = "Lance", "lance", "yes, byte ranges"
 
@@ -212,7 +212,7 @@ class Lance(Blocks):
 
 
 class LitData(Blocks):
-    """litdata: an item a block, in chunks of 64 MB."""
+    """litdata: one item per block, in chunks of 64 MB."""
 
     name, module, in_bucket = "litdata", "litdata", "whole chunks of 64 MB"
 

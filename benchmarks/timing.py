@@ -1,4 +1,4 @@
-"""Variants of one computation in turn: what drifts with the machine, drifts for all of them."""
+"""Time variants of one computation alternately, so that a drift of the machine's speed affects all of them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Variant:
     """One way to compute a part.
 
     Attributes:
-        name: In the table.
-        run: Does it once.
-        flops: Of one run, in matrix products and convolutions; None where there are none to speak of.
-        dtype: Of most of its arithmetic; says which ceiling it is held against.
-        agreement: What the check against the reference found.
-        items: How many of the part's items one run works off.
+        name: Name in the table.
+        run: Function that computes the part once.
+        flops: Floating-point operations of matrix products and convolutions per run; None: negligible.
+        dtype: Data type of most operations, which selects the ceiling.
+        agreement: Result of the comparison with the reference, as text.
+        items: Number of items that one run processes.
     """
 
     name: str
@@ -40,19 +40,19 @@ class Variant:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; the first variant of a group is the reference of the others.
+    """A row of the table; the first variant of a group is the reference for the others.
 
     Attributes:
-        group: What is computed, and at which size.
-        name: Of the variant.
-        seconds: Of one run, median of the rounds.
-        faster: Items per second through the reference's, median of the rounds; None of the reference.
-        gflop: Of one run.
-        ceiling: Share of the most that the machine reaches in that number type.
-        kernel: Share of the processor's time that went to the operating system: page faults, in most parts.
-        peak_mb: Resident memory that one run adds at most.
+        group: Name of the computation, with its size.
+        name: Name of the variant.
+        seconds: Duration of one run in seconds, median of the rounds.
+        faster: Items per second relative to the reference, median of the rounds; None for the reference.
+        gflop: GFLOP per run.
+        ceiling: Speed as a fraction of the machine's peak in this data type.
+        kernel: Fraction of processor time spent in the operating system, mostly on page faults.
+        peak_mb: Peak of the resident memory that one run adds, in MB.
         rate: Items per second, with their unit.
-        agreement: With the reference.
+        agreement: Result of the comparison with the reference.
     """
 
     group: str
@@ -69,7 +69,7 @@ class Row:
 
 @dataclass
 class _Taken:
-    """Seconds of a variant."""
+    """Measured times of a variant in seconds."""
 
     wall: list[float] = field(default_factory=list)
     user: float = 0.0
@@ -87,15 +87,15 @@ class _Taken:
 def compare(
     group: str, variants: Sequence[Variant], machine: Machine, rounds: int, memory: bool = False, unit: str = ""
 ) -> list[Row]:
-    """Run the variants in turn, after a round that warms up.
+    """Run the variants alternately, after a warm-up round.
 
     Args:
-        group: Of the rows.
-        variants: The reference first.
-        machine: With its ceilings.
-        rounds: That count.
-        memory: Measure the peak too, in one more run of each.
-        unit: Of the rate, as ``windows/s``; no rate if empty.
+        group: Name of the group of rows.
+        variants: Variants, the reference first.
+        machine: Machine with its ceilings.
+        rounds: Number of measured rounds.
+        memory: Also measure peak memory, in one more run per variant.
+        unit: Unit of the rate, such as ``windows/s``; empty: no rate.
     """
     taken = [_Taken() for _ in variants]
     for variant in variants:
@@ -133,25 +133,25 @@ def _short(rate: float) -> str:
 
 
 def count_flops(run: Callable[[], object]) -> float:
-    """Floating-point operations of matrix products and convolutions of an eager run, backward included."""
+    """Floating-point operations of matrix products and convolutions in an eager run, including the backward pass."""
     with FlopCounterMode(display=False) as counter:
         run()
     return float(counter.get_total_flops())
 
 
 def peak_mb(run: Callable[[], object]) -> float | None:
-    """Megabytes that resident memory rises by; None on systems other than Linux."""
+    """Increase of the peak resident memory in MB; None on systems other than Linux."""
     if not Path("/proc/self/clear_refs").exists():
         return None
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # else memory that was freed and kept is used again and does not count
-    Path("/proc/self/clear_refs").write_text("5")  # the highest mark falls to the present
+    ctypes.CDLL(None).malloc_trim(0)  # otherwise, reused memory of earlier runs does not count
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak to the current value
     before = _status("VmRSS")
     run()
     return max(_status("VmHWM") - before, 0) / 1e3
 
 
 def _status(name: str) -> int:
-    """In kB."""
+    """Value of a line of ``/proc/self/status`` in kB."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
     return int(line.split()[1])

@@ -1,1 +1,1 @@
-"""The parts of the benchmark, one a module, each with the plain reference it stands beside."""
+"""The parts of the benchmark: one module per part, with its plain reference."""

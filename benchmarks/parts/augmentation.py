@@ -1,4 +1,4 @@
-"""Two of the eight augmentations per window: one window at a time in numpy, against groups of windows in torch."""
+"""Two of the eight augmentations per window: one window at a time in NumPy, or groups of windows in torch."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from benchmarks.material import Size, windows
 from benchmarks.timing import Row, Variant, compare
 from relcon_lightning.augment import RandomAugmentations
 
-ERROR = 1e-3  # g, of float32 against float64 that start from the same random numbers
+ERROR = 1e-3  # g, maximum error of float32 from float64 with the same random numbers
 
 Window = np.ndarray  # (3, T) in g
 Draws = np.ndarray  # uniform in [0, 1)
 
 
 def noise(x: Window, u: Draws) -> Window:
-    """Sigma 0.1 g."""
+    """Gaussian noise with a standard deviation of 0.1 g."""
     return x + 0.1 * ndtri(u.clip(1e-7 / 2, 1 - 1e-7 / 2)).reshape(x.shape)
 
 
 def scale(x: Window, u: Draws) -> Window:
-    """Each axis by N(1, 0.25^2)."""
+    """Multiply each axis by N(1, 0.25^2)."""
     return x * (1 + 0.25 * ndtri(u))[:, None]
 
 
 def rotation(x: Window, u: Draws) -> Window:
-    """About a random direction, by Rodrigues' formula for each sample."""
+    """Rotate each sample about a random direction with Rodrigues' formula."""
     axis = ndtri(u[:3])
     axis /= np.linalg.norm(axis)
     angle = np.pi * (2 * u[3] - 1)
@@ -41,29 +41,29 @@ def rotation(x: Window, u: Draws) -> Window:
 
 
 def negate(x: Window, u: Draws) -> Window:
-    """The other way round."""
+    """Change the sign of all axes."""
     return -x
 
 
 def time_flip(x: Window, u: Draws) -> Window:
-    """Backwards."""
+    """Reverse time."""
     return x[:, ::-1]
 
 
 def axis_shuffle(x: Window, u: Draws) -> Window:
-    """One of five orders."""
+    """Permute the axes in one of five orders."""
     return x[[(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)][int(5 * u[0])],]
 
 
 def segment_permutation(x: Window, u: Draws) -> Window:
-    """Cut at five points, pieces of one sample or more in a new order."""
+    """Cut at five points and reorder the pieces, which have at least one sample."""
     cuts = np.sort((u[:5] * np.float32(x.shape[1] - 5)).astype(int)) + np.arange(1, 6)
     pieces = np.split(x, cuts, axis=1)
     return np.concatenate([pieces[i] for i in np.argsort(np.argsort(u[5:]))], axis=1)
 
 
 def time_warp(x: Window, u: Draws) -> Window:
-    """Each axis at its own smooth speed through six knots N(1, 0.2^2), which stays above a twentieth."""
+    """Warp each axis with its own smooth speed: a spline through six knots N(1, 0.2^2), at least 0.05."""
     return np.stack([_warped(axis, own) for axis, own in zip(x, np.split(u, 3), strict=True)])
 
 
@@ -75,7 +75,7 @@ def _warped(axis: np.ndarray, u: Draws) -> np.ndarray:
 
 
 def plain(x: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """Each window ``(3, T)`` through the two that its numbers choose; the numbers are laid out as ours lays them."""
+    """Apply to each window ``(3, T)`` the two augmentations that its numbers select, with our layout of the numbers."""
     time = x.shape[-1]
     kinds: list[tuple[Callable[[Window, Draws], Window], int]] = [
         *((noise, 3 * time), (scale, 3), (rotation, 4), (negate, 0), (time_flip, 0), (axis_shuffle, 1)),
@@ -91,7 +91,7 @@ def plain(x: np.ndarray, uniform: np.ndarray) -> np.ndarray:
 
 
 def rows(size: Size, machine: Machine) -> list[Row]:
-    """The anchors of a batch, and all windows of a batch of the paper's."""
+    """Rows for the anchors of a batch, and for all windows of the paper's batch."""
     counts = (size.loss_batch, size.batch * (1 + size.candidates))
     return [row for count in counts for row in _of_count(count, size, machine)]
 

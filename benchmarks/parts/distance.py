@@ -1,4 +1,4 @@
-"""Distances of B anchors to c candidates each: one pair at a time, against chunks of pairs."""
+"""Distances of B anchors to c candidates each: one pair at a time, compared with chunks of pairs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmarks.material import Size, trained_distance, windows
 from benchmarks.timing import Row, Variant, compare, count_flops
 from relcon_lightning.nets import MotifDistance
 
-RELATIVE_ERROR = 1e-3  # of float32 sums over 768 squares in another order
+RELATIVE_ERROR = 1e-3  # float32 sums over 768 squares in another order
 LEAST_AGREEMENT = {torch.float32: 0.9999, torch.bfloat16: 0.999}  # Spearman's rho with float64
 
 
 def sorted_sparsemax(z: Tensor) -> Tensor:
-    """By sorting every row (Martins & Astudillo 2016, Algorithm 1)."""
+    """Sparsemax by sorting every row (Martins & Astudillo 2016, Algorithm 1)."""
     ordered = z.sort(-1, descending=True).values
     excess = ordered.cumsum(-1) - 1
     rank = torch.arange(1, z.shape[-1] + 1)
@@ -34,14 +34,14 @@ def softmax(z: Tensor) -> Tensor:
 
 
 class PlainDistance:
-    """Eq. 1-4 for one anchor and one candidate ``(3, T)``, from the weights of a trained net."""
+    """Eq. 1-4 for one anchor and one candidate ``(3, T)``, from the weights of a trained network."""
 
     def __init__(self, net: MotifDistance, weighting: Callable[[Tensor], Tensor] = sorted_sparsemax) -> None:
         self.weights, self.weighting = net.state_dict(), weighting
         self.blocks = len(net.query.blocks)
 
     def features(self, name: str, x: Tensor) -> Tensor:
-        """``(channels, T)`` queries, keys or values."""
+        """Queries, keys or values ``(channels, T)``."""
         w = self.weights
         stem, size = w[f"{name}.stem.weight"], w[f"{name}.stem.weight"].shape[-1]
         inside = F.conv1d(
@@ -58,12 +58,12 @@ class PlainDistance:
 
     @staticmethod
     def normalised(x: Tensor) -> Tensor:
-        """Each channel by its mean and standard deviation over time."""
+        """Normalise each channel with its mean and standard deviation over time."""
         mean, variance = x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
         return (x - mean) / (variance + 1e-5).sqrt()
 
     def __call__(self, anchor: Tensor, candidate: Tensor) -> Tensor:
-        """A scalar."""
+        """Distance of one pair, a scalar."""
         w = self.weights
         scale, shift = w["scale"][:, None], w["shift"][:, None]
         mean, std = candidate.mean(-1, keepdim=True), (candidate.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
@@ -75,33 +75,33 @@ class PlainDistance:
         return (rebuilt - anchor).square().sum()
 
     def pairwise(self, anchors: Tensor, candidates: Tensor) -> Tensor:
-        """``(B, C)`` distances, one after the other."""
+        """Distances ``(B, C)``, computed one after the other."""
         rows = zip(anchors, candidates, strict=True)
         return torch.stack([torch.stack([self(anchor, candidate) for candidate in own]) for anchor, own in rows])
 
 
 def as_softmax(net: MotifDistance) -> MotifDistance:
-    """The same weights with softmax for sparsemax."""
+    """A copy of the network with softmax instead of sparsemax."""
     dense = MotifDistance(attention="softmax").eval().requires_grad_(False)
     dense.load_state_dict(net.state_dict())
     return dense
 
 
 def as_fused(net: MotifDistance) -> MotifDistance:
-    """The same net through compiled code."""
+    """A copy of the network that uses compiled code."""
     fused = copy.deepcopy(net)
     fused.fused = True
     return fused
 
 
 def agreement(distances: Tensor, exact: Tensor) -> float:
-    """Spearman's rho with the exact ranking, mean over anchors."""
+    """Spearman's rho with the exact distances, mean over anchors."""
     rows = zip(distances.double().numpy(), exact.numpy(), strict=True)
     return float(sum(spearmanr(own, true).statistic for own, true in rows) / len(exact))
 
 
 def in_bfloat16(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """As Lightning's bf16-mixed does."""
+    """Run in autocast, as Lightning's bf16-mixed does."""
 
     def mixed() -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
@@ -112,7 +112,7 @@ def in_bfloat16(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 @torch.no_grad()
 def rows(size: Size, machine: Machine) -> list[Row]:
-    """Reference and ours with sparsemax, then with softmax."""
+    """Rows for the reference and ours, with sparsemax and then with softmax."""
     anchors = windows(size, size.batch)
     candidates = windows(size, size.batch * size.candidates, seed=1).unflatten(0, (size.batch, -1))
     sparse = trained_distance(size)

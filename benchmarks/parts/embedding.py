@@ -1,4 +1,4 @@
-"""A day of one participant through the encoder: float32 in 1D against bfloat16 and compiled code."""
+"""Embed a day of one participant: float32 in 1D, compared with bfloat16 and compiled code."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from relcon_lightning.embed.windows import embed_windows, estimate_normalisation
 
 BATCH = 256
 DAY_MINUTES = 24 * 60
-# Least cosine of a window's embedding with its own in float32 in 1D, both less the mean embedding of the recording:
-# without that, the embeddings of any two windows have a cosine near 1.
+# Minimum cosine between the embeddings of a window in this precision and in float32 in 1D. The mean embedding of the
+# recording is subtracted first; otherwise the embeddings of any two windows have a cosine near 1.
 LEAST_COSINE = {torch.float32: 0.9999, torch.bfloat16: 0.9}
 
 
 def centred_cosines(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """``(N,)`` cosines of ``(N, dim)`` embeddings, less the mean of what is expected."""
+    """Cosines ``(N,)`` of embeddings ``(N, dim)`` after subtracting the mean of the expected ones."""
     mean = expected.mean(0)
     pair = (torch.from_numpy(z - mean) for z in (found, expected))
     cosines: np.ndarray = torch.cosine_similarity(*pair, dim=1).numpy()
@@ -33,10 +33,10 @@ def centred_cosines(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 def rows(size: Size, machine: Machine) -> list[Row]:
-    """Windows side by side; some minutes are measured, and seconds, GFLOP and rates are those of a day."""
+    """Rows for consecutive windows. Some minutes are measured; times and GFLOP are scaled to a day."""
     recording = signals(1, size.embed_minutes)[0]
     count = len(recording) // size.time // min(BATCH, len(recording) // size.time)
-    count *= min(BATCH, len(recording) // size.time)  # full batches, which are compiled once
+    count *= min(BATCH, len(recording) // size.time)  # full batches only, so that code is compiled once
     signal = np.ascontiguousarray(recording[: count * size.time].reshape(count, size.time, 3).transpose(0, 2, 1))
     torch.manual_seed(0)
     encoder = size.encoder()

@@ -1,4 +1,4 @@
-"""Forward and backward pass of the encoder: operations in 1D, against ours in two number types, eager and compiled."""
+"""Forward and backward pass of the encoder: operations in 1D, and ours in two data types, eager and compiled."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from benchmarks.material import Size, windows
 from benchmarks.timing import Row, Variant, compare, count_flops
 from relcon_lightning.nets import ResNet1d
 
-# Of the gradient of all weights, by its distance from the eager float32 one over its length.
+# Maximum distance of the gradient of all weights from the eager float32 one, relative to the length of the latter.
 GRADIENT_ERROR = {torch.float32: 1e-2, torch.bfloat16: 0.25}
 
 
 class PlainEncoder(nn.Module):
-    """The encoder by operations in 1D, one after the other; mean over time."""
+    """The encoder built from 1D operations, with the mean over time."""
 
     def __init__(self, encoder: ResNet1d) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, 3, T)`` to ``(B, dim)``."""
+        """Map windows ``(B, 3, T)`` to embeddings ``(B, dim)``."""
         convolution, norm = self.encoder.stem[0], self.encoder.stem[1]
         x = F.conv1d(x, convolution.weight, convolution.bias, stride=2)
         x = F.max_pool1d(normalised(norm, x), 3, 2)
@@ -38,18 +38,18 @@ class PlainEncoder(nn.Module):
 
 
 def convolved(layer: nn.Conv1d, x: Tensor) -> Tensor:
-    """As long as before."""
+    """Apply the convolution with padding, which keeps the length."""
     return F.conv1d(x, layer.weight, layer.bias, padding="same")
 
 
 def normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """With the statistics of the batch in training, and without values below 0."""
+    """Batch normalisation, with the statistics of the batch in training, and ReLU."""
     statistics = norm.running_mean, norm.running_var
     return F.relu(F.batch_norm(x, *statistics, norm.weight, norm.bias, norm.training, norm.momentum, norm.eps))
 
 
 def ways(encoder: ResNet1d) -> Iterator[tuple[str, nn.Module, torch.dtype]]:
-    """Name, encoder and number type; the reference first."""
+    """Name, encoder and data type of each variant; the reference first."""
     plain, compiled = PlainEncoder(encoder), torch.compile(copy.deepcopy(encoder), dynamic=False)
     yield "in 1D", plain, torch.float32
     yield "ours", encoder, torch.float32
@@ -60,7 +60,7 @@ def ways(encoder: ResNet1d) -> Iterator[tuple[str, nn.Module, torch.dtype]]:
 
 
 def forward_backward(net: nn.Module, x: Tensor, dtype: torch.dtype) -> Callable[[], Tensor]:
-    """A run that gives the gradient of the weights for a fixed gradient of the embeddings."""
+    """Function that computes the gradient of the weights for a fixed gradient of the embeddings."""
     generator = torch.Generator().manual_seed(0)
     weights = list(net.parameters())
 
@@ -74,7 +74,7 @@ def forward_backward(net: nn.Module, x: Tensor, dtype: torch.dtype) -> Callable[
 
 
 def rows(size: Size, machine: Machine) -> list[Row]:
-    """All ways beside operations in 1D."""
+    """Rows for all variants, compared with operations in 1D."""
     x = windows(size, size.encoder_windows)
     torch.manual_seed(0)
     encoder = size.encoder()

@@ -21,7 +21,7 @@ from relcon_lightning.data import CohortStore
 
 
 class WindowFiles(Dataset[tuple[Tensor, Tensor]]):
-    """``root/participant/00000.npy``, each a window ``(3, T)``; item i is window i with its candidates."""
+    """Files ``root/participant/00000.npy`` with one window ``(3, T)`` each; item i is window i with its candidates."""
 
     def __init__(self, root: Path, candidates: int) -> None:
         self.root, self.candidates = root, candidates
@@ -31,7 +31,7 @@ class WindowFiles(Dataset[tuple[Tensor, Tensor]]):
         return len(self.files)
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        """Anchor ``(3, T)`` and candidates ``(c, 3, T)`` of the same folder."""
+        """Anchor ``(3, T)`` and candidates ``(c, 3, T)`` from the same folder."""
         anchor = self.files[i]
         others = [file for file in sorted(anchor.parent.iterdir()) if file != anchor]
         chosen = torch.randperm(len(others))[: self.candidates].tolist()
@@ -43,7 +43,7 @@ def _load(file: Path) -> Tensor:
 
 
 def write_windows(root: Path, size: Size) -> None:
-    """All windows of the recordings, side by side."""
+    """Write the recordings as consecutive windows."""
     for i, signal in enumerate(signals(size.participants, size.minutes)):
         folder = root / f"p{i:03d}"
         folder.mkdir(parents=True)
@@ -53,13 +53,13 @@ def write_windows(root: Path, size: Size) -> None:
 
 
 def endless(loader: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[list[Tensor]]:
-    """Epoch after epoch."""
+    """Iterate over the loader without end."""
     while True:
         yield from loader
 
 
 def rows(size: Size, machine: Machine) -> list[Row]:
-    """Files that the system has cached, read in the process that asks; ``benchmarks/stores.py`` compares formats."""
+    """Rows for cached files that are read in this process; ``benchmarks/stores.py`` compares formats."""
     participants, minutes = size.worn
     size = replace(size, participants=participants, minutes=minutes)
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +80,7 @@ def rows(size: Size, machine: Machine) -> list[Row]:
 
 
 def _check_files(files: WindowFiles, store: CohortStore, size: Size) -> None:
-    """Anchors in the files are those in the store."""
+    """Check that the anchors in the files are those in the store."""
     per_recording = len(files) // size.participants
     for i in (0, len(files) - 1):
         row, k = divmod(i, per_recording)
@@ -89,7 +89,7 @@ def _check_files(files: WindowFiles, store: CohortStore, size: Size) -> None:
 
 
 def _check_batch(batch: CandidateBatch, size: Size) -> None:
-    """What the datamodule gives is cut from the recordings where it says, and from the anchor's own."""
+    """Check that windows are cut at the stated positions, and candidates from the anchor's recordings."""
     recordings = signals(size.participants, size.minutes)
     found = batch.windows.numpy()
     for own, rows_, starts in zip(found, batch["recording"].tolist(), batch["start"].tolist(), strict=True):

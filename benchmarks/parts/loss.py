@@ -1,4 +1,4 @@
-"""The relative loss with its gradient: one anchor and one positive at a time, against one sorted pass."""
+"""The relative loss with its gradient: one anchor and one positive at a time, compared with one sorted pass."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from benchmarks.material import Size
 from benchmarks.timing import Row, Variant, compare
 from relcon_lightning.losses import relative_contrastive
 
-ERROR = 1e-4  # relative, of the loss and its gradient in float32
+ERROR = 1e-4  # maximum relative error of the loss and its gradient in float32
 
 
 def looped_loss(similarities: Tensor, distances: Tensor, temperature: float = 1.0) -> Tensor:
-    """Eq. 5-7 as they are read, of ``(B, C)`` cosines and distances."""
+    """Direct implementation of Eq. 5-7 from cosines and distances ``(B, C)``."""
     total = similarities.new_zeros(())
     for s, d in zip(similarities / temperature, distances, strict=True):
         for i in range(len(s)):
@@ -25,7 +25,7 @@ def looped_loss(similarities: Tensor, distances: Tensor, temperature: float = 1.
 
 
 def rows(size: Size, machine: Machine) -> list[Row]:
-    """Candidates are c of the participant and the other anchors."""
+    """Rows with c candidates of the participant and the other anchors."""
     batch, count = size.loss_batch, size.candidates + size.loss_batch - 1
     generator = torch.Generator().manual_seed(0)
     similarities = (2 * torch.rand(batch, count, generator=generator) - 1).requires_grad_()

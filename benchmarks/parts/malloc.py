@@ -1,7 +1,7 @@
-"""The encoder's step under several settings of the system's allocator, each in processes of its own.
+"""The encoder's step with several settings of the system's allocator, each in separate processes.
 
-glibc gives large blocks back to the system when they are freed; the next step then waits for the same pages to be
-zeroed again. Settings of the environment keep them, or take pages of 2 MB.
+glibc returns large blocks to the system when they are freed; the next step then waits until the same pages are zeroed
+again. Environment variables can keep the blocks, or use pages of 2 MB.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SETTINGS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """Of one process: median seconds of a step, share of processor time in the kernel, page faults a step."""
+    """Result of one process: median step time in seconds, fraction of kernel time, page faults per step."""
 
     seconds: float
     kernel: float
@@ -44,7 +44,7 @@ class Run:
 
 
 def child(size: Size, dtype: torch.dtype) -> Run:
-    """Measure in this process, as its environment has it."""
+    """Measure in this process, with its environment."""
     torch.manual_seed(0)
     run = forward_backward(size.encoder(), windows(size, size.encoder_windows), dtype)
     run()
@@ -61,7 +61,7 @@ def child(size: Size, dtype: torch.dtype) -> Run:
 
 
 def start(environment: dict[str, str], size: Size, dtype: torch.dtype) -> Run:
-    """The same in a new process."""
+    """Measure in a new process with the given environment."""
     names = ["toy" if size == TOY else "full", str(dtype).removeprefix("torch.")]
     command = [sys.executable, "-m", __name__ if __name__ != "__main__" else "benchmarks.parts.malloc", *names]
     env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), **environment}
@@ -70,7 +70,7 @@ def start(environment: dict[str, str], size: Size, dtype: torch.dtype) -> Run:
 
 
 def rows(size: Size, machine: Machine) -> list[Row]:
-    """Settings in turn, twice."""
+    """Rows for all settings, measured alternately, twice."""
     return [row for dtype in (torch.float32, torch.bfloat16) for row in _of_dtype(size, dtype)]
 
 

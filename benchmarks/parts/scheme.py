@@ -1,6 +1,6 @@
-"""Where an anchor's candidates come from: drawn for it alone as in the paper, or the other anchors of its participant.
+"""Source of candidates: drawn for each anchor as in the paper, or the other anchors of its participant.
 
-Drawn alone, c + 1 windows are embedded for each anchor; among the anchors, one. Each step reads its own batch.
+With drawn candidates, c + 1 windows are embedded per anchor; otherwise one. Each step reads its own batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from relcon_lightning.nets import ResNet1d
 def batches(
     folder: Path, size: Size, anchors: int, candidates: int, participants: int | None
 ) -> Iterator[CandidateBatch]:
-    """Without end, from the store."""
+    """Batches from the store, without end."""
     data = CandidateDataModule(
         folder,
         window_s=size.time / RATE,
@@ -39,7 +39,7 @@ def batches(
 
 
 def rows(size: Size, machine: Machine) -> list[Row]:
-    """For the paper's encoder and for the small one, in float32."""
+    """Rows for the paper's encoder and for the small one, in float32."""
     with tempfile.TemporaryDirectory() as folder:
         cohort(Path(folder) / "cohort", size)
         named = (("the paper's", size.encoder), ("the small", size.small_encoder))
@@ -68,6 +68,6 @@ def _of_encoder(name: str, make: Callable[[], ResNet1d], folder: Path, size: Siz
 
 @torch.no_grad()
 def _check_candidates(method: RelCon, batch: CandidateBatch, within: int) -> None:
-    """Each anchor has the candidates of its own participant that it should have."""
+    """Check that each anchor has ``within`` candidates of its own participant."""
     found: Tensor = method.rank(batch, torch.Generator()).within.sum(1)
     assert (found == within).all(), f"expected {within} candidates of the anchor's participant, found {found.tolist()}"

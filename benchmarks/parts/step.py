@@ -1,4 +1,4 @@
-"""A whole step of RelCon as in the paper: distances, embeddings, loss, gradient, weights."""
+"""A whole step of RelCon as in the paper: distances, embeddings, loss, gradient and update."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.losses import relative_contrastive
 from relcon_lightning.methods import RelCon
 
-# Relative, of the loss before the first step. Distances in bfloat16 swap candidates that are about as far.
+# Maximum relative error of the loss before the first step. Distances in bfloat16 swap candidates at similar distances.
 LOSS_ERROR = {torch.float32: 1e-3, torch.bfloat16: 2e-2}
 
 LossOf = Callable[[CandidateBatch], Tensor]
 
 
 class PlainRelCon:
-    """The same loss from loops over anchors and candidates; one pass of the encoder, whose BN sees all windows."""
+    """The same loss with loops over anchors and candidates, and one pass of the encoder, whose BN sees all windows."""
 
     def __init__(self, method: RelCon) -> None:
         self.encoder, self.distance = PlainEncoder(method.encoder), PlainDistance(method.distance)
 
     def __call__(self, batch: CandidateBatch) -> Tensor:
-        """A scalar."""
+        """Loss of a batch, a scalar."""
         anchors, candidates = batch.anchor, batch.candidates
         z = self.encoder(torch.cat([anchors, candidates.flatten(0, 1)]))
         own = z[len(anchors) :].unflatten(0, candidates.shape[:2])
@@ -48,7 +48,7 @@ class PlainRelCon:
 
 
 def make_batch(size: Size) -> CandidateBatch:
-    """As the datamodule gives it, one participant per anchor."""
+    """A batch like those of the datamodule, with one participant per anchor."""
     return CandidateBatch.of(
         windows(size, size.batch),
         windows(size, size.batch * size.candidates, seed=1).unflatten(0, (size.batch, -1)),
@@ -57,7 +57,7 @@ def make_batch(size: Size) -> CandidateBatch:
 
 
 def loss_of(method: RelCon, dtype: torch.dtype) -> LossOf:
-    """In float32, or as Lightning's bf16-mixed: forward pass in autocast, backward outside of it."""
+    """Loss in float32, or as in Lightning's bf16-mixed: forward pass with autocast, backward pass without it."""
 
     def run(batch: CandidateBatch) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
@@ -67,7 +67,7 @@ def loss_of(method: RelCon, dtype: torch.dtype) -> LossOf:
 
 
 def train_step(method: RelCon, loss: LossOf, batch: Callable[[], CandidateBatch]) -> Callable[[], Tensor]:
-    """A run that takes a step and gives the loss before it."""
+    """Function that makes a training step and returns the loss before it."""
     optimizer = torch.optim.Adam(p for p in method.parameters() if p.requires_grad)
 
     def run() -> Tensor:
@@ -87,7 +87,7 @@ def make_method(size: Size, encoder: nn.Module, fused: bool = True) -> RelCon:
 
 
 def rows(size: Size, machine: Machine) -> list[Row]:
-    """The step beside the plain one, then what ours is made of."""
+    """Rows for our step compared with the plain one, then for the parts of ours."""
     torch.manual_seed(0)
     encoder, batch = size.encoder(), make_batch(size)
     eager = make_method(size, encoder, fused=False)
@@ -114,7 +114,7 @@ def rows(size: Size, machine: Machine) -> list[Row]:
 
 
 def _shares(size: Size, machine: Machine, encoder: nn.Module, batch: CandidateBatch, step: float) -> Sequence[Row]:
-    """Parts of our float32 step, each as a share of it."""
+    """Rows for the parts of our float32 step, as fractions of it."""
     method = make_method(size, encoder)
     ranked = method.rank(batch, torch.Generator())
     similarities = ranked.similarities.detach().requires_grad_()
