@@ -1,4 +1,4 @@
-"""Small cohorts that tests share."""
+"""Fixtures and small cohorts that tests share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jaxtyping import install_import_hook
 with install_import_hook(
     ["relcon_lightning.losses", "relcon_lightning.methods.sphere", "relcon_lightning.downstream.metrics"],
     "beartype.beartype",
-):  # each call checks the shapes
+):  # check the shapes of each call
     import relcon_lightning.downstream.metrics
     import relcon_lightning.losses
     import relcon_lightning.methods.sphere  # noqa: F401
@@ -23,7 +23,7 @@ with install_import_hook(
 from relcon_lightning.data import CohortInfo, CohortStore, Recording, Segment
 from tests import margins
 
-# A slow machine is no failure, and what fails on a server has to fail again at home.
+# A slow machine must not fail a test. In CI, examples are deterministic, so that failures can be reproduced.
 settings.register_profile("relcon", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("relcon")
 
@@ -31,9 +31,9 @@ INFO = CohortInfo("toy", 100.0, "wrist", "made by the tests", "none", "none")
 MakeStore = Callable[..., CohortStore]
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m selects
+@pytest.hookimpl(tryfirst=True)  # before -m selects tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole commands are marked, and come first: what takes long and comes last keeps all other processes waiting."""
+    """Mark tests of whole commands and run them first, because other processes wait for slow tests at the end."""
     for item in items:
         if "integration" in item.path.parts:
             item.add_marker("integration")
@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What was compared of the stores of tests is not remembered in the user's cache; commands inherit it."""
+    """Use a temporary cache folder instead of the user's, also in commands that tests start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RELCON_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -52,7 +52,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_threads_for_shared_fixtures() -> None:
-    """What a module trains for all its tests is made before the fixtures of each test."""
+    """Use one thread in module fixtures too, which are created before the fixtures of each test."""
     torch.set_num_threads(int(os.environ.get(margins.THREADS, "1")))
 
 
@@ -67,14 +67,14 @@ def _few_threads() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def training_seed() -> int:
-    """What a test that trains and then compares a number is seeded by; see tests/margins.py."""
+    """Seed of tests that train and then compare a number; see tests/margins.py."""
     return margins.seed()
 
 
 def recordings(
     samples: dict[str, list[int]], rate: float = 100.0, seed: int = 0, labels: tuple[str, ...] = ("walk", "row")
 ) -> list[Recording]:
-    """For each participant one recording a length; labels alternate and differ in frequency."""
+    """One recording per length for each participant; labels alternate and differ in frequency."""
     rng = np.random.default_rng(seed)
     made = []
     for participant, lengths in samples.items():

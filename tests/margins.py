@@ -1,8 +1,8 @@
-"""How far the numbers that tests find after training stay from their bounds, over seeds and instruction sets.
+"""Measure the margins between trained values in tests and their bounds, over seeds and instruction sets.
 
 A test that trains takes its seed from the fixture ``training_seed`` and compares by :func:`assert_above` or
 :func:`assert_below`. ``python -m tests.margins`` runs these tests with five seeds and the instruction sets of three
-kinds of processor, then with an optimizer that does nothing and with one that climbs, and prints what was found. It
+kinds of processor, then with an optimizer that does nothing and with one that climbs, and prints the results. It
 exits with 1 if a bound fails, or if a test passes with a wrong optimizer.
 """
 
@@ -21,7 +21,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 from torch.utils.hooks import RemovableHandle
 
 SEED, THREADS, FILE, WRONG = (f"RELCON_TEST_{name}" for name in ("SEED", "THREADS", "MARGINS", "WRONG"))
-PROCESSORS: dict[str, dict[str, str]] = {  # of PyTorch, oneDNN, MKL and OpenBLAS
+PROCESSORS: dict[str, dict[str, str]] = {  # environment variables of PyTorch, oneDNN, MKL and OpenBLAS
     "sse": {
         "ATEN_CPU_CAPABILITY": "default",
         "ONEDNN_MAX_CPU_ISA": "SSE41",
@@ -40,12 +40,12 @@ WRONG_OPTIMIZERS: dict[str, dict[str, Any]] = {"untrained": {"lr": 0.0}, "revers
 
 
 def assert_above(value: float, bound: float, name: str) -> None:
-    """Assert ``value > bound`` and write both to the file of ``RELCON_TEST_MARGINS``, where that is set."""
+    """Assert ``value > bound``, and write both to the file that ``RELCON_TEST_MARGINS`` names, if it is set."""
     _record(float(value), float(bound), name, above=True)
 
 
 def assert_below(value: float, bound: float, name: str) -> None:
-    """Assert ``value < bound`` and write both to the file of ``RELCON_TEST_MARGINS``, where that is set."""
+    """Assert ``value < bound``, and write both to the file that ``RELCON_TEST_MARGINS`` names, if it is set."""
     _record(float(value), float(bound), name, above=False)
 
 
@@ -63,7 +63,7 @@ def _record(value: float, bound: float, name: str, *, above: bool) -> None:
         }
         with Path(os.environ[FILE]).open("a") as file:
             file.write(json.dumps(row) + "\n")
-    if not wrong:  # else all bounds of a test are compared, not only those before the first that fails
+    if not wrong:  # with a wrong optimizer, compare all bounds of a test, not only those up to the first failure
         assert holds(value, bound, above=above), f"{name}: {value} against a bound of {bound}"
 
 
@@ -76,7 +76,7 @@ def seed() -> int:
 
 
 def pytest_configure() -> None:
-    """Make every optimizer wrong, where ``RELCON_TEST_WRONG`` asks for it."""
+    """Make every optimizer wrong if ``RELCON_TEST_WRONG`` is set."""
     if WRONG in os.environ:
         spoil_optimizers(os.environ[WRONG])
 
@@ -92,7 +92,7 @@ def spoil_optimizers(wrong: str) -> RemovableHandle:
 
 
 def run(file: Path, processor: str, seed: int, threads: int, wrong: str, tests: list[str]) -> None:
-    """The tests that train, in a process of their own: libraries read the instruction set when they are loaded."""
+    """Run the tests that train in a separate process, because libraries choose the instruction set when they load."""
     own = {SEED: str(seed), THREADS: str(threads), FILE: str(file.resolve())} | ({WRONG: wrong} if wrong else {})
     print(f"{processor}, {threads} threads, seed {seed}{', ' + wrong if wrong else ''}", file=sys.stderr, flush=True)
     subprocess.run(
@@ -104,7 +104,7 @@ def run(file: Path, processor: str, seed: int, threads: int, wrong: str, tests: 
 
 
 def table(rows: list[dict[str, Any]]) -> tuple[str, list[str]]:
-    """Markdown of the values that were found, and what is wrong with them."""
+    """Markdown table of the measured values, and a list of faults."""
     found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         found[row["test"], row["name"]].append(row)
@@ -120,7 +120,7 @@ def table(rows: list[dict[str, Any]]) -> tuple[str, list[str]]:
             values = [row["value"] for row in some]
             cells.append(f"{min(values):.3g} to {max(values):.3g}" if values else "")
             held_here = [holds(row["value"], row["bound"], above=row["above"]) for row in some]
-            if wrong and not right.issuperset(values):  # else nothing here is trained by PyTorch
+            if wrong and not right.issuperset(values):  # otherwise PyTorch trains nothing in this test
                 for row, one in zip(some, held_here, strict=True):
                     held[test, wrong, row["seed"]].append(one)
             if not wrong and not all(held_here):

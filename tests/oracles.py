@@ -1,4 +1,4 @@
-"""Slow float64 references: the paper's formulas as loops, to judge the vectorised code by."""
+"""Slow float64 references: the paper's formulas as loops, with which tests compare the vectorised code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cosine(a: Array, b: Array) -> float:
 def relative_contrastive(
     anchor: Array, candidates: Array, distances: Array, temperature: float = 1.0, mask: Array | None = None
 ) -> float:
-    """Eq. 5-7: each candidate in turn is the positive, the strictly farther ones are its negatives."""
+    """Eq. 5-7: each candidate in turn is the positive; strictly farther candidates are its negatives."""
     total = 0.0
     for b in range(len(anchor)):
         counted = [c for c in range(candidates.shape[1]) if mask is None or mask[b, c]]
@@ -41,7 +41,7 @@ def relative_contrastive(
 def nearest_positive(
     anchor: Array, candidates: Array, distances: Array, temperature: float = 1.0, mask: Array | None = None
 ) -> float:
-    """REBAR: the nearest candidate (the first of equals) is the positive, all other ones are negatives."""
+    """REBAR: the nearest candidate (the first of equals) is the positive; all others are negatives."""
     total = 0.0
     for b in range(len(anchor)):
         counted = [c for c in range(candidates.shape[1]) if mask is None or mask[b, c]]
@@ -55,7 +55,7 @@ def nearest_positive(
 
 
 def nt_xent(z1: Array, z2: Array, temperature: float) -> float:
-    """SimCLR, Eq. 1: of 2B views, each one's positive is its partner; none is compared with itself."""
+    """SimCLR, Eq. 1: the positive of each of the 2B views is its partner; no view is compared with itself."""
     views = np.concatenate([z1, z2])
     n = len(z1)
     total = 0.0
@@ -116,7 +116,7 @@ def sparsemax(z: Array) -> Array:
 
 
 def softmax(z: Array) -> Array:
-    """The usual one, on one vector."""
+    """Softmax of one vector."""
     e = np.exp(z - z.max())
     return e / e.sum()
 

@@ -1,4 +1,4 @@
-"""A source for the tests of processes that read; imported by these, so it imports little."""
+"""A source for tests of reading processes, which import this module; it therefore imports little."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INFO = CohortInfo("toy", 100.0, "wrist", "made by the tests", "none", "none")
 
 
 class Units(InUnits):
-    """Units that do what their names say."""
+    """Source whose units behave as their names say."""
 
     info = INFO
 

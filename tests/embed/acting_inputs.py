@@ -1,4 +1,4 @@
-"""Recordings for the tests of processes that read; imported by these, so it imports little."""
+"""Recordings for tests of reading processes, which import this module; it therefore imports little."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from relcon_lightning.errors import DataError
 
 
 def acting(number: int, kind: str, folder: Path | None = None) -> Input:
-    """A recording that does what its kind says."""
+    """A recording that behaves as its kind says."""
     name = f"{number:02d}-{kind}"
     return Input(name, f"of-{name}", "1", False, partial(_open, name, number, kind, folder))
 

@@ -1,4 +1,4 @@
-"""Running the installed commands, and reading what they left."""
+"""Run the installed commands, and read their output files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(
     timeout: int = 300,
     variables: dict[str, str] | None = None,
 ) -> str:
-    """Run a command of the installed package, with further environment variables, that ends with (one of) ``code``.
+    """Run a command of the installed package with additional environment variables, and check its exit code.
 
     Returns:
         Its combined output.
@@ -63,9 +63,9 @@ def run(
 
 
 def fork(folder: Path, command: str, *arguments: str, code: int | tuple[int, ...] = 0, timeout: int = 300) -> str:
-    """As :func:`run`, in a fork of a process that has imported all that commands need, which takes most of their time.
+    """Like :func:`run`, but faster: in a fork of a process that has imported everything that commands need.
 
-    What concerns imports, threads or the end of a process wants :func:`run`.
+    Use :func:`run` for tests of imports, threads or the end of a process.
     """
     with TemporaryDirectory() as said:
         process = warm().Process(
@@ -89,14 +89,14 @@ def _be(folder: Path, command: str, arguments: tuple[str, ...], variables: dict[
         setattr(sys, name, stream)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest may run in the background
     sys.argv = [str(_program(command)), *arguments]
-    multiprocessing.set_start_method(None, force=True)  # that of a process that was started otherwise
+    multiprocessing.set_start_method(None, force=True)  # forget the start method of this fork
     [script] = entry_points(group="console_scripts", name=command)
     script.load()()
 
 
 @cache
 def warm() -> Any:
-    """A context whose processes are forked from one that has imported all that commands need."""
+    """A context that forks processes from one that has imported everything that commands need."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([f"relcon_lightning.cli.{path.stem}" for path in Path(cli.__path__[0]).glob("*.py")])
     with pytest.MonkeyPatch.context() as patch:

@@ -11,7 +11,7 @@ from tests.integration.commands import TINY, fork
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A working folder with a cohort in the place of the default one, and a distance and a RelCon run on it."""
+    """A working folder with a cohort at the default path, and a distance run and a RelCon run on it."""
     path = tmp_path_factory.mktemp("trained")
     CohortStore.write(path / "data" / "watch", recordings({f"p{i}": [2000] * 4 for i in range(10)}), INFO)
     fork(path, "relcon-pretrain", "model=distance", *TINY)
@@ -21,5 +21,5 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(trained, tmp_path_factory):
-    """A copy of it for each file of tests."""
+    """A copy of the working folder for each test file."""
     return shutil.copytree(trained, tmp_path_factory.mktemp("work"), dirs_exist_ok=True)

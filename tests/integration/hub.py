@@ -1,4 +1,4 @@
-"""A hub in small: as much of the Hugging Face hub's HTTP as its client needs to upload a model and to fetch it."""
+"""A small Hugging Face Hub: the part of its HTTP interface that the client needs to upload and download a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMIT = "0123456789" * 4
 
 
 class Hub(ThreadingHTTPServer):
-    """Models by name, each a mapping from path to content; ``private`` says which are."""
+    """Models by name, each a mapping from path to content, and the names of private models."""
 
     daemon_threads = True
 
@@ -112,4 +112,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

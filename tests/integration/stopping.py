@@ -1,4 +1,4 @@
-"""Callbacks that end a run from inside, for tests of what is left of it."""
+"""Callbacks that end or disturb a run, for tests of the files that remain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
-STOPPED = Path("stopped")  # made when it happens
+STOPPED = Path("stopped")  # file that is created when the callback acts
 
 
 class SignalAt(Callback):
@@ -29,7 +29,7 @@ class SignalAt(Callback):
 
 
 class KillIn(Callback):
-    """End the process at once in a hook, when a number of steps has been made."""
+    """Kill the process in a hook after a number of steps."""
 
     def __init__(self, step: int, hook: str) -> None:
         def kill(trainer: Any, *_: Any) -> None:
@@ -40,7 +40,7 @@ class KillIn(Callback):
 
 
 class TermLater(Callback):
-    """Send the process SIGTERM from outside, some time after it has begun a step."""
+    """Send the process SIGTERM from another process, some time after a step has begun."""
 
     def __init__(self, step: int, rank: int = 0) -> None:
         self.step, self.rank = step, rank

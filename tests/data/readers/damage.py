@@ -1,4 +1,4 @@
-"""Hypothesis strategies for files that are anything but what was asked for."""
+"""Hypothesis strategies for damaged and invalid files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _Rows = list[list[str]]
 
 @contextmanager
 def none_but_ours(*names: str) -> Iterator[None]:
-    """Nothing is raised inside but errors of this package, and they contain one of the names."""
+    """Allow only errors of this package in the block, and check that they contain one of the names."""
     said = None
     try:
         with warnings.catch_warnings():
@@ -47,12 +47,12 @@ def none_but_ours(*names: str) -> Iterator[None]:
 
 @st.composite
 def tables(draw: st.DrawFn, names: list[str], good: st.SearchStrategy[_Rows]) -> bytes:
-    """The bytes of a table: a good one that is damaged, or nonsense under about its header.
+    """Bytes of a table: a valid one that was damaged, or random cells below a similar header.
 
     Args:
-        draw: Of Hypothesis.
-        names: Of its columns.
-        good: Its rows.
+        draw: Draw function of Hypothesis.
+        names: Names of the columns.
+        good: Strategy for valid rows.
     """
     if draw(st.integers(0, 3)):
         header, lines = list(names), draw(good)
@@ -81,7 +81,7 @@ def spoil(draw: st.DrawFn, line: list[str]) -> None:
 
 @st.composite
 def damaged(draw: st.DrawFn, content: bytes) -> bytes:
-    """Half of the time as it is; else cut, with other bytes at places, or with a piece of it twice."""
+    """Return the bytes unchanged half of the time; otherwise cut, overwrite or repeat a part of them."""
     if draw(st.booleans()) or not content:
         return content
     changed = bytearray(content)
@@ -101,6 +101,6 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 @st.composite
 def packed(draw: st.DrawFn, content: st.SearchStrategy[bytes]) -> tuple[str, bytes]:
-    """Suffix and bytes of a file, damaged once more after it was packed."""
+    """Suffix and bytes of a compressed file, damaged once more after the compression."""
     suffix = draw(st.sampled_from([".csv", ".csv", *PACKERS]))
     return suffix, draw(damaged(PACKERS[suffix](draw(content))))

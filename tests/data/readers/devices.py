@@ -1,4 +1,4 @@
-"""Files of devices, written after the public descriptions of their layouts."""
+"""Write device files that follow the public descriptions of their formats."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def cwa(
     """An Axivity file.
 
     Args:
-        times: ``(n,)`` seconds after ``start``, within a block in even steps.
-        signal: ``(n, 3)`` in g; stored as 1/32768 g of 16 bits, or as 1/256 g of 10.
-        nominal: Hz.
-        bits: 16 or 10.
-        axes: 3, or 6 with a gyroscope.
-        start: Unix seconds.
+        times: Times ``(n,)`` in seconds after ``start``, evenly spaced within a block.
+        signal: Signal ``(n, 3)`` in g.
+        nominal: Nominal sampling rate in Hz.
+        bits: Bits per number: 16 (in units of 1/32768 g) or 10 (in units of 1/256 g).
+        axes: Number of axes: 3, or 6 with a gyroscope.
+        start: Start in Unix seconds.
     """
     code = 15 - int(np.log2(3200 / nominal)) | 64
     size = {(10, 3): 120, (16, 3): 80, (16, 6): 40}[bits, axes]
@@ -75,11 +75,11 @@ def geneactiv(
     """A GENEActiv file.
 
     Args:
-        pages: ``(300, 3)`` counts each, of 1/256 g; z is stored with an offset.
-        rate: Hz.
-        zone: Of the clock.
-        start: Unix seconds.
-        step_s: From page to page; 0 for the length of one.
+        pages: Counts ``(300, 3)`` of each page, in 1/256 g; z is stored with an offset.
+        rate: Sampling rate in Hz.
+        zone: Time zone of the device clock.
+        start: Start in Unix seconds.
+        step_s: Time between the starts of pages in seconds; 0: the length of a page.
     """
     lines = [line for section in _header(rate, zone, len(pages)) for line in (*section, "")]
     for number, counts in enumerate(pages):
@@ -94,7 +94,7 @@ def geneactiv(
 
 
 def _header(rate: float, zone: str, pages: int) -> list[list[str]]:
-    """The sections; other readers count their lines."""
+    """Sections of the header. Their number of lines is fixed, because some readers count lines."""
     device = ["Unique Serial Code:1", "Type:GENEActiv", "Model:1.1", "Firmware Version:Ver4.08a date14Jul14"]
     abilities = ["Accelerometer Range:-8 to 8", "Accelerometer Resolution:0.0039", "Accelerometer Units:g"]
     abilities += ["Light Meter Range:0 to 5000", "Light Meter Resolution:5", "Light Meter Units:lux"]
@@ -136,19 +136,19 @@ def info(rate: int, **others: object) -> bytes:
 
 
 def record(kind: int, second: int, payload: bytes) -> bytes:
-    """A record of ``log.bin``, of a second after the start."""
+    """A record of ``log.bin`` for the second ``second`` after the start."""
     content = struct.pack("<BBIH", 0x1E, kind, START + second, len(payload)) + payload
     return content + bytes([~reduce(xor, content) & 0xFF])
 
 
 def bits12(values: np.ndarray) -> bytes:
-    """Numbers in 12 bits each, the highest first."""
+    """Pack numbers in 12 bits each, most significant bit first."""
     bits = np.unpackbits(values.reshape(-1, 1).astype(">i2").view(np.uint8), axis=1)[:, 4:]
     return np.packbits(bits).tobytes()
 
 
 def counts_of(second: int, rate: int) -> np.ndarray:
-    """``(rate, 3)`` counts of 1/256 g at rest: a count on x is a second, y is 0.1 g and z 1 g."""
+    """Counts ``(rate, 3)`` at rest in 1/256 g: x is the number of the second, y is 0.1 g and z is 1 g."""
     at = second + np.arange(rate) / rate
     return np.stack([at, 25.6 + 0 * at, 256 + 0 * at], 1).round().astype(np.int64)
 
@@ -157,13 +157,13 @@ def gt3x(seconds: int, rate: int = 30, drop: tuple[int, ...] = (), kind: int = 0
     """An ActiGraph archive with a record of parameters and one of activity per second.
 
     Args:
-        seconds: Of the recording.
-        rate: Hz.
-        drop: Seconds that are left out.
-        kind: Of the records: 0 and 27 with 12 bits, 26 with 16.
+        seconds: Length of the recording in seconds.
+        rate: Sampling rate in Hz.
+        drop: Numbers of the seconds without a record.
+        kind: Type of the records: 0 and 27 have 12 bits, 26 has 16.
         others: Further lines of ``info.txt``.
     """
-    scale = 9 << 24 | 0x400000  # 256 counts a g, as exponent and significand: 0.5 * 2 ** 9
+    scale = 9 << 24 | 0x400000  # 256 counts per g, as exponent and significand: 0.5 * 2 ** 9
     log = record(21, 0, struct.pack("<HHIHHI", 1, 10, rate, 0, 55, scale))
     for second in range(seconds):
         if second not in drop:
