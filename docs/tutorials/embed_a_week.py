@@ -4,7 +4,7 @@ Embed a week and look at it
 
 This tutorial embeds a week of wrist recordings with the encoder that comes with the
 package, draws a timeline and a map of the week, and searches it for windows that are
-like a given one. Nothing is trained.
+similar to a given one. Nothing is trained.
 
 The week is **simulated**, so that this page needs no download and the true activities
 are known. Replace the first section with your own files.
@@ -14,9 +14,9 @@ are known. Replace the first section with your own files.
 # Write a week
 # ------------
 #
-# Every activity has simple signals in g: gravity along some direction of the wrist, and
-# the arm's movement. Sleep is still, with another posture every half hour. Walking
-# swings the arm once per stride and jolts it at each step.
+# Each activity is simulated in g, as gravity along a direction of the wrist plus the
+# movement of the arm. During sleep the arm is still and its posture changes every half
+# hour. Walking swings the arm once per stride and jolts it at each step.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -78,7 +78,7 @@ def simulate(activity, seconds):
 
 # %%
 # A diary lists when each activity begins, in hours. The simulated person works from
-# Monday to Friday, cycles there and back, runs on Tuesday and Thursday evening, and
+# Monday to Friday, cycles to work and back, runs on Tuesday and Thursday evening, and
 # sleeps longer at the weekend.
 
 work = [
@@ -137,15 +137,15 @@ raw = np.concatenate(embeddings)
 print(f"{len(raw):,} windows, {raw.shape[1]} numbers per window")
 
 # %%
-# Files of a device need no program. This command does the same and writes a table with
-# one row per window: the time of its start and its embedding.
+# Device files need no Python program. This command does the same and writes a table
+# with the start time and the embedding of each window.
 #
 # .. code-block:: bash
 #
 #     relcon-embed checkpoint=open-wrist-small input=week.cwa stride_s=30
 #
 # The numbers of an embedding have different scales. Standardise them before you compare
-# windows. ``truth`` is the activity of the diary.
+# windows. ``truth`` is the activity in the diary.
 
 centre, scale = raw.mean(0), raw.std(0).clip(1e-6)
 embedding = (raw - centre) / scale
@@ -160,11 +160,11 @@ truth = np.array(
 # The timeline
 # ------------
 #
-# k-means sorts the windows into ten groups by their embedding alone. The left picture
-# shows the group of each window, one row per day; the right one is the diary. The
-# colours of the groups mean nothing by themselves. Where the two pictures have the same
-# pattern, the embedding has found the activity. Sleep falls into several groups, one or
-# more per posture: the embedding keeps the direction of gravity.
+# k-means clusters the embeddings into ten groups, without the diary. The left figure
+# shows the group of each window, one row per day; the right one shows the diary. The
+# colours of the groups are arbitrary. Where both figures have the same pattern, the
+# embedding separates the activity. Sleep falls into several groups, one or more per
+# posture, because the embedding preserves the direction of gravity.
 
 from matplotlib.colors import ListedColormap
 from sklearn.cluster import KMeans
@@ -207,8 +207,7 @@ for name, colour in zip(ACTIVITIES, COLOURS, strict=True):
 figure.legend(loc="outside right center", frameon=False)
 
 # %%
-# The table says the same in numbers: of the windows of each activity, the percentage in
-# each group.
+# The table shows which percentage of each activity's windows is in each group.
 
 shares = pd.crosstab(
     pd.Series(truth, name="diary"), pd.Series(group, name="group"), normalize="index"
@@ -271,8 +270,8 @@ found = pd.DataFrame(
 found.head(6)
 
 # %%
-# The encoder knows nothing of a diary, and has never seen this person. The signals show
-# why it finds the windows alike. The first panel is the window that was asked for.
+# The encoder has never seen the diary or this person. The signals show why the
+# embeddings of these windows are similar. The first panel shows the query window.
 
 figure, panels = plt.subplots(
     1, 4, figsize=(10, 2.4), sharex=True, sharey=True, layout="constrained"
@@ -291,8 +290,8 @@ figure.legend(
 )
 
 # %%
-# The sixty nearest windows, counted by day and by the activity of the diary, answer the
-# question:
+# To answer the question, count the sixty nearest windows by day and by activity in the
+# diary:
 
 found.groupby([found["when"].str.split().str[0].rename("day"), "diary"]).size().rename(
     "windows"
@@ -302,8 +301,9 @@ found.groupby([found["when"].str.split().str[0].rename("day"), "diary"]).size().
 # What to keep in mind
 # --------------------
 #
-# * Real activities overlap more than simulated ones. A group or an island is a question
-#   to look into, and no diagnosis.
-# * The encoder sees 2.56 s. It knows nothing of the minutes before and after.
-# * Embeddings also contain how the watch is worn and by whom. Compare windows of one
+# * Real activities overlap more than simulated ones. Treat a group or an island as a
+#   question to examine, not as a diagnosis.
+# * The encoder sees 2.56 s at a time. It has no information about the minutes before
+#   and after.
+# * Embeddings also depend on who wears the watch, and how. Compare windows of one
 #   person, or train a probe on labels of several people: see :doc:`/docs/own_cohort`.

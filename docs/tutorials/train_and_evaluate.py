@@ -3,15 +3,15 @@ Train and evaluate an encoder
 =============================
 
 This tutorial trains RelCon on real recordings, looks at what it learns, and evaluates
-it on people it has never seen. The training is short, so expect a working example and
-not a good encoder.
+it on people it has never seen. The training is short, so expect a working example, not
+a good encoder.
 """
 
 # %%
 # Prepare the recordings
 # ----------------------
 #
-# ``data=watch`` contains smartwatch recordings of ten people who do seven shoulder
+# ``data=watch`` contains smartwatch recordings of ten people who perform seven shoulder
 # exercises (Burns et al. 2018). They come with a dependency of this package.
 # :func:`~relcon_lightning.data.prepare.prepare` resamples them to 100 Hz and writes a
 # *cohort store*: a folder of arrays and tables.
@@ -27,8 +27,8 @@ store = prepare(WatchExercises(), folder / "watch")
 print(summary(store))
 
 # %%
-# The data module divides the *people* into three sets: training, validation and test.
-# It reads windows of 2.56 s. A training batch has eight windows of each of four people.
+# The data module splits the *people* into training, validation and test sets. It reads
+# windows of 2.56 s. A training batch has eight windows of each of four people.
 
 from relcon_lightning.data import CandidateDataModule
 
@@ -44,9 +44,9 @@ data.setup()
 print(data.split)
 
 # %%
-# Here is one window of each exercise, all of the same person. The curves contain
-# gravity, so their level shows how the wrist is held. Most exercises last longer than
-# one window.
+# The figure shows one window of each exercise, all from the same person. The signals
+# contain gravity, so their level shows the orientation of the wrist. Most exercises
+# last longer than one window.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -83,13 +83,13 @@ figure.supylabel("acceleration, g")
 # Train the motif distance
 # ------------------------
 #
-# The first stage learns how far one window is from another: the error that remains when
-# the first is rebuilt from pieces of the second. No label is used.
+# The first stage learns the distance from one window to another: the error of
+# reconstructing the first from pieces of the second. It uses no labels.
 #
-# A logger writes the losses to a table, and callbacks add values that help to judge the
-# training. ``FirstValidation`` validates the untrained network too, ``Compilation``
-# makes the distance faster, and ``RetrievalMonitor`` measures whether windows of the
-# same exercise of *another* person come first.
+# A logger writes the losses to a table, and callbacks add metrics of the training.
+# ``FirstValidation`` also validates the untrained network, ``Compilation`` compiles the
+# distance to make it faster, and ``RetrievalMonitor`` measures how high windows of the
+# same exercise by *another* person rank.
 
 import lightning as L
 from lightning.pytorch.loggers import CSVLogger
@@ -131,11 +131,11 @@ distance = MotifDistance()
 train(DistanceLearning(distance), "distance", steps=60)
 
 # %%
-# What does the distance find similar? Each row below starts with an *anchor*, a window
-# of a validation person. Next come the three nearest windows and, after the gap, the
-# three farthest. The anchor is rebuilt well from windows that contain the same shapes
-# at the same level, whoever moved. It is not an exercise that the distance recognises:
-# two exercises with similar signals are near each other.
+# Which windows are similar under this distance? Each row below starts with an *anchor*,
+# a window of a validation person. Next come the three nearest windows and, after the
+# gap, the three farthest. The anchor is reconstructed well from windows that contain
+# the same shapes at the same level, even from other people. The distance does not
+# recognise exercises: two exercises with similar signals are near each other.
 
 import torch
 
@@ -161,10 +161,9 @@ ranking(
 #
 # The second stage freezes the distance and trains a small 1D ResNet. Windows that the
 # distance finds closer to an anchor must also be closer in the embedding. The network
-# sees slightly changed copies of the windows (noise, another scale, another pace), so
-# that it does not learn the few training windows by heart. ``pairs=8`` compares each
-# window with eight others of the batch instead of all 31, which keeps this example
-# short.
+# sees slightly augmented copies of the windows (noise, scale, pace), which reduces
+# overfitting to the few training windows. ``pairs=8`` compares each window with eight
+# others of the batch instead of all 31, which keeps this example short.
 
 from relcon_lightning.augment import Noise, RandomAugmentations, Scale, TimeWarp
 
@@ -173,19 +172,19 @@ relcon = RelCon(small_resnet_1d(), distance, temperature=0.1, view=gentle, pairs
 train(relcon, "relcon", steps=40)
 
 # %%
-# The logger wrote ``metrics.csv``. The lower curve is better for the loss, the upper
-# one for the other panels:
+# The logger wrote ``metrics.csv``. Lower is better for the loss, higher for the other
+# panels:
 #
-# * *average precision*: are windows of the same exercise of the other person nearest?
+# * *average precision*: are windows of the same exercise by the other person nearest?
 #   The dotted line is chance.
-# * *macro F1 of the online probe*: can the exercise be told from the nearest embeddings
-#   of the other person?
+# * *macro F1 of the online probe*: can the exercise be predicted from the nearest
+#   embeddings of the other person?
 #
 # The dashed line is the untrained network. It is above chance, because even random
-# filters keep some of the shape of a signal. Only what lies above the dashed line was
-# learned. Do not expect much from four training people: a loss that falls while the
-# other panels fall too is a network that fits the training people alone. That is why
-# this run stops after 40 steps.
+# filters keep some of the shape of a signal. Only the part above the dashed line was
+# learned. Do not expect much from four training people: if the loss falls and the other
+# curves fall too, the network overfits the training people. This run therefore stops
+# after 40 steps.
 
 import pandas as pd
 
@@ -197,15 +196,15 @@ curves({"": pd.read_csv(folder / "relcon" / "metrics.csv")})
 # Evaluate on other people
 # ------------------------
 #
-# The four test people were used neither for training nor for choosing anything. Each of
-# them is left out once: a *linear probe*, a logistic regression on the frozen
-# embedding, is fitted on the other three, and predicts the exercise of each window of
+# The four test people were used neither for training nor for model selection. Each of
+# them is left out once: a *linear probe*, which is a logistic regression on the frozen
+# embedding, is fitted on the other three and predicts the exercise of each window of
 # the fourth.
 #
 # Two baselines get the same windows: the same network with random weights, and
 # hand-crafted features with a random forest. An encoder that cannot beat them has
-# learned nothing useful. Three seeds draw other random weights, other trees, and other
-# training windows for the probes.
+# learned nothing useful. Each of the three seeds draws different random weights, trees,
+# and training windows for the probes.
 
 from relcon_lightning.data.splits import leave_one_out
 from relcon_lightning.downstream import LinearProbe, evaluate
@@ -234,10 +233,10 @@ result = evaluate(
 score_table(result.scores, "window")
 
 # %%
-# ``±`` is the standard deviation over seeds. It does not say how much the score would
+# ``±`` is the standard deviation over seeds. It does not show how much the score would
 # change with other people. The next table does: its intervals come from a bootstrap
-# over the test people. With four of them the intervals are wide, and the last column
-# gives no verdict.
+# over the test people. With only four people the intervals are wide, and the last
+# column gives no verdict.
 
 from relcon_lightning.downstream.statistics import comparison_table
 
@@ -248,8 +247,8 @@ comparison_table(result.predictions[result.predictions["level"] == "window"])
 # ---------------------
 #
 # t-SNE places windows with similar embeddings next to each other. Each dot is a window
-# of a test person. Exercises that form islands can be told apart; where colours mix,
-# the probe makes its errors.
+# of a test person. Exercises that form islands can be separated; the probe makes errors
+# where colours mix.
 
 from sklearn.manifold import TSNE
 
