@@ -1,1 +1,1 @@
-"""Readers of the files that people have: tables, archives and files of devices."""
+"""Readers of users' files: tables, archives and device files."""

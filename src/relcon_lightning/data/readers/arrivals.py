@@ -1,4 +1,4 @@
-"""Times of samples that were stamped when they arrived, in bursts, and not when they were taken."""
+"""Correct time stamps that record the arrival of samples, in bursts, instead of the time of measurement."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from relcon_lightning.errors import DataError
 
 
 def evenly_spaced(stamps: np.ndarray, max_gap_s: float) -> np.ndarray:
-    """Times of samples that a sensor takes at a constant rate, from the times at which they arrived.
+    """Estimate the times of samples that a sensor takes at a constant rate, from their arrival times.
 
-    Between gaps the times lie on the least-squares line through the stamps, so that equal, jittered and slightly
-    disordered stamps do no harm. A gap stays a gap.
+    Between gaps, the times lie on the least-squares line through the stamps. Stamps may therefore be equal, jittered or
+    slightly out of order. Gaps are kept.
 
     Args:
-        stamps: ``(n,)`` arrival times in seconds, in the order of the samples.
-        max_gap_s: Seconds between arrivals above which samples were lost.
+        stamps: Arrival times ``(n,)`` in seconds, in the order of the samples.
+        max_gap_s: Longest time between two arrivals without lost samples, in seconds.
 
     Returns:
-        ``(n,)`` seconds.
+        Times ``(n,)`` in seconds.
     """
     times = np.asarray(stamps, dtype=np.float64).copy()
     edges = [0, *(np.flatnonzero(np.diff(times) > max_gap_s) + 1).tolist(), len(times)]
@@ -38,7 +38,7 @@ class InOrder:
     """Sorts samples that arrive a little late, block by block.
 
     Args:
-        most_s: Seconds by which a sample may be late.
+        most_s: Maximum delay of a sample in seconds.
         where: Name of the file, for the error.
     """
 
@@ -48,19 +48,19 @@ class InOrder:
         self.newest, self._rows = -np.inf, 0
 
     def put(self, times: np.ndarray, signal: np.ndarray, last: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Times ``(m,)`` that do not go back and their samples; the newest wait for the next block.
+        """Return sorted times ``(m,)`` and their samples; the newest samples are held until the next block.
 
         Args:
-            times: ``(n,)`` seconds; a sample without a time is left out.
-            signal: ``(n, 3)``.
-            last: Whether no block follows.
+            times: Times ``(n,)`` in seconds; samples without a time are dropped.
+            signal: Signal ``(n, 3)``.
+            last: True: this is the last block.
 
         Raises:
             DataError: A sample is later than ``most_s``.
         """
         found = np.isfinite(times)
         newest = np.maximum.accumulate(np.append(self.newest, np.where(found, times, -np.inf)))
-        back = newest[:-1] - times  # NaN where there is no time
+        back = newest[:-1] - times  # NaN if a sample has no time
         with np.errstate(invalid="ignore"):
             if (back > self.most_s).any():
                 row = int(np.flatnonzero(back > self.most_s)[0])
@@ -91,8 +91,8 @@ class Bursts:
     """Samples that share a time stamp: whole seconds, or packets of a radio.
 
     Attributes:
-        interval_s: Usual seconds from one stamp to the next.
-        period_s: Mean seconds from one sample to the next.
+        interval_s: Median time between distinct stamps in seconds.
+        period_s: Mean time between samples in seconds.
     """
 
     interval_s: float
@@ -100,11 +100,11 @@ class Bursts:
 
     @classmethod
     def find(cls, times: np.ndarray, least: float) -> Bursts | None:
-        """The bursts of a recording; None if at most a share ``least`` of the samples has the stamp of the one before.
+        """Find the bursts of a recording; None if at most a fraction ``least`` of the samples repeats the last stamp.
 
         Args:
-            times: ``(n,)`` seconds that do not go back.
-            least: Share from 0 to 1.
+            times: Non-decreasing times ``(n,)`` in seconds.
+            least: Fraction between 0 and 1.
         """
         steps = np.diff(times)
         if not len(steps) or (steps == 0).mean() <= least:
@@ -115,7 +115,7 @@ class Bursts:
             return None
         interval = float(np.median(steps))
         near = steps < 1.5 * interval
-        whole = near & np.append(False, near[:-1])  # the first burst after a gap may have been cut
+        whole = near & np.append(False, near[:-1])  # the first burst after a gap may be incomplete
         near = whole if whole.any() else near
         samples = counts[:-1][near].sum()
         return cls(interval, float(steps[near].sum() / samples)) if samples else None
@@ -124,12 +124,12 @@ class Bursts:
 class Spread:
     """Spreads the samples of each burst evenly up to the next stamp, block by block.
 
-    Before a gap and at the end, samples keep the usual period from their stamp on. The first burst after a gap may
-    have been cut: fewer samples than usual end where the next burst begins.
+    Before a gap and at the end, samples follow their stamp at the usual period. The first burst after a gap may be
+    incomplete: if it has fewer samples than usual, they end where the next burst begins.
 
     Args:
         bursts: Bursts of the recording.
-        max_gap_s: Seconds beyond the usual interval from which on a step is a gap.
+        max_gap_s: Time beyond the usual interval above which a step is a gap, in seconds.
     """
 
     def __init__(self, bursts: Bursts, max_gap_s: float) -> None:
@@ -138,12 +138,12 @@ class Spread:
         self._begins = True
 
     def put(self, times: np.ndarray, signal: np.ndarray, last: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Times ``(m,)`` and samples, without those of the newest stamp, which wait for the next block.
+        """Return times ``(m,)`` and samples; those of the newest stamp are held until the next block.
 
         Args:
-            times: ``(n,)`` seconds that do not go back.
-            signal: ``(n, 3)``.
-            last: Whether no block follows.
+            times: Non-decreasing times ``(n,)`` in seconds.
+            signal: Signal ``(n, 3)``.
+            last: True: this is the last block.
         """
         times, signal = (np.concatenate([a, b]) for a, b in zip(self._held, (times, signal), strict=True))
         if not len(times):

@@ -18,7 +18,7 @@ class DeviceClock:
     the offset that the file states, and zero if it states none.
 
     Args:
-        time_zone: Name or offset, see :func:`~relcon_lightning.data.readers.table_layout.zone`; None to use the offset
+        time_zone: Name or offset, see :func:`~relcon_lightning.data.readers.table_layout.zone`; None: the offset
             that each file states.
 
     Raises:
@@ -111,7 +111,7 @@ class DeviceClock:
     def _say_once(self, level: int, what: object, message: str, *values: object) -> None:
         if what not in self._said:
             self._said.add(what)
-            log.log(level, message, *values, extra={"once": f"{self.name} {what}"})  # for what joins several processes
+            log.log(level, message, *values, extra={"once": f"{self.name} {what}"})  # once for all processes
 
 
 def _shown(seconds: float) -> datetime:

@@ -1,4 +1,4 @@
-"""The tables beside a user's recordings: who was recorded in each file, and what is known about stretches of it."""
+"""Read the tables next to a user's recordings: the participant of each file, and labelled segments."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ RECORDINGS, SEGMENTS = "recordings.csv", "segments.csv"
 
 
 def read_recordings(table: Path, files: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Participant and label by file, from columns file, participant and, if there, label.
+    """Participant and label by file, from columns file, participant and, optionally, label.
 
     Args:
-        table: The CSV.
-        files: That there are.
+        table: Path of the CSV file.
+        files: Names of the existing files.
 
     Raises:
-        DataError: A column is missing, or a file is unknown, comes twice, has no participant, or is not in the table.
+        DataError: A column is missing, or a file is unknown, occurs twice, has no participant, or is not in the table.
     """
     columns = _read(table, ["file", "participant"], text=("file", "participant", "label"))
     people: dict[str, str] = {}
@@ -42,10 +42,10 @@ def read_recordings(table: Path, files: Collection[str]) -> tuple[dict[str, str]
 def read_segments(table: Path, files: Collection[str]) -> dict[str, list[Segment]]:
     """Segments by file, from columns file, start_s, end_s and any of label and numeric targets.
 
-    An empty label is none, an empty target is left out.
+    An empty label means no label; an empty target is omitted.
 
     Raises:
-        DataError: A column is missing, a cell is no number, a file is unknown, or a segment does not end after it
+        DataError: A column is missing, a cell is not a number, a file is unknown, or a segment does not end after it
             starts.
     """
     columns = _read(table, ["file", "start_s", "end_s"], text=("file", "label"))

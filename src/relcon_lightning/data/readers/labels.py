@@ -15,13 +15,13 @@ from relcon_lightning.errors import DataError
 
 @dataclass(frozen=True)
 class LabelledSamples:
-    """What a sensor gave on one person.
+    """Samples of one sensor on one person, with labels.
 
     Attributes:
-        times: ``(n,)`` seconds, in any order.
-        signal: ``(n, 3)`` in g; a sample that is not finite is missing, its label is not.
-        labels: ``(n,)`` names; None where there is none.
-        where: They come from, for errors.
+        times: Times ``(n,)`` in seconds, in any order.
+        signal: Signal ``(n, 3)`` in g; samples that are not finite are missing, but their labels count.
+        labels: Label names ``(n,)``; None for samples without a label.
+        where: Name of the file, for errors.
     """
 
     times: np.ndarray
@@ -31,7 +31,7 @@ class LabelledSamples:
 
 
 def named(codes: np.ndarray, names: Mapping[int, str | None] | Mapping[str, str | None], where: str) -> np.ndarray:
-    """The name of each of the codes ``(n,)``.
+    """Convert codes ``(n,)`` to names.
 
     Raises:
         DataError: A code has no name.
@@ -52,15 +52,15 @@ def recordings_of(
     start_time: float | None = None,
     attributes: Mapping[str, str | float] | None = None,
 ) -> Iterator[Recording]:
-    """Recordings at ``rate`` without gaps, with a segment for each run of a label.
+    """Create recordings at ``rate`` without gaps, with one segment for each run of a label.
 
     Args:
         samples: Samples of one recording.
         recording_id: Id of the recording; its parts are numbered.
         participant_id: Id of the person.
-        rate: Hz, that of the samples.
-        max_gap_s: The recording is split where samples are further apart, in seconds.
-        start_time: Unix seconds of time 0.
+        rate: Sampling rate of the samples in Hz.
+        max_gap_s: Longest time between two samples of one recording, in seconds.
+        start_time: Unix time of time 0 in seconds; None if unknown.
         attributes: Attributes of each part.
 
     Raises:
@@ -78,13 +78,13 @@ def recordings_of(
 
 
 def within(segments: Sequence[Segment], start_s: float, length_s: float) -> tuple[Segment, ...]:
-    """The parts of segments that lie in a stretch, in seconds of the stretch."""
+    """Clip segments to a stretch, with times in seconds from its start."""
     cut = ((max(s.start_s - start_s, 0.0), min(s.end_s - start_s, length_s), s) for s in segments)
     return tuple(replace(s, start_s=start, end_s=end) for start, end, s in cut if start < end)
 
 
 def _runs(samples: LabelledSamples, rate: float) -> list[Segment]:
-    """A segment from the first sample of a run of one label to the step after its last, or to the next label."""
+    """Segments of runs of one label, each from its first sample to one step after its last, or to the next label."""
     order = np.argsort(samples.times, kind="stable")
     order = order[np.isfinite(samples.times[order])]
     times, labels = samples.times[order], samples.labels[order]

@@ -1,4 +1,4 @@
-"""Rows that stand for missing samples: the zeros of a device that sleeps, and fill values."""
+"""Find rows that represent missing samples: zeros of a device in sleep mode, and fill values."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 log = logging.getLogger(__name__)
 
 FILL_VALUES = (-9999.0, -9999.9, -999.0, -999.9, -999.25, -99999.0, 9999.0, 9999.9, 99999.0)
-SHORTEST_ZEROS = 3  # rows; a sensor in free fall has noise and an offset, and does not give 0,0,0 this often in turn
+SHORTEST_ZEROS = 3  # rows; in free fall, noise and offset prevent so many consecutive 0,0,0
 
 
 def missing_rows(signal: np.ndarray) -> np.ndarray:
-    """Find rows that stand for missing samples.
+    """Find rows that represent missing samples.
 
     These are runs of at least :data:`SHORTEST_ZEROS` rows that are exactly 0,0,0, as devices write them while they save
     power, and single rows with one of :data:`FILL_VALUES` on all axes. A run of zeros at the first or the last row
     counts at any length, because it may continue in the neighbouring block of a stream.
 
     Args:
-        signal: ``(n, 3)`` in the unit of the file, because fill values are not recognised after a conversion.
+        signal: Signal ``(n, 3)`` in the unit of the file, because a conversion would change fill values.
 
     Returns:
-        ``(n,)`` bool.
+        Mask ``(n,)``, True for missing samples.
     """
     if not len(signal):
         return np.zeros(0, dtype=bool)
@@ -38,12 +38,12 @@ def missing_rows(signal: np.ndarray) -> np.ndarray:
 
 
 def name_missing(where: str, missing: int, rows: int) -> None:
-    """Log how many rows of a file stand for missing samples, if there are any.
+    """Log how many rows of a file represent missing samples, if there are any.
 
     Args:
         where: Name of the file.
         missing: Number of rows that :func:`missing_rows` found.
-        rows: Number of all rows.
+        rows: Total number of rows.
     """
     if missing:
         log.warning(

@@ -1,4 +1,4 @@
-"""Who was recorded, from the path of a file."""
+"""Find the participant in the path of a file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from relcon_lightning.errors import ConfigError, DataError
 
 
 def participant_in(expression: str, file: str, root: Path) -> str:
-    """The first group of a regular expression, or all of it if it has none, searched in a file's path below ``root``.
+    """Search a regular expression in a file's path below ``root``; returns its first group, or the whole match.
 
     Raises:
-        ConfigError: It is not a regular expression.
-        DataError: It finds nothing; names the file.
+        ConfigError: The expression is invalid.
+        DataError: The expression does not match. The message names the file.
     """
     if not isinstance(expression, str):  # [a-z] without quotes is a list for Hydra
         meant = f"[{','.join(map(str, expression))}]" if isinstance(expression, Sequence) else str(expression)

@@ -1,6 +1,6 @@
-"""Finding the files of a published set: plain, compressed one by one (``.xz``) or in ``.zip`` and ``.tar.xz`` archives.
+"""Find the files of a published data set: plain, compressed (``.xz``), or in ``.zip`` and ``.tar.xz`` archives.
 
-Nothing is unpacked to disk, also not a ``.zip`` in a ``.zip``: a file is read when its turn comes.
+Nothing is unpacked to disk, not even a ``.zip`` in a ``.zip``: a file is unpacked while it is read.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from typing import IO, Any, Protocol
 
 from relcon_lightning.errors import DataError
 
-MAX_BYTES = 2**30  # of a compressed file or a .tar.xz once unpacked; a file of the sets read here has a few MB to 300
-MAX_RATIO = 500  # of a larger table that is read piece by piece to its file; a device that lies still has up to 200
+MAX_BYTES = 2**30  # maximum unpacked size of a compressed file or a .tar.xz; supported sets have files of up to 300 MB
+MAX_RATIO = 500  # maximum compression ratio of a larger table; recordings of a resting device have up to 200
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file that may lie in an archive.
+    """A file that may be in an archive.
 
     Attributes:
-        name: Path in the set, without ``.xz``.
-        where: For messages: the path, and the archive's if it lies in one.
-        opener: Opens its content.
+        name: Path in the data set, without ``.xz``.
+        where: Path for messages, including that of the archive.
+        opener: Function that opens the file.
     """
 
     name: str
@@ -40,19 +40,19 @@ class RawFile:
 
     @contextmanager
     def open(self) -> Iterator[io.RawIOBase]:
-        """Its content, to be read piece by piece.
+        """Open the file, to read it piece by piece.
 
         Raises:
-            DataError: Damaged, cut short, or larger than :data:`MAX_BYTES`; also while it is read.
+            DataError: The file is damaged, truncated, or larger than :data:`MAX_BYTES`; also raised while reading.
         """
         with _damage_named(self.where), self.opener() as file, Bounded(file, self.where) as content:
             yield content
 
     def read(self) -> bytes:
-        """All of its content.
+        """Read the whole file.
 
         Raises:
-            DataError: Damaged, cut short, or larger than :data:`MAX_BYTES`.
+            DataError: The file is damaged, truncated, or larger than :data:`MAX_BYTES`.
         """
         with _damage_named(self.where), self.opener() as file:
             return bounded(file, self.where)
@@ -62,17 +62,17 @@ class Readable(Protocol):
     """An open file, compressed or not."""
 
     def read(self, size: int, /) -> bytes:
-        """At most ``size`` bytes."""
+        """Read at most ``size`` bytes."""
         ...
 
 
 class Bounded(io.RawIOBase):
-    """An open file that is refused when more than a number of bytes of it were read.
+    """An open file that raises an error when more than a maximum number of bytes is read from it.
 
     Args:
-        file: The file.
-        where: Its name for messages.
-        most: Number of bytes; None: :data:`MAX_BYTES`.
+        file: Open file.
+        where: Name of the file for messages.
+        most: Maximum number of bytes; None: :data:`MAX_BYTES`.
     """
 
     def __init__(self, file: IO[bytes], where: str, most: int | None = None) -> None:
@@ -80,11 +80,11 @@ class Bounded(io.RawIOBase):
         self.most = self.left = MAX_BYTES if most is None else most
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """The next bytes."""
+        """Read the next bytes into ``buffer``."""
         content = self.file.read(len(buffer))
         self.left -= len(content)
         if self.left < 0:
@@ -94,18 +94,19 @@ class Bounded(io.RawIOBase):
 
 
 def find_files(raw_dir: str | Path | None, pattern: str, layout: str) -> dict[tuple[str, ...], RawFile]:
-    """The files below ``raw_dir``, or in an archive there, whose path in the set ends in ``pattern``.
+    """Find the files below ``raw_dir``, or in archives there, whose path in the data set ends in ``pattern``.
 
     Args:
-        raw_dir: A folder or an archive.
-        pattern: Regular expression for the end of the path, from the start of a folder's or the file's name.
+        raw_dir: Folder or archive.
+        pattern: Regular expression for the end of the path. A match starts at the name of a folder or of the file.
         layout: Text for errors: the expected files, and where to get them.
 
     Returns:
-        A file for each set of values of the pattern's groups, sorted by these.
+        Mapping from the values of the pattern's groups to the file, sorted by these values.
 
     Raises:
-        DataError: No folder, no such file in it, an unsafe or damaged archive, or two files for the same values.
+        DataError: There is no folder or no such file in it, an archive is unsafe or damaged, or two files have the same
+            values.
     """
     if raw_dir is None:
         raise DataError(f"data.raw_dir must name the folder of the original files. {layout}")
@@ -125,10 +126,10 @@ def find_files(raw_dir: str | Path | None, pattern: str, layout: str) -> dict[tu
 
 
 def unpack(path: Path) -> bytes:
-    """The content of a ``.xz`` file.
+    """Unpack a ``.xz`` file.
 
     Raises:
-        DataError: Damaged, cut short, or larger than :data:`MAX_BYTES` once unpacked.
+        DataError: The file is damaged, truncated, or unpacks to more than :data:`MAX_BYTES`.
     """
     with _damage_named(str(path)), lzma.open(path) as file:
         return bounded(file, str(path))
@@ -138,7 +139,7 @@ def bounded(file: Readable, where: str) -> bytes:
     """Read a compressed file to its end, unless it is a decompression bomb.
 
     Raises:
-        DataError: More than :data:`MAX_BYTES`.
+        DataError: The file unpacks to more than :data:`MAX_BYTES`.
     """
     content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
@@ -147,7 +148,7 @@ def bounded(file: Readable, where: str) -> bytes:
 
 
 def bomb(where: str, most: int) -> DataError:
-    """The error of a compressed file that unpacks to more than ``most`` bytes."""
+    """Create the error for a compressed file that unpacks to more than ``most`` bytes."""
     return DataError(f"{where} unpacks to more than {most >> 20} MiB; if that is right, unpack it yourself.")
 
 
@@ -167,7 +168,7 @@ def _open_file(path: Path) -> IO[bytes]:
 
 
 class _Archive:
-    """A .zip that is opened once in each process and stays open as long as its files are referred to."""
+    """A .zip file that is opened once per process, and stays open while its members are in use."""
 
     def __init__(self, opener: Callable[[], zipfile.ZipFile]) -> None:
         self.opener = opener
@@ -185,14 +186,14 @@ class _Archive:
 
 def _in_zip(path: Path) -> Iterator[RawFile]:
     for file in _members(partial(zipfile.ZipFile, path), str(path)):
-        if re.search(r"(?:^|/)[^./][^/]*\.zip$", file.name):  # not a Mac's ._name.zip
+        if re.search(r"(?:^|/)[^./][^/]*\.zip$", file.name):  # not ._name.zip, which macOS adds
             yield from _members(partial(_nested, file), file.where)
         else:
             yield file
 
 
 def _nested(file: RawFile) -> zipfile.ZipFile:
-    # Going back in a compressed file starts it anew: slow, but it keeps an archive of 0.7 GB out of the memory.
+    # Seeking back in a compressed file starts again: slow, but it keeps an archive of 0.7 GB out of memory.
     return zipfile.ZipFile(file.opener())
 
 
@@ -214,9 +215,9 @@ def _open_tarred(path: Path, stamp: int, name: str) -> IO[bytes]:
     return io.BytesIO(_tar_content(path, stamp)[name])
 
 
-@lru_cache(maxsize=1)  # its files are read one after the other, and .xz has no random access
+@lru_cache(maxsize=1)  # files are read in sequence, and .xz has no random access
 def _tar_content(path: Path, stamp: int) -> dict[str, bytes]:
-    """Content by name of an archive as it was at time ``stamp``."""
+    """Content of the members of an archive by name; ``stamp`` is the archive's time, so that changes are noticed."""
     content: dict[str, bytes] = {}
     with _damage_named(str(path)), tarfile.open(fileobj=io.BytesIO(unpack(path)), mode="r:") as archive:
         for member in archive:
@@ -237,7 +238,7 @@ def _member(archive: str, name: str, opener: Callable[[], IO[bytes]]) -> RawFile
 
 @contextmanager
 def _damage_named(where: str) -> Iterator[None]:
-    """Raise DataError naming the file for whatever a damaged archive raises."""
+    """Convert the errors of a damaged archive to a DataError that names the file."""
     try:
         yield
     except DataError:
@@ -246,5 +247,5 @@ def _damage_named(where: str) -> Iterator[None]:
         raise DataError(f"{where} is damaged ({error}); get it again.") from error
     except EOFError as error:
         raise DataError(f"{where} is cut short; get it again.") from error
-    except (OSError, RuntimeError, NotImplementedError) as error:  # a place before its start, encrypted, or unknown
+    except (OSError, RuntimeError, NotImplementedError) as error:  # invalid offset, encryption, or unknown compression
         raise DataError(f"{where} cannot be unpacked ({error}).") from error

@@ -1,8 +1,7 @@
-"""Reading a pickled numpy file without trusting it.
+"""Read a pickled NumPy file without trusting it.
 
-A pickle is a program. Here it can make lists, dicts, strings, numbers and arrays, and nothing else. numpy's own
-functions for an array believe what the pickle says of the memory, down to a crash; here arrays are made of parts that
-were checked.
+A pickle is a program. Here it can create only lists, dicts, strings, numbers and arrays. NumPy's own functions for
+arrays trust the sizes in the pickle, which can crash the process. Here, arrays are created from checked parts.
 """
 
 from __future__ import annotations
@@ -21,31 +20,31 @@ _PLAIN = (str, bytes, int, float, bool, type(None))
 
 
 class _Type:
-    """In the place of a dtype."""
+    """Stands in for a dtype."""
 
     def __init__(self, code: str, *_: bool) -> None:
         self.code, self.order = code, "="
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, order, *described = state[:5]  # version, byte order, subarray, names, fields; then sizes, which follow
+        _, order, *described = state[:5]  # version, byte order, subarray, names, fields; the rest are sizes
         if any(part is not None for part in described):
             raise DataError("the pickle holds an array of parts; only numbers and text are admitted")
         self.order = order
 
     def dtype(self) -> np.dtype[Any]:
-        """Checked.
+        """The checked dtype.
 
         Raises:
-            DataError: Neither numbers nor text.
+            DataError: The dtype is neither of numbers nor of text.
         """
         dtype: np.dtype[Any] = np.dtype(str(self.code)).newbyteorder(self.order)  # type: ignore[arg-type]
-        if dtype.kind not in "biufcSU":  # one of parts is of kind V
+        if dtype.kind not in "biufcSU":  # structured dtypes have kind V
             raise DataError(f"the pickle holds an array of {dtype}; only numbers and text are admitted")
         return dtype
 
 
 class _Array:
-    """In the place of an array; ``content`` is one, or a list of the object that numpy wraps in one."""
+    """Stands in for an array; ``content`` is an array, or the list of an array of objects."""
 
     content: np.ndarray | list[Any] | None = None
 
@@ -54,7 +53,7 @@ class _Array:
         if kind.code in ("O", "O8") and shape == () and isinstance(data, list) and len(data) == 1:
             self.content = data
             return
-        content = data.encode("latin1") if isinstance(data, str) else data  # of Python 2
+        content = data.encode("latin1") if isinstance(data, str) else data  # from Python 2
         flat = np.frombuffer(content, kind.dtype())
         if not all(isinstance(n, int) and n >= 0 for n in shape):
             raise DataError(f"the pickle holds an array of shape {shape}")
@@ -62,7 +61,7 @@ class _Array:
 
 
 class _Admitted:
-    """A function that the pickle may call, and do nothing else with."""
+    """A function that the pickle may call, but not change."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -75,19 +74,19 @@ class _Admitted:
 
 
 def _empty(kind: object, shape: object, code: object) -> _Array:
-    """As ``_reconstruct``, which is given the class, no shape and any code."""
+    """Replacement for ``_reconstruct``, whose arguments are the class, an empty shape and a type code."""
     return _Array()
 
 
 def _encoded(text: str, encoding: str) -> bytes:
-    """How old pickles spell bytes."""
+    """Encode text, which is how old pickles store bytes."""
     if encoding != "latin1":
         raise DataError(f"the pickle holds text in {encoding}")
     return text.encode("latin1")
 
 
 def _no_bytes() -> bytes:
-    """How old pickles spell no bytes."""
+    """Empty bytes, as stored in old pickles."""
     return b""
 
 
@@ -101,8 +100,8 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-class _ArraysOnly(pickle._Unpickler):  # in Python: that in C clears as much memory as the pickle asks for
-    """Admits what arrays are made of."""
+class _ArraysOnly(pickle._Unpickler):  # the C version allocates as much memory as the pickle requests
+    """An unpickler that allows only the parts of arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
@@ -113,11 +112,11 @@ class _ArraysOnly(pickle._Unpickler):  # in Python: that in C clears as much mem
 
 
 def load_pickled_npy(path: Path) -> Any:
-    """The one Python object in an ``.npy`` file of dtype object, nothing in it run.
+    """Load the single Python object in an ``.npy`` file of dtype object, without running its code.
 
     Raises:
-        DataError: Not such a file, damaged, or it asks for anything but lists, dicts, strings and arrays of numbers
-            or text.
+        DataError: The file is not such a file, is damaged, or contains anything other than lists, dicts, strings and
+            arrays of numbers or text.
     """
     try:
         file = io.BytesIO(path.read_bytes())
@@ -139,7 +138,7 @@ def load_pickled_npy(path: Path) -> Any:
 
 
 def _content(made: Any) -> Any:
-    """What was made, with arrays in their places."""
+    """Replace the stand-ins in the loaded object by arrays."""
     if isinstance(made, dict):
         return {_content(key): _content(value) for key, value in made.items()}
     if isinstance(made, list | tuple):

@@ -1,4 +1,4 @@
-"""Time stamps as people write them, in seconds."""
+"""Convert time stamps in common notations to seconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EPOCH_S = (9.4e8, 4.2e9)  # unix time of the years 1999 to 2103
 _DAY_S, _HOUR_S = 86400.0, 3600.0
 _MISSING = np.iinfo(np.int64).min  # NaT
 
-# Unambiguous dates; a slash or dash between two numbers of two digits says nothing of which one is the month.
+# Unambiguous dates. Two numbers of two digits with a slash or dash are ambiguous: either can be the month.
 _DATES = ("%d.%m.%Y", "%d.%m.%y", "%Y.%m.%d", "%Y/%m/%d", "%d-%b-%Y", "%d %b %Y", "%d/%b/%Y", "%b %d %Y", "%b %d, %Y")
 _DAY_FIRST, _MONTH_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y"), ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y")
 _TIMES = ("%H:%M:%S.%f", "%H:%M", "%I:%M:%S.%f %p", "%I:%M %p")
@@ -43,7 +43,7 @@ _TIDY = (
     (r"\s*(?:UTC|GMT)$", "Z"),
     (r"\s+([+-]\d\d:?\d\d)$", r"\1"),
     (r"\s*([AaPp])\.?[Mm]\.?$", r" \1M"),
-    (r"(\d:\d\d:\d\d)((?: [AaPp]M)?(?:Z|[+-]\d\d:?\d\d)?)$", r"\1.0\2"),  # a whole second
+    (r"(\d:\d\d:\d\d)((?: [AaPp]M)?(?:Z|[+-]\d\d:?\d\d)?)$", r"\1.0\2"),  # a whole second, without a fraction
 )
 
 
@@ -52,13 +52,13 @@ class Clock:
     """How the time stamps of a file are written.
 
     Attributes:
-        unit: Seconds per unit, of stamps that are numbers; None: they are text.
+        unit: Seconds per unit of numeric stamps; None: the stamps are text.
         form: ``strptime`` format of text, :data:`ISO` or :data:`TIME_OF_DAY`.
-        tidy: Whether text is brought to one spelling before it is read.
-        zone: Zone of dates that have none; None: UTC.
-        local: Whether the zone of the dates is not known.
-        absolute: Whether the stamps say the date.
-        note: What was found out about them, for people.
+        tidy: True: text is normalised before it is parsed.
+        zone: Time zone of dates without one; None: UTC.
+        local: True: the time zone of the dates is unknown.
+        absolute: True: the stamps include the date.
+        note: Description of the stamps for the log.
     """
 
     unit: float | None = None
@@ -73,17 +73,17 @@ class Clock:
     def find(
         cls, cells: Sequence[str], layout: Layout, where: str, name: str = "", own_zone: str | None = None
     ) -> Clock:
-        """Find how stamps are written.
+        """Detect the notation of time stamps.
 
         Args:
             cells: Some of the first stamps, as text.
             layout: The user's options.
             where: Name of the file, for the error.
-            name: Name of the column, which may say the unit.
+            name: Name of the column, which may contain the unit.
             own_zone: Zone that the file itself states.
 
         Raises:
-            DataError: The stamps cannot be read without further options; names these.
+            DataError: The stamps cannot be read without further options. The message names them.
         """
         cells = [cell for cell in cells if cell.strip()]
         numeric = not cells or sum(map(is_number, cells)) > len(cells) / 2
@@ -134,16 +134,16 @@ class Clock:
 
     @property
     def is_text(self) -> bool:
-        """Whether the stamps are text."""
+        """True if the stamps are text."""
         return self.unit is None
 
     def _times(self, stamps: np.ndarray) -> np.ndarray:
-        """Local unix seconds of text, NaN where it cannot be read; for looking, not for measuring."""
+        """Local Unix time of text in seconds, NaN if it cannot be parsed. Used for detection only."""
         nanoseconds = self.nanoseconds(stamps)
         return np.where(nanoseconds == _MISSING, np.nan, nanoseconds / 1e9)
 
     def nanoseconds(self, stamps: np.ndarray) -> np.ndarray:
-        """Text ``(n,)`` as int64 ns from 1970 by the clock that wrote it, or UTC if it has an offset; else NaT."""
+        """Convert text ``(n,)`` to int64 ns since 1970 in local time, or in UTC if it has an offset; NaT if invalid."""
         text = _tidied(stamps) if self.tidy else pa.array(stamps, pa.string(), from_pandas=True)
         words = text.to_numpy(zero_copy_only=False)
         if self.form == TIME_OF_DAY:
@@ -152,16 +152,16 @@ class Clock:
         dates = pd.DatetimeIndex(pd.to_datetime(words, format=form, errors="coerce", utc=True))
         try:
             return np.asarray(dates.as_unit("ns").asi8)
-        except ValueError:  # a year that ns do not reach
+        except ValueError:  # a year outside the range of ns
             known = (dates.year > 1700) & (dates.year < 2250)
             return np.asarray(pd.DatetimeIndex(dates.where(known)).as_unit("ns").asi8)
 
 
 class Stopwatch:
-    """Reads the stamps of one recording in their order, in seconds from the first.
+    """Converts the stamps of one recording, in order, to seconds since the first one.
 
     Args:
-        clock: How they are written.
+        clock: Notation of the stamps.
         where: Name of the file, for the error.
     """
 
@@ -170,21 +170,21 @@ class Stopwatch:
         self.start_time: float | None = None
         self._origin: float | int | None = None
         self._last, self._shift = -np.inf, 0.0
-        self._twice, self._after_change = False, False  # the last stamp was in an hour that comes twice, in its second
+        self._twice, self._after_change = False, False  # last stamp is in a repeated hour, in its second pass
 
     def seconds(self, stamps: np.ndarray) -> np.ndarray:
-        """Seconds ``(n,)``, NaN where there is no stamp.
+        """Convert stamps to seconds ``(n,)``, NaN for missing stamps.
 
         Args:
-            stamps: ``(n,)`` numbers or text.
+            stamps: Numbers or text ``(n,)``.
 
         Raises:
-            DataError: A date that does not exist, or exists twice, in the given time zone.
+            DataError: A date does not exist, or is ambiguous, in the given time zone.
         """
         if self.clock.unit is not None:
             found = np.isfinite(stamps)
             self._begin(stamps[found], self.clock.unit)
-            with np.errstate(over="ignore", invalid="ignore"):  # no clock has such stamps; the order or rate tells
+            with np.errstate(over="ignore", invalid="ignore"):  # later checks find absurd stamps
                 return np.where(found, (stamps - (self._origin or 0)) * self.clock.unit, np.nan)
         nanoseconds = self.clock.nanoseconds(stamps)
         found = nanoseconds != _MISSING
@@ -202,7 +202,7 @@ class Stopwatch:
                 self.start_time = float(found[0]) * unit
 
     def _unwrapped(self, times: np.ndarray) -> np.ndarray:
-        """Times of the day that go on after midnight."""
+        """Make times of day continue to increase after midnight."""
         rows = np.flatnonzero(np.isfinite(times))
         values = times[rows]
         steps = np.diff(values, prepend=self._last if np.isfinite(self._last) else values[:1])
@@ -213,7 +213,7 @@ class Stopwatch:
         return times
 
     def _utc(self, local: np.ndarray) -> np.ndarray:
-        """Local ns in UTC. Of an hour that comes twice, what follows the step back of the clock is the second."""
+        """Convert local ns to UTC. In a repeated hour, stamps after the clock is set back belong to the second pass."""
         seconds = local / 1e9
         steps = np.diff(seconds, prepend=self._last if np.isfinite(self._last) else seconds[:1])
         self._last = seconds[-1] if len(seconds) else self._last
@@ -250,7 +250,7 @@ class Stopwatch:
 
 
 def parse_date(text: str, form: str, zone_name: str | None) -> float | None:
-    """Unix time of a date in a header, None if it cannot be read; without a zone it is taken for UTC."""
+    """Unix time of a date in a header; None if it cannot be parsed. A date without a zone is interpreted as UTC."""
     try:
         date = datetime.strptime(text.strip(), form)
     except ValueError:
@@ -259,7 +259,7 @@ def parse_date(text: str, form: str, zone_name: str | None) -> float | None:
 
 
 def _tidied(stamps: Sequence[str] | np.ndarray) -> pa.Array:
-    """Stamps in one spelling."""
+    """Normalise the notation of stamps."""
     text = pa.array(stamps, pa.string(), from_pandas=True)
     for pattern, replacement in _TIDY:
         text = compute.replace_substring_regex(text, pattern, replacement)
@@ -306,7 +306,7 @@ def _is_epoch(stamps: np.ndarray, unit: float) -> bool:
 
 
 def _is_plausible(stamps: np.ndarray, unit: float) -> bool:
-    """Whether the stamps in this unit give a rate that a sensor has."""
+    """True if the stamps in this unit give a plausible sampling rate."""
     steps = np.diff(np.unique(stamps))
     if not len(steps):
         return False

@@ -1,4 +1,4 @@
-"""From stamped samples to recordings without gaps."""
+"""Convert samples with time stamps to recordings without gaps."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
-STANDARD_GRAVITY = 9.80665  # m/s^2 in a g
-PLAUSIBLE_HZ = (5.0, 1000.0)  # Hz; beyond, the unit of the stamps is not what it was said to be
-_FILLED = 10  # grid points a sample: beyond, nearly all of the signal would be interpolated
-_TOLERANCE = 0.2  # of a configured rate: linear interpolation does not filter as a change of rate must
+STANDARD_GRAVITY = 9.80665  # m/s^2 per g
+PLAUSIBLE_HZ = (5.0, 1000.0)  # Hz; a rate outside means that the unit of the stamps is wrong
+_FILLED = 10  # maximum grid points per sample: with more, nearly the whole signal would be interpolated
+_TOLERANCE = 0.2  # relative, of a configured rate: linear interpolation has no anti-aliasing filter
 _SHORTEST_S = 1.0
 
 
@@ -26,22 +26,23 @@ def gap_free(
     rate: float | None = None,
     quiet: bool = False,
 ) -> tuple[float, list[tuple[float, np.ndarray]]]:
-    """Put stamped samples on a grid, in stretches parted at gaps; those shorter than 1 s are left out, with a warning.
+    """Interpolate samples on a regular grid, split at gaps. Stretches below 1 s are dropped with a warning.
 
     Args:
-        times: ``(n,)`` seconds.
-        signal: ``(n, 3)``; a sample that is not finite counts as missing.
-        where: For the error.
-        max_gap_s: Seconds between samples above which they belong to different stretches.
-        rate: Hz of the grid, about that of the stamps; None for that of the stamps.
-        quiet: Leave out short stretches without a warning.
+        times: Time stamps ``(n,)`` in seconds.
+        signal: Signal ``(n, 3)``; samples that are not finite are missing.
+        where: Name of the file, for the error.
+        max_gap_s: Longest time between two samples of one stretch, in seconds.
+        rate: Sampling rate of the grid in Hz, close to that of the stamps; None: the rate of the stamps.
+        quiet: Drop short stretches without a warning.
 
     Returns:
-        The rate, and start time and ``(m, 3)`` signal of each stretch; see
+        Sampling rate, and start time and signal ``(m, 3)`` of each stretch; see
         :func:`~relcon_lightning.data.resample.regularise`.
 
     Raises:
-        DataError: The stamps give another or no plausible rate, are too irregular, or there is no stretch of 1 s.
+        DataError: The rate of the stamps is implausible or not ``rate``, the stamps are too irregular, or no stretch
+            has 1 s.
     """
     present = np.isfinite(times) & np.isfinite(signal).all(axis=1)
     try:

@@ -1,4 +1,4 @@
-"""Which files of a folder are tables or recordings of devices, and how their compression is undone."""
+"""Find the tables and device files in a folder, and open them whether compressed or not."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from relcon_lightning.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
-UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)  # of damage
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)  # damaged files
 COMPRESSIONS = ("", ".gz", ".xz", ".bz2", ".zst")
 TABLE_SUFFIXES = (*(f".csv{compression}" for compression in COMPRESSIONS), ".parquet", ".zip")
 TEXT_SUFFIXES = tuple(f"{kind}{compression}" for kind in (".txt", ".tsv", ".dat") for compression in COMPRESSIONS)
-IN_ARCHIVES = ("ACC.csv", "TotalAcceleration.csv")  # of an E4 session and of Sensor Logger, beside other sensors
+IN_ARCHIVES = ("ACC.csv", "TotalAcceleration.csv")  # acceleration in an E4 session and in Sensor Logger
 PACKED = (*COMPRESSIONS[1:], ".zip")  # suffixes of compressed device files
 DEVICE_SUFFIXES = tuple(f"{kind}{suffix}" for kind in (".cwa", ".bin", ".gt3x") for suffix in ("", *PACKED))
 DEVICE_KINDS = f".cwa, .bin, .gt3x, also compressed ({', '.join(PACKED)})"  # for messages
-_NAMED = 5  # files of a kind that are listed
+_NAMED = 5  # maximum number of files per kind in a message
 
 
 def is_table(name: str, chosen: bool = False) -> bool:
-    """Whether a file's name, in small letters or not, is that of a table.
+    """True if a file's name, in lower or upper case, is that of a table.
 
     Args:
-        name: The name.
-        chosen: Whether a user chose the file; a text file is then no note but a table.
+        name: Name of the file.
+        chosen: True: the user selected the file, so a text file is a table.
     """
     suffixes = (*TABLE_SUFFIXES, *TEXT_SUFFIXES) if chosen else TABLE_SUFFIXES
     return name.lower().endswith(suffixes) and not is_device_file(name)
 
 
 def is_device_file(name: str) -> bool:
-    """Whether a file's name, in small letters or not, is that of a device's recording."""
+    """True if a file's name, in lower or upper case, is that of a device file."""
     return name.lower().endswith(DEVICE_SUFFIXES)
 
 
 def is_packed(name: str) -> bool:
-    """Whether a file's name, in small letters or not, is that of a compressed file."""
+    """True if a file's name, in lower or upper case, is that of a compressed file."""
     return name.lower().endswith(PACKED)
 
 
@@ -65,16 +65,16 @@ def unpacked(name: str) -> str:
 
 
 def files_below(root: Path, pattern: str | None = None) -> dict[str, Path]:
-    """Files by their path below a folder, in the order of these; all, or those that match a pattern.
+    """Files by their path below a folder, sorted: all files, or those that match a pattern.
 
-    Hidden files and those in hidden folders are left out.
+    Hidden files and files in hidden folders are skipped.
 
     Args:
-        root: The folder.
-        pattern: Pattern as of :meth:`pathlib.Path.glob`; a name without a slash is looked for in all sub-folders.
+        root: Folder to search.
+        pattern: Pattern for :meth:`pathlib.Path.glob`; a name without a slash is searched in all sub-folders.
 
     Raises:
-        ConfigError: It is no pattern.
+        ConfigError: The pattern is invalid.
     """
     try:
         found = root.rglob("*") if pattern is None else root.glob(pattern if "/" in pattern else f"**/{pattern}")
@@ -88,7 +88,7 @@ def refuse_none(root: Path, found: Collection[str], pattern: str | None, known: 
     """Refuse a folder without recordings.
 
     Args:
-        root: The folder.
+        root: Searched folder.
         found: Names of the recordings in it.
         pattern: Pattern for the files to read, if one is given.
         known: Suffixes that are read, for the message.
@@ -104,15 +104,15 @@ def refuse_none(root: Path, found: Collection[str], pattern: str | None, known: 
 
 
 def is_hidden(path: PurePath) -> bool:
-    """Whether a file, or a folder that it is in, has a name that begins with a dot."""
+    """True if the name of a file, or of one of its folders, begins with a dot."""
     return any(part.startswith(".") for part in path.parts)
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The bytes of a file, or of the table in a .zip archive, unpacked as they are read.
+    """Open a file, or the table in a .zip archive; compressed files are unpacked while they are read.
 
     Raises:
-        DataError: An archive without a table, or with several of which none is known to be the acceleration.
+        DataError: An archive has no table, or several tables of which none is known to be the acceleration.
     """
     suffix = path.suffix.lower()
     if suffix == ".zip":
@@ -124,7 +124,7 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def _open_member(path: Path) -> IO[bytes]:
-    archive = zipfile.ZipFile(path)  # stays open as long as its file is referred to
+    archive = zipfile.ZipFile(path)  # stays open while its member is in use
     names = [info.filename for info in archive.infolist() if not info.is_dir()]
     tables = [name for name in names if is_table(name) and not PurePath(name).name.startswith(".")]
     known = [name for name in tables if PurePath(name).name in IN_ARCHIVES]
@@ -143,16 +143,16 @@ def _unpack_zstd(file: IO[bytes]) -> IO[bytes]:
 
 
 def open_device_bytes(path: Path) -> IO[bytes]:
-    """The bytes of a device file, unpacked as they are read.
+    """Open a device file; a compressed file is unpacked while it is read.
 
     Raises:
-        OSError: The file cannot be opened, or it is a zip archive of several files; also while it is read.
+        OSError: The file cannot be opened, or is a zip archive of several files; also raised while reading.
     """
     return io.BufferedReader(_Zipped(path), 2**16) if path.suffix.lower() == ".zip" else open_bytes(path)
 
 
 class _Zipped(io.RawIOBase):
-    """The one file in a zip archive; damage is an OSError."""
+    """The only file in a zip archive; damage raises an OSError."""
 
     def __init__(self, path: Path) -> None:
         with self._damage_named():
@@ -188,20 +188,20 @@ class _Zipped(io.RawIOBase):
         try:
             yield
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise OSError(str(error)) from error  # also of an archive with a password
+            raise OSError(str(error)) from error  # also for an archive with a password
 
 
 def _is_added(name: str) -> bool:
-    """Whether a member is one that macOS adds to archives."""
+    """True if macOS added this member to the archive."""
     return is_hidden(PurePath(name)) or name.startswith("__MACOSX/")
 
 
 def name_passed_over(root: Path, files: Iterable[Path], known: str) -> None:
-    """Say which files of a folder are not read, by kind and with a count.
+    """Log which files of a folder are skipped, with a count per kind.
 
     Args:
-        root: The folder.
-        files: Those that are not read; hidden files are not named.
+        root: Searched folder.
+        files: Skipped files; hidden files are not named.
         known: Suffixes that are read, for the message.
     """
     left = [path.relative_to(root) for path in files]
@@ -215,5 +215,5 @@ def name_passed_over(root: Path, files: Iterable[Path], known: str) -> None:
 
 
 def text_of(path: PurePath) -> str:
-    """A path as text that terminals, tables and JSON take; bytes that are no UTF-8 become ``\\udce9`` and such."""
+    """Path as text that terminals, tables and JSON accept; bytes that are not UTF-8 become ``\\udce9`` and similar."""
     return path.as_posix().encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,7 +1,8 @@
-"""Where the samples lie in a text file: a plain table with named columns, or the export of a known device or app.
+"""Find the samples in a text file: a plain table with named columns, or the export of a known device or app.
 
 Each function below takes the beginning of a file and the user's options, and returns a
 :class:`~relcon_lightning.data.readers.table_plain.Table`, or None if the file has another layout.
+
 Sources of the layouts:
 
 - ``actigraph_csv``: raw data export of ActiLife 6 (ActiGraph LLC).
@@ -39,14 +40,15 @@ from relcon_lightning.data.readers.table_plain import (
 )
 from relcon_lightning.errors import ConfigError, DataError
 
-_SAMPLE = 500  # rows that are looked at
+_SAMPLE = 500  # number of examined rows
 
 
 def find_table(head: Head, layout: Layout) -> Table:
-    """Find where the samples lie.
+    """Find the columns and rows of the samples.
 
     Raises:
-        DataError: The file has no such columns or another layout; says what it has and which options help.
+        DataError: The file has no such columns or another layout. The message says what was found and which options
+            help.
     """
     where = text_of(head.path)
     if layout.format not in (AUTO, PLAIN):
@@ -65,7 +67,7 @@ def find_table(head: Head, layout: Layout) -> Table:
 
 
 def _completed(table: Table, head: Head, layout: Layout) -> Table:
-    """The table with its decimal point, clock and unit, and with the user's options in force."""
+    """Complete a table with its decimal point, clock and unit, and apply the user's options."""
     where = text_of(head.path)
     rows = head.rows(table.first, table.separator, _SAMPLE)
     rows = [row for row in rows if len(row) == table.width]
@@ -106,13 +108,13 @@ def _completed(table: Table, head: Head, layout: Layout) -> Table:
 def _by_names(
     form: str, xyz: Sequence[str], times: Sequence[str], unit: Callable[[str], str]
 ) -> Callable[[Head, Layout], Table | None]:
-    """A format that is known by the names of its columns.
+    """Create the function of a format that is recognised by its column names.
 
     Args:
-        form: Its name.
-        xyz: Regular expressions for the x column, the preferred first; ``X`` in them stands for the axis.
-        times: Regular expressions for the column of time stamps, the preferred first.
-        unit: From the name of the x column to its unit.
+        form: Name of the format.
+        xyz: Regular expressions for the x column, preferred ones first; ``X`` in them stands for the axis.
+        times: Regular expressions for the column of time stamps, preferred ones first.
+        unit: Function from the name of the x column to its unit.
     """
 
     def read(head: Head, layout: Layout) -> Table | None:
@@ -138,7 +140,7 @@ def _by_names(
 
 
 def _matching(header: Sequence[str], pattern: str) -> tuple[str, str, str] | None:
-    """The names that match a pattern with x, y and z in place of its ``X``."""
+    """Names that match the pattern with x, y and z instead of ``X``."""
     found = [[name for name in header if re.search(pattern.replace("<X>", axis), name, re.IGNORECASE)] for axis in XYZ]
     return (found[0][0], found[1][0], found[2][0]) if all(found) else None
 
@@ -198,7 +200,7 @@ def _actigraph_start(title: str, date: str, time: str, time_zone: str | None) ->
 
 
 def _after(head: Head, key: str) -> str:
-    """The value behind a key in the lines before the data."""
+    """Value after a key in the lines before the data."""
     for line in head.lines[:200]:
         if line.strip('"').startswith(key):
             return line.strip('"')[len(key) :].strip(' ",;:')
@@ -221,7 +223,7 @@ def _geneactiv(head: Head, layout: Layout) -> Table | None:
 
 
 def _zone_of(head: Head) -> str | None:
-    """The zone in a GENEActiv header: ``Time Zone,GMT +01:00``."""
+    """Time zone in a GENEActiv header, such as ``Time Zone,GMT +01:00``."""
     stated = re.search(r"GMT\s*([+-]\d\d:\d\d)", _after(head, "Time Zone"))
     return stated[1] if stated else None
 
@@ -246,7 +248,7 @@ def _axivity(head: Head, layout: Layout) -> Table | None:
 
 
 def _is_moment(cell: str) -> bool:
-    """Whether a cell is a date with the time of day or unix time."""
+    """True if a cell is a date with the time of day, or Unix time."""
     if is_number(cell):
         return 9.4e8 < float(cell) < 4.2e9
     return re.match(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", cell) is not None
@@ -268,7 +270,7 @@ def _empatica(head: Head, layout: Layout) -> Table | None:
 
 
 def _unit_in_name(name: str) -> str:
-    """The unit in brackets behind a name."""
+    """Unit in brackets after a column name."""
     stated = re.search(r"\(([^()]*(?:\([^()]*\))?[^()]*)\)\s*$", name)
     return UNIT_NAMES.get(stated[1].lower(), "g") if stated else "g"
 
@@ -304,7 +306,7 @@ _FIXED_COLUMNS = ("actigraph_csv", "geneactiv_csv", "empatica", "axivity_csv")
 
 
 def recognised(table: Table) -> str:
-    """What was found out about a file, in a line; empty for a plain table with nothing to say."""
+    """One line that describes what was detected in a file; empty for a plain table without notes."""
     words = "; ".join(table.notes)
     if table.format != PLAIN:
         return f"read as {table.format}" + (f" ({words})" if words else "")

@@ -16,8 +16,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from relcon_lightning.data.readers.suffixes import UNREADABLE, open_bytes, text_of
 from relcon_lightning.errors import DataError
 
-_BYTES = 2**20  # that are looked at
-LINES = 1000  # that are looked at
+_BYTES = 2**20  # number of examined bytes
+LINES = 1000  # number of examined lines
 _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
@@ -29,8 +29,8 @@ class Head:
     """The first lines of a text file.
 
     Attributes:
-        path: The file.
-        text: What was read of it.
+        path: Path of the file.
+        text: Beginning of the file.
         encoding: Name of the encoding.
         bom: Length of the byte order mark in bytes.
     """
@@ -45,7 +45,7 @@ class Head:
         """Read the first megabyte.
 
         Raises:
-            DataError: The file is empty, damaged, no text, or one endless line.
+            DataError: The file is empty, damaged, not text, or one endless line.
         """
         try:
             with open_bytes(path) as file:
@@ -81,17 +81,17 @@ class Head:
         return [*spans, (first, len(self.text))] if first < len(self.text) else spans
 
     def cells(self, line: int, separator: str) -> list[str]:
-        """The cells of a line, without blanks around them."""
+        """Cells of a line, without surrounding blanks."""
         return split(self.lines[line], separator)
 
     def rows(self, first: int, separator: str, most: int = LINES) -> list[list[str]]:
-        """The cells of the lines from ``first`` on that are not blank."""
+        """Cells of the lines from ``first`` on, without blank lines."""
         lines = self.lines[first : first + most]
         complete = lines[:-1] if len(self._spans) < LINES and first + most >= len(self.lines) else lines
         return [split(line, separator) for line in (complete or lines) if line.strip()]
 
     def open(self, line: int) -> IO[bytes]:
-        """The file from the beginning of a line on, in UTF-8."""
+        """Open the file at the beginning of a line, converted to UTF-8."""
         start = self._spans[line][0] if line < len(self._spans) else len(self.text)
         file = open_bytes(self.path)
         file.read(self.bom)
@@ -106,11 +106,11 @@ class Head:
         return file
 
 
-NO_TABLE = (*UNREADABLE, RuntimeError, ValueError, KeyError)  # RuntimeError: of an encrypted archive
+NO_TABLE = (*UNREADABLE, RuntimeError, ValueError, KeyError)  # RuntimeError: an encrypted archive
 
 
 class _ValidText(io.RawIOBase):
-    """UTF-8 text in which bytes that are none are replaced: the parser of rows stops at them."""
+    """UTF-8 text in which invalid bytes are replaced, because the CSV parser stops at them."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.ready = file, b""
@@ -138,7 +138,7 @@ class _ValidText(io.RawIOBase):
 
 
 def split(line: str, separator: str) -> list[str]:
-    """The cells of a line, without quotes and blanks around them."""
+    """Cells of a line, without surrounding quotes and blanks."""
     try:
         return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])]
     except csv.Error:
@@ -146,12 +146,12 @@ def split(line: str, separator: str) -> list[str]:
 
 
 def is_number(cell: str, decimal: str = ".") -> bool:
-    """Whether a cell holds a number."""
+    """True if a cell contains a number."""
     return (_NUMBER if decimal == "." else _COMMA_NUMBER).fullmatch(cell) is not None
 
 
 def _guess(content: bytes) -> str:
-    """UTF-16 has a zero byte beside each letter of a header and each digit."""
+    """Guess the encoding. UTF-16 has a zero byte next to each letter and digit."""
     some = content[:1000]
     for encoding, zeros in (("utf-16-le", some[1::2]), ("utf-16-be", some[0::2])):
         if len(zeros) > 1 and zeros.count(0) > 0.9 * len(zeros):

@@ -1,4 +1,4 @@
-"""How a user's tables are written: the options shared by ``relcon-prepare data=folder`` and ``relcon-embed``."""
+"""Layout of a user's tables: the options shared by ``relcon-prepare data=folder`` and ``relcon-embed``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMATS = (
 )
 UNITS = {"g": 1.0, "m/s^2": 1 / STANDARD_GRAVITY, "m/s2": 1 / STANDARD_GRAVITY, "mg": 1e-3}  # in g
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # in seconds
-DATES = "iso"  # time_unit of stamps that are text
+DATES = "iso"  # time_unit of text stamps
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " ", "pipe": "|", "\\t": "\t"}
 XYZ = ("x", "y", "z")
 NO_RATE = "Give data.source.time_column or, if samples have no time stamps, data.source.sampling_rate."
@@ -33,18 +33,18 @@ NO_RATE = "Give data.source.time_column or, if samples have no time stamps, data
 
 @dataclass(frozen=True)
 class Layout:
-    """Options for reading tables. A value that is left at its default is found in the file where that is safe.
+    """Options for reading tables. Options with default values are detected from the file if that is safe.
 
     Attributes:
         format: ``auto``, ``table`` (a table with the columns below) or one of :data:`FORMATS`.
         columns: Names of the x, y and z columns, or their numbers, counted from 0.
         unit: Unit of the cells, one of :data:`UNITS`.
-        scale: Factor from a cell to ``unit``, such as ``1/64``; None for 1.
-        sampling_rate: Hz; None for the rate of the time stamps.
+        scale: Factor from a cell to ``unit``, such as ``1/64``; None: 1.
+        sampling_rate: Sampling rate in Hz; None: the rate of the time stamps.
         time_column: Name or number of the column of time stamps; None if samples have no time stamps.
         time_unit: ``auto``, one of :data:`TIME_UNITS`, or ``iso`` for dates with the time of day.
-        time_format: Format of the dates, as ``strptime`` takes it; None for the formats that are unambiguous.
-        time_zone: Zone of dates without one, such as ``Europe/London`` or ``+01:00``; None for UTC.
+        time_format: Format of the dates for ``strptime``; None: all unambiguous formats.
+        time_zone: Time zone of dates without one, such as ``Europe/London`` or ``+01:00``; None: UTC.
         separator: ``auto``, a character, or one of the names in :data:`SEPARATORS`.
         decimal: ``auto``, ``.`` or ``,``.
         skip_rows: Number of lines before the header; None: the header is the first line with the columns' names.
@@ -52,7 +52,7 @@ class Layout:
         lenient: Skip any number of damaged rows.
 
     Raises:
-        ConfigError: A value that cannot work; names the key.
+        ConfigError: A value is invalid. The message names the key.
     """
 
     columns: tuple[str | int, ...] = XYZ
@@ -115,17 +115,17 @@ class Layout:
 
     @property
     def needed(self) -> list[str | int]:
-        """The columns of x, y, z and, if there is one, of the time stamps."""
+        """Columns of x, y, z and, if there is one, the time stamps."""
         return [*self.columns, *([] if self.time_column is None else [self.time_column])]
 
     @property
     def delimiter(self) -> str:
-        """The separator as a character; empty if it is to be found."""
+        """Separator as a character; empty: detect it."""
         return "" if self.separator == AUTO else SEPARATORS.get(self.separator.lower(), self.separator)
 
     @property
     def factor(self) -> float:
-        """``scale`` as a number; NaN if it is none."""
+        """``scale`` as a number; NaN if it is not a number."""
         if self.scale is None:
             return 1.0
         try:
@@ -135,10 +135,10 @@ class Layout:
 
 
 def zone(name: str) -> tzinfo:
-    """A time zone by its IANA name, or by its offset from UTC such as ``+01:00``.
+    """Time zone from an IANA name, or from an offset such as ``+01:00``.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: The name is neither.
     """
     text = name.strip()
     sign = {"+": 1, "-": -1}.get(text[:1])

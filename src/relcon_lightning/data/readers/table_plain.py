@@ -1,4 +1,4 @@
-"""A table with a header, or with columns that are given by their numbers, in a text file."""
+"""A table in a text file, with a header or with columns given by number."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from relcon_lightning.errors import DataError, nearest
 
 SEPARATORS = (",", ";", "\t", "|")
 UNIT_NAMES = {"g": "g", "mg": "mg", "m/s^2": "m/s2", "m/(s^2)": "m/s2", "m/s2": "m/s2", "m/s²": "m/s2", "ms-2": "m/s2"}
-_UNITS_ROW = 3  # lines below the header that may hold units
+_UNITS_ROW = 3  # number of lines below the header that may contain units
 
 
 @dataclass(frozen=True)
 class Table:
-    """Where the samples of a text file lie.
+    """Location and units of the samples in a text file.
 
     Attributes:
         format: Name of the layout.
-        first: Number of the first line of data, from 0.
+        first: Number of the first line of data, counted from 0.
         separator: Character between cells.
-        width: Cells per row.
+        width: Number of cells per row.
         columns: Numbers of the columns of x, y and z.
         time: Number of the column of time stamps; None if there is none.
         names: Names of the columns for messages.
-        time_name: Name of the column of time stamps and, if a row of units is there, its unit.
+        time_name: Name of the column of time stamps, with its unit if the file has a row of units.
         decimal: Decimal point.
         unit: Unit of the cells times ``scale``.
-        scale: Factor.
-        rate: Hz stated by the file, for samples without time stamps.
-        start_time: Unix seconds of the first sample stated by the file.
-        local: Whether the zone of ``start_time`` is unknown.
-        clock: How the time stamps are written.
-        notes: What was recognised, for people.
+        scale: Factor from a cell to ``unit``.
+        rate: Sampling rate in Hz that the file states, for samples without time stamps.
+        start_time: Time of the first sample that the file states, in Unix seconds.
+        local: True: the time zone of ``start_time`` is unknown.
+        clock: Notation of the time stamps.
+        notes: Descriptions of what was detected, for the log.
     """
 
     format: str
@@ -59,7 +59,7 @@ class Table:
 
 
 def plain_table(head: Head, layout: Layout) -> Table | None:
-    """A table that has the columns which the options name."""
+    """Find a table with the columns that the options name; None if there is none."""
     lines = range(len(head.lines)) if layout.skip_rows is None else range(layout.skip_rows, layout.skip_rows + 1)
     needed = layout.needed
     names = [str(column) for column in needed]
@@ -75,7 +75,7 @@ def plain_table(head: Head, layout: Layout) -> Table | None:
 
 
 def _as_written(names: Sequence[str], header: Sequence[str]) -> list[str]:
-    """The names as the header has them, in capitals or not; empty if it lacks one or has two that differ in case."""
+    """Names as in the header, ignoring case; empty if one is missing or matches two columns."""
     if set(names) <= set(header):
         return list(names)
     folded = [name.casefold() for name in header]
@@ -85,7 +85,7 @@ def _as_written(names: Sequence[str], header: Sequence[str]) -> list[str]:
 
 
 def separators_of(head: Head, layout: Layout) -> Sequence[str]:
-    """The separators to try: the user's, or that of a ``sep=`` line, or the usual ones."""
+    """Separators to try: that of the user, that of a ``sep=`` line, or the usual ones."""
     if layout.delimiter:
         return [layout.delimiter]
     stated = re.match(r'\s*"?sep=(.)', head.text) or re.match(r'\s*"?sep=\\(t)', head.text)
@@ -93,7 +93,7 @@ def separators_of(head: Head, layout: Layout) -> Sequence[str]:
 
 
 def named_table(head: Head, line: int, separator: str, names: Sequence[str], form: str) -> Table:
-    """A table whose header is a line that has the names of x, y, z and, if there are four, of the time."""
+    """Table whose header is ``line``; ``names`` are those of x, y, z and, if there are four, of the time stamps."""
     header, where = head.cells(line, separator), text_of(head.path)
     for name in names:
         if header.count(name) > 1:
@@ -134,7 +134,7 @@ def named_table(head: Head, line: int, separator: str, names: Sequence[str], for
 
 
 def _numbered(head: Head, layout: Layout, columns: Sequence[int]) -> Table | None:
-    """A table whose columns are given by number: its data begin where these hold numbers."""
+    """Table with columns given by number; data begin at the first row with numbers in these columns."""
     for separator in separators_of(head, layout):
         for line in range(layout.skip_rows or 0, len(head.lines)):
             cells = head.cells(line, separator)
@@ -148,7 +148,7 @@ def _numbered(head: Head, layout: Layout, columns: Sequence[int]) -> Table | Non
 
 
 def is_data(cells: Sequence[str], columns: Sequence[int]) -> bool:
-    """Whether the cells of x, y and z hold numbers or nothing."""
+    """True if the cells of x, y and z contain numbers or are empty."""
     if len(cells) <= max(columns):
         return False
     return all(
@@ -158,7 +158,7 @@ def is_data(cells: Sequence[str], columns: Sequence[int]) -> bool:
 
 
 def _width(head: Head, first: int, separator: str, named: int, where: str) -> int:
-    """Cells per row: those of the header, or one more if each row ends in a separator."""
+    """Number of cells per row: as in the header, or one more if each row ends in a separator."""
     rows = head.rows(first, separator, 20)
     if not rows:
         return named
@@ -170,7 +170,7 @@ def _width(head: Head, first: int, separator: str, named: int, where: str) -> in
 
 
 def lacks(head: Head, layout: Layout) -> str:
-    """Why a file is no table with the columns of the options, and what to do."""
+    """Explain why a file has no table with the columns of the options, and what to do."""
     needed = layout.needed
     separator = max(separators_of(head, layout), key=lambda mark: _score(head, mark))
     line = _likely_header(head, separator) if layout.skip_rows is None else layout.skip_rows
@@ -201,7 +201,7 @@ def _score(head: Head, separator: str) -> int:
 
 
 def _likely_header(head: Head, separator: str) -> int:
-    """The line above the first row of numbers, or the first line that is not blank."""
+    """Number of the line above the first row of numbers, or of the first line that is not blank."""
     texts = [line for line in range(len(head.lines)) if head.lines[line].strip()]
     for line in texts:
         cells = head.cells(line, separator)
@@ -211,11 +211,11 @@ def _likely_header(head: Head, separator: str) -> int:
     return texts[0] if texts else 0
 
 
-_NO_ACCELERATION = re.compile("linear|user|gyr|rot|mag|gravity|angle", re.IGNORECASE)  # or without gravity
+_NO_ACCELERATION = re.compile("linear|user|gyr|rot|mag|gravity|angle", re.IGNORECASE)  # or acceleration without gravity
 
 
 def _guess_columns(names: Sequence[str]) -> str:
-    """Three names that are equal but for x, y and z, quoted for the command line."""
+    """Three names that differ only in x, y and z, quoted for the command line."""
     for name in names:
         if _NO_ACCELERATION.search(name):
             continue
@@ -228,5 +228,5 @@ def _guess_columns(names: Sequence[str]) -> str:
 
 
 def shortened(text: str, most: int = 200) -> str:
-    """The beginning of a long text, for messages."""
+    """Shorten a long text for messages."""
     return text if len(text) <= most else text[: most - 3] + "..."

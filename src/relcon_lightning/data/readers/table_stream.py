@@ -1,4 +1,4 @@
-"""One recording in a CSV or Parquet file, read piece by piece."""
+"""Read one recording from a CSV or Parquet file, piece by piece."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
-_ROW_BYTES = 4 * 8  # of a sample in memory: its time and three axes
-_LOOKED_AT = 1024  # samples of a block, about, whose unit is checked
-_SHARED = 0.01  # share of samples with the stamp of the one before, up to which these are left out
-_LATE = 0.05  # share of samples that may arrive late
-_DAMAGED, _FEW_DAMAGED = 0.01, 10  # share and number of damaged rows that are skipped
-_SHIFT_MINUTES = 5  # minutes with twice the samples from which on two hours lie in one
-_SAME_RATE = 0.01  # relative difference of rates that are not worth another message
-_LATEST_CHANGE = 3  # hour of the day at which clocks are set back
+_ROW_BYTES = 4 * 8  # bytes per sample in memory: its time and three axes
+_LOOKED_AT = 1024  # approximate number of samples per block for the check of the unit
+_SHARED = 0.01  # maximum fraction of repeated time stamps whose samples are dropped
+_LATE = 0.05  # maximum fraction of late samples
+_DAMAGED, _FEW_DAMAGED = 0.01, 10  # maximum fraction and number of damaged rows that are skipped
+_SHIFT_MINUTES = 5  # minimum number of minutes with twice the samples that shows a repeated hour
+_SAME_RATE = 0.01  # relative difference of rates below which no new message is logged
+_LATEST_CHANGE = 3  # latest hour of the day in which clocks are set back
 _COUNTS = (1 / 8, 1 / 16, 1 / 64, 1 / 128, 1 / 256, 1 / 341, 1 / 512, 1 / 1024, 1 / 2048, 1 / 4096, 1 / 8192, 1 / 16384)
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _NO_NUMBERS = pa.array(["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "inf", "-inf", "Infinity"])
@@ -46,12 +46,12 @@ _NO_NUMBERS = pa.array(["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "N
 
 @dataclass(frozen=True)
 class Scan:
-    """What is known of a table once it was read through.
+    """Properties of a table that are known after reading it once.
 
     Attributes:
-        rate: Hz.
-        start_time: Unix time of the first sample in seconds, if its time stamps are dates.
-        duration_s: Seconds.
+        rate: Sampling rate in Hz.
+        start_time: Unix time of the first sample in seconds; None if the time stamps are not dates.
+        duration_s: Duration in seconds.
     """
 
     rate: float
@@ -61,13 +61,13 @@ class Scan:
 
 @dataclass
 class _Damage:
-    """Rows that are no data: of another number of cells, or with text in place of numbers."""
+    """Counts of damaged rows: with a wrong number of cells, or with text instead of numbers."""
 
     rows: int = 0
     first: str = ""
-    cut: list[int] = field(default_factory=list)  # numbers of rows of another number of cells, from 1
-    read: int = 0  # rows of the right number of cells
-    dropped: int = 0  # rows that are not among the samples
+    cut: list[int] = field(default_factory=list)  # numbers of rows with a wrong number of cells, counted from 1
+    read: int = 0  # number of rows with the right number of cells
+    dropped: int = 0  # number of rows that are not among the samples
 
     def add(self, what: str, count: int = 1) -> None:
         self.first = self.first or what
@@ -75,13 +75,13 @@ class _Damage:
 
     @property
     def within(self) -> bool:
-        """Whether a row before the last ones has another number of cells."""
+        """True if a row before the end has a wrong number of cells."""
         return bool(self.cut) and self.cut[0] != self.read + 1
 
 
 @dataclass
 class _Survey:
-    """What a pass over the rows of a file finds."""
+    """Results of a pass over the rows of a file."""
 
     damage: _Damage = field(default_factory=_Damage)
     rows: int = 0
@@ -100,7 +100,7 @@ class _Survey:
         if count > self.most:
             self.fullest, self.most = block, count
         if count:
-            self.some.append(block.signal[np.flatnonzero(present)[:: max(1, count // _LOOKED_AT)]])  # no view
+            self.some.append(block.signal[np.flatnonzero(present)[:: max(1, count // _LOOKED_AT)]])  # a copy
             self.end_s = max(self.end_s, float(block.times[present][-1]))
         if len(self.minutes) < 10**6:
             with np.errstate(invalid="ignore", over="ignore"):
@@ -110,33 +110,33 @@ class _Survey:
 
 
 class TableStream:
-    """One recording, that is one file.
+    """One recording in one file.
 
     Args:
-        path: The file.
-        layout: How it is written.
-        bounded: Refuse a compressed file whose samples, or whose text, take more than a gigabyte of memory. Without
-            it, one that is read piece by piece may be larger, but not out of all proportion to the file.
+        path: Path of the file.
+        layout: Layout of the file.
+        bounded: True: refuse a compressed file whose samples or text take more than a gigabyte of memory. False: a
+            file may be larger, but its compression ratio is still limited.
     """
 
     def __init__(self, path: Path, layout: Layout, bounded: bool = False) -> None:
         self.path, self.layout, self.bounded = path, layout, bounded
         self.where = text_of(path)  # for messages
-        self._as_text = False  # some cells are no numbers
+        self._as_text = False  # some cells are not numbers
         self._bursts: Bursts | None = None
         self._scan: Scan | None = None
 
     @cached_property
     def head(self) -> Head | None:
-        """The first lines; None of a Parquet file."""
+        """First lines of the file; None for a Parquet file."""
         return None if self.path.suffix.lower() == ".parquet" else Head.read(self.path)
 
     @cached_property
     def table(self) -> Table:
-        """Where the samples lie in the file.
+        """Location of the samples in the file.
 
         Raises:
-            DataError: It cannot be read or has no such columns.
+            DataError: The file cannot be read or has no such columns.
         """
         if self.head is None:
             return _parquet_table(self.path, self.layout)
@@ -144,13 +144,13 @@ class TableStream:
 
     @property
     def _most(self) -> int:
-        """Bytes to which the file may unpack."""
+        """Maximum unpacked size of the file in bytes."""
         most = raw_files.MAX_BYTES
         return most if self.bounded else max(most, raw_files.MAX_RATIO * self.path.stat().st_size)
 
     @property
     def stamped(self) -> bool:
-        """Whether the time of day is known."""
+        """True if the time of day is known."""
         clock = self.table.clock
         return self.table.start_time is not None if clock is None else clock.absolute
 
@@ -158,17 +158,17 @@ class TableStream:
         """Read the file once to find its rate and whether it can be used.
 
         Raises:
-            DataError: It cannot be read, has no such columns, no rows or no numbers, another unit, too many damaged
-                rows, stamps that go back, or another or no plausible rate.
+            DataError: The file cannot be read; it has no such columns, rows or numbers; it has another unit or too many
+                damaged rows; or its time stamps decrease or give a wrong or implausible rate.
         """
         survey, _ = self._survey(keep=False)
         return self._finish(survey)
 
     def read(self) -> tuple[Scan, np.ndarray, np.ndarray]:
-        """The whole file, read once: times ``(n,)`` in seconds and samples ``(n, 3)`` in g, NaN where missing.
+        """Read the whole file once: times ``(n,)`` in seconds and samples ``(n, 3)`` in g, NaN where missing.
 
         Raises:
-            DataError: As :meth:`scan`.
+            DataError: See :meth:`scan`.
         """
         survey, kept = self._survey(keep=True)
         found = self._finish(survey)
@@ -180,17 +180,17 @@ class TableStream:
         )
 
     def blocks(self) -> Iterator[Block]:
-        """The samples.
+        """Samples of the file, in blocks.
 
         Raises:
-            DataError: As :meth:`scan`.
+            DataError: See :meth:`scan`.
         """
         if self._scan is None:
             self.scan()
         return self._spread(self._read(_Survey()))
 
     def _survey(self, keep: bool) -> tuple[_Survey, list[Block]]:
-        """Read the file once; the blocks too if they are to be kept."""
+        """Read the file once; ``keep`` also returns its blocks."""
         while True:
             survey, kept = _Survey(), []
             try:
@@ -200,7 +200,7 @@ class TableStream:
                         kept.append(block)
                     if self.bounded and is_packed(self.path.name) and survey.rows * _ROW_BYTES > raw_files.MAX_BYTES:
                         raise raw_files.bomb(self.where, raw_files.MAX_BYTES)
-            except _NotNumbersError:  # once: then cells are read as text
+            except _NotNumbersError:  # only once, because cells are then read as text
                 self._as_text = True
                 continue
             return survey, kept
@@ -227,7 +227,7 @@ class TableStream:
         rate, _ = gap_free(times, signal, where, gap, table.rate, quiet=True)
         self._tell(survey, rate)
         start = survey.start_time if table.clock is not None else table.start_time
-        last_s = self._bursts.interval_s if self._bursts else 1 / rate  # of the last stamp
+        last_s = self._bursts.interval_s if self._bursts else 1 / rate  # duration of the last stamp
         self._scan = Scan(rate, start, survey.end_s + last_s)
         return self._scan
 
@@ -249,7 +249,7 @@ class TableStream:
         log.warning("%s: skipped %d damaged rows of %d, the first: %s.", self.where, damage.rows, rows, damage.first)
 
     def _check_minutes(self, survey: _Survey) -> None:
-        """Refuse local time in which the hour that came twice was sorted into one."""
+        """Refuse sorted local time in which a repeated hour was merged into one."""
         clock = self.table.clock
         if clock is None or not clock.is_text or not clock.absolute or len(survey.minutes) < 2 * _SHIFT_MINUTES:
             return
@@ -270,7 +270,7 @@ class TableStream:
         )
 
     def _tell(self, survey: _Survey, rate: float) -> None:
-        """Say once per folder what was recognised."""
+        """Log what was detected, once per folder."""
         if note := recognised(self.table):
             _say(self.path.parent, note, self.path.name)
         clock = self.table.clock
@@ -290,7 +290,7 @@ class TableStream:
         name_missing(self.where, survey.missing, survey.rows)
 
     def _spread(self, blocks: Iterable[Block]) -> Iterator[Block]:
-        """Blocks with the samples of one stamp spread over its interval."""
+        """Spread samples that share a time stamp over its interval."""
         if self._bursts is None:
             yield from blocks
             return
@@ -304,7 +304,7 @@ class TableStream:
             yield Block(times, signal)
 
     def _read(self, survey: _Survey) -> Iterator[Block]:
-        """Blocks whose times do not go back, as they are stamped."""
+        """Blocks with non-decreasing times, as stamped in the file."""
         table, layout, where = self.table, self.layout, self.where
         factor = table.scale * UNITS[table.unit]
         watch = Stopwatch(table.clock, where) if table.clock else None
@@ -312,7 +312,7 @@ class TableStream:
         for rows in _in_blocks(self._batches(survey.damage)):
             raw = np.stack([_array(rows, name) for name in "xyz"], axis=1)
             missing = missing_rows(raw)
-            if table.scale == 1 and table.unit != "mg":  # no sensor measures so much; counts may reach it
+            if table.scale == 1 and table.unit != "mg":  # no sensor reaches fill values, but counts may
                 missing |= np.isin(raw, FILL_VALUES).any(axis=1)
             survey.missing += int(missing.sum())
             with np.errstate(over="ignore"):
@@ -340,7 +340,7 @@ class TableStream:
                 yield Block(times, signal)
 
     def _count_unreadable(self, stamps: np.ndarray, times: np.ndarray, damage: _Damage) -> None:
-        """Count text that is no time stamp as damage."""
+        """Count text that is not a time stamp as damage."""
         if self.table.clock is None or not self.table.clock.is_text:
             return
         unread = ~np.isfinite(times)
@@ -349,7 +349,7 @@ class TableStream:
             damage.add(f"the time stamp {filled[0]!r}", len(filled))
 
     def _batches(self, damage: _Damage) -> Iterator[pa.Table]:
-        """Columns x, y, z and, if there is one, time."""
+        """Rows of the file, with columns x, y, z and, if there is one, time."""
         try:
             if self.head is None:
                 yield from self._parquet()
@@ -408,7 +408,7 @@ class TableStream:
                 yield self._numbers(rows, damage) if self._as_text else rows
 
     def _numbers(self, rows: pa.Table, damage: _Damage) -> pa.Table:
-        """Rows of text as numbers. A row without any number in x, y and z, such as a header again, is left out."""
+        """Convert text to numbers. Rows without any number in x, y and z, such as a repeated header, are dropped."""
         columns, wrong = {}, []
         clock = self.table.clock
         names = ["x", "y", "z", *(["time"] if clock is not None and not clock.is_text else [])]
@@ -433,11 +433,11 @@ class TableStream:
 
 
 class _NotNumbersError(Exception):
-    """A cell of a column of numbers holds text."""
+    """A column of numbers contains text."""
 
 
 def _parquet_table(path: Path, layout: Layout) -> Table:
-    """Where the samples lie in a Parquet file: its columns by their names."""
+    """Find the columns of a Parquet file by name."""
     needed = [str(column) for column in layout.needed]
     names = needed[:3]
     try:
@@ -472,7 +472,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _counts_hint(signal: np.ndarray) -> str:
-    """A scale that would make the norm of a signal that is not in g plausible."""
+    """Suggest a scale for a signal in counts that makes its norm plausible; empty if there is none."""
     norm = float(np.median(np.linalg.norm(signal, axis=1)))
     near = [scale for scale in _COUNTS if 0.8 < norm * scale < 1.3]
     if norm < 6 or 8.5 < norm < 11.5 or not near:
@@ -483,7 +483,7 @@ def _counts_hint(signal: np.ndarray) -> str:
 
 @cache
 def _say(folder: Path, what: str, example: str) -> None:
-    """Say something about the files of a folder once."""
+    """Log a message about the files of a folder once."""
     log.info("%s: %s.", text_of(folder / example), what)
 
 
@@ -491,7 +491,7 @@ _RATES_SAID: dict[Path, list[float]] = {}
 
 
 def _say_rate(path: Path, rate: float) -> None:
-    """Say the rate of a file, unless another one of its folder has about the same."""
+    """Log the rate of a file, unless a file in the same folder has about the same rate."""
     said = _RATES_SAID.setdefault(path.parent, [])
     if not any(abs(rate / other - 1) < _SAME_RATE for other in said):
         said.append(rate)
@@ -499,7 +499,7 @@ def _say_rate(path: Path, rate: float) -> None:
 
 
 def _in_blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Tables of :data:`BLOCK` rows or more, unless there are fewer: what is checked of a few rows says little."""
+    """Join tables to at least :data:`BLOCK` rows, because checks on few rows are unreliable."""
     held: list[pa.Table] = []
     waiting: list[pa.Table] = []
     rows = 0
@@ -514,6 +514,6 @@ def _in_blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _array(table: pa.Table, name: str) -> np.ndarray:
-    """``(rows,)``; an empty cell of a column of numbers is NaN."""
+    """Column as an array ``(rows,)``; empty cells of numeric columns are NaN."""
     array: np.ndarray = table[name].to_numpy()
     return array

@@ -1,4 +1,4 @@
-"""Reading delimited text strictly: every row has every column and every cell is a number, or the file is named."""
+"""Read delimited text strictly: an error names the file if a row lacks a cell or a cell has the wrong type."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def read_columns(
     names: Sequence[str] | None = None,
     separator: str = ",",
 ) -> dict[str, np.ndarray]:
-    """Some columns of a table, each ``(rows,)``; an empty cell of a float column is NaN.
+    """Read some columns of a table as arrays ``(rows,)``; empty cells of float columns are NaN.
 
     Args:
-        content: The text, or the file that holds it, of which a piece at a time is in memory.
-        where: For the error.
-        types: Type of each column to keep, by its name: float, int or str.
-        names: Names of all columns of a text without a header; None if it has one.
+        content: Text, or a file that is read piece by piece.
+        where: Name of the file, for the error.
+        types: Mapping from the name of each column to read to its type: float, int or str.
+        names: Names of all columns of a text without a header; None: the text has a header.
         separator: Character between cells.
 
     Raises:
-        DataError: Columns are missing, a row has another number of cells, a cell has another type, or no rows.
+        DataError: A column is missing, a row has a wrong number of cells, a cell has a wrong type, or no row exists.
     """
     try:
         table = csv.read_csv(
             io.BytesIO(content) if isinstance(content, bytes) else content,
-            read_options=csv.ReadOptions(column_names=names, use_threads=False),  # one thread counts the rows
+            read_options=csv.ReadOptions(column_names=names, use_threads=False),  # one thread counts rows
             parse_options=csv.ParseOptions(delimiter=separator),
             convert_options=csv.ConvertOptions(
                 column_types={name: _TYPES[kind] for name, kind in types.items()}, include_columns=list(types)
             ),
         )
-    except DataError:  # while it was unpacked
+    except DataError:  # raised while unpacking
         raise
     except (pa.ArrowException, ValueError, KeyError) as error:
-        raise DataError(f"{where}: {error.args[0]}") from error  # a KeyError's text would be quoted
+        raise DataError(f"{where}: {error.args[0]}") from error  # str() of a KeyError would add quotes
     if not table.num_rows:
         raise DataError(f"{where} holds no rows.")
     for name, kind in types.items():
@@ -56,7 +56,7 @@ def read_columns(
 
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:
-    """``(rows,)``; equal texts are references to one object, because labels repeat millions of times."""
+    """Column as an array ``(rows,)``. Equal texts share one object, because labels repeat millions of times."""
     if not pa.types.is_string(column.type):
         array: np.ndarray = column.to_numpy()
         return array
@@ -66,26 +66,26 @@ def _array(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def read_spaced(content: bytes, where: str, columns: Iterable[str], width: int) -> dict[str, np.ndarray]:
-    """Some columns of a table of numbers between blanks, without a header; NaN is NaN.
+    """Read some columns of a table of numbers that are separated by blanks, without a header; NaN is allowed.
 
     Args:
-        content: The text.
-        where: For the error.
-        columns: To keep, by number from 0.
-        width: Columns that each row has.
+        content: Text of the table.
+        where: Name of the file, for the error.
+        columns: Numbers of the columns to read, counted from 0.
+        width: Number of columns per row.
 
     Raises:
-        DataError: A row has another number of cells, a cell is no number, or no rows.
+        DataError: A row has a wrong number of cells, a cell is not a number, or there are no rows.
     """
     lines = content.replace(b"\r", b"").replace(b" \n", b"\n")
     return read_columns(lines, where, dict.fromkeys(columns, float), [str(i) for i in range(width)], " ")
 
 
 def columns_of(content: bytes | Path, where: str, separator: str = ",") -> list[str]:
-    """The header of a table.
+    """Column names in the header of a table.
 
     Raises:
-        DataError: Empty, or no table.
+        DataError: The file is empty or not a table.
     """
     try:
         source = io.BytesIO(content) if isinstance(content, bytes) else content
@@ -96,10 +96,10 @@ def columns_of(content: bytes | Path, where: str, separator: str = ",") -> list[
 
 
 def require_columns(needed: Iterable[str], names: Sequence[str], where: str) -> None:
-    """Check that a table has columns.
+    """Check that a table has all needed columns.
 
     Raises:
-        DataError: One is missing or comes twice; suggests the nearest name.
+        DataError: A column is missing or occurs twice. The message suggests the most similar name.
     """
     for name in needed:
         if name not in names:
@@ -109,5 +109,5 @@ def require_columns(needed: Iterable[str], names: Sequence[str], where: str) -> 
 
 
 def stack(columns: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
-    """Columns of numbers beside each other, ``(rows, columns)``."""
+    """Stack columns of numbers to an array ``(rows, columns)``."""
     return np.stack([columns[name] for name in names], axis=1)

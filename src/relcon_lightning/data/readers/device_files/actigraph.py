@@ -21,16 +21,16 @@ from relcon_lightning.errors import DataError
 
 MAGIC = b"PK\x03\x04"
 _LARGEST_TEXT = 2**20  # bytes of info.txt and calibration.json
-_PIECE = 2**20  # bytes of log.bin at once
-_AT_ONCE = 60_000  # samples
-_HEADER = 8  # bytes of a record, before its payload
-_LONGEST = _HEADER + 2**16  # bytes of a record
+_PIECE = 2**20  # bytes of log.bin that are read at once
+_AT_ONCE = 60_000  # samples that are decoded at once
+_HEADER = 8  # bytes before the payload of a record
+_LONGEST = _HEADER + 2**16  # maximum size of a record in bytes
 _SEPARATOR = 0x1E
 _PARAMETERS = 21
 _ACTIVITY, _SHORTS, _PACKED_XYZ = 0, 26, 27  # types of records with samples
 _SCALE = (0, 55)  # address and identifier of the parameter
 _EPOCH = 621_355_968_000_000_000  # 1970 in ticks of 100 ns since the year 1
-_SCALES = {"NEO": 341.0, "CLE": 341.0, "MRA": 341.0, "MOS": 256.0, "TAS": 256.0}  # by serial number, counts per g
+_SCALES = {"NEO": 341.0, "CLE": 341.0, "MRA": 341.0, "MOS": 256.0, "TAS": 256.0}  # counts per g, by serial number
 WAY_ON = "Export the raw data as CSV with ActiLife, and read that with data=folder data.source.format=actigraph_csv."
 _Record = tuple[int, int, bytes]  # type, seconds since 1970, payload
 
@@ -98,7 +98,7 @@ def _utc_offset(zone: str) -> float | None:
 
 
 def _scale(info: dict[str, str], parameter: float | None, where: str) -> float:
-    """Counts per g."""
+    """Scale of the samples in counts per g."""
     scale = parameter or _number(info, "Acceleration Scale") or _SCALES.get(info.get("Serial Number", "")[:3])
     if scale is None:
         raise DataError(f"{where} does not say how many counts are a g. {WAY_ON}")
@@ -134,7 +134,7 @@ def _of_log(archive: zipfile.ZipFile, info: dict[str, str], rate: float, damage:
             kinds[kind] += 1
             if kind == _PARAMETERS:
                 parameter = _parameter(payload, _SCALE)
-            elif kind in (_ACTIVITY, _SHORTS, _PACKED_XYZ) and len(payload) > 1:  # a byte tells of a USB cable
+            elif kind in (_ACTIVITY, _SHORTS, _PACKED_XYZ) and len(payload) > 1:  # one byte: USB connection
                 scale = scale or _scale(info, parameter, damage.where)
                 held.append(record)
                 if len(held) == most:
@@ -216,7 +216,7 @@ def _packed(content: np.ndarray, y_first: bool) -> np.ndarray:
     samples = content.shape[1] * 2 // 9
     padded = np.pad(content, ((0, 0), (0, -content.shape[1] % 3))).reshape(len(content), -1, 3).astype(np.int16)
     values = np.stack([padded[..., 0] << 4 | padded[..., 1] >> 4, (padded[..., 1] & 15) << 8 | padded[..., 2]], axis=2)
-    values = (values << 4) >> 4  # the sign of 12 bits
+    values = (values << 4) >> 4  # extend the sign of 12 bits
     values = values.reshape(len(content), -1)[:, : samples * 3].reshape(len(content), samples, 3)
     return (values[..., [1, 0, 2]] if y_first else values).astype(np.float32)
 

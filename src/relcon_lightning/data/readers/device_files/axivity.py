@@ -19,7 +19,7 @@ from relcon_lightning.data.readers.device_files.contents import Contents, Damage
 MAGIC = b"MD"
 _HEADER, _BLOCK, _DATA = 1024, 512, 480  # bytes
 _AT_ONCE = 512  # blocks: 61,440 samples of an AX3
-_DRIFT = 0.05  # by which an oscillator may be off
+_DRIFT = 0.05  # maximum relative error of the oscillator
 _FIELDS = np.dtype(
     {
         "names": ["tag", "length", "fraction", "stamp", "light", "rate", "layout", "offset", "count", "data"],
@@ -85,7 +85,7 @@ def _blocks(file: IO[bytes], damage: Damage) -> Iterator[np.ndarray]:
 
 
 def _readable(blocks: np.ndarray) -> np.ndarray:
-    """``(b,)`` bool: the layout is known, the samples fit into the block and the time is valid."""
+    """Mask ``(b,)``, True if the layout is known, the samples fit into the block and the time is valid."""
     axes, stamp = blocks["layout"] >> 4, blocks["stamp"]
     known = np.isin(axes, (3, 6, 9)) & np.isin(blocks["layout"] & 15, (0, 2)) & ~((axes > 3) & _packed(blocks))
     fitting = (blocks["count"] > 0) & (blocks["count"].astype(np.int64) * _sample_bytes(blocks) <= _DATA)
@@ -135,10 +135,10 @@ def _samples(first: np.ndarray, others: Iterator[np.ndarray]) -> Iterator[Sample
 
 
 def _decoded(blocks: np.ndarray, starts: np.ndarray, before: float | None) -> tuple[Samples, float]:
-    """Samples of blocks.
+    """Decode the samples of blocks.
 
     Args:
-        blocks: ``(b,)`` blocks.
+        blocks: Blocks ``(b,)``.
         starts: Start times of the blocks, and of the block after them if there is one.
         before: Step between samples of the preceding block in ns, for the last block of the file.
 
@@ -157,10 +157,10 @@ def _decoded(blocks: np.ndarray, starts: np.ndarray, before: float | None) -> tu
 
 
 def _signal(blocks: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """``(n, 3)`` float32 in g."""
+    """Signal ``(n, 3)`` of blocks, float32 in g."""
     signal = np.empty((counts.sum(), 3), dtype=np.float32)
     ends = np.cumsum(counts)
-    unit = (256 << (blocks["light"] >> 13).astype(np.int64)).astype(np.float32)  # of a g
+    unit = (256 << (blocks["light"] >> 13).astype(np.int64)).astype(np.float32)  # counts per g
     for layout in np.unique(blocks["layout"]):
         chosen = blocks["layout"] == layout
         data = np.ascontiguousarray(blocks["data"][chosen])
@@ -182,7 +182,7 @@ def _words(data: np.ndarray) -> np.ndarray:
 
 
 def _shorts(data: np.ndarray, axes: int) -> np.ndarray:
-    """Unpack 16-bit numbers, ``(b, 480)`` to ``(b, m, 3)`` float32. Those of a gyroscope come first."""
+    """Unpack 16-bit numbers, ``(b, 480)`` to ``(b, m, 3)`` float32. Numbers of a gyroscope come first."""
     fitting = _DATA // (2 * axes)
     values = data.view("<i2")[:, : fitting * axes].reshape(len(data), fitting, axes)
     return (values[..., 3:6] if axes > 3 else values).astype(np.float32)

@@ -15,8 +15,8 @@ from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
-_UNPACKED = 2**13  # bytes at once: what is lost before a place of damage
-_NAMED = 5  # places of damage in a file that are listed
+_UNPACKED = 2**13  # bytes that are unpacked at once, and lost before a damaged part
+_NAMED = 5  # maximum number of damaged parts per file that are logged
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Samples:
     """Consecutive samples of a file.
 
     Attributes:
-        stamps: ``(n,)`` int64, time by the device clock in ns since 1970.
-        signal: ``(n, 3)`` float32 in g.
+        stamps: Times ``(n,)`` of the device clock, int64 in ns since 1970.
+        signal: Signal ``(n, 3)``, float32 in g.
     """
 
     stamps: np.ndarray
@@ -33,11 +33,11 @@ class Samples:
 
 
 class Damage:
-    """Refuses damage, or logs it and skips it.
+    """Refuses damage, or logs and skips it.
 
     Args:
         where: Name of the file, for messages.
-        lenient: Skip damage.
+        lenient: True: skip damage. False: refuse it.
     """
 
     def __init__(self, where: str, lenient: bool) -> None:
@@ -63,7 +63,7 @@ class Damage:
         return DataError(f"{self.where} is damaged: {what}. Copy it from the device again.")
 
     def note(self, what: str) -> None:
-        """Log something that does no harm."""
+        """Log a harmless finding."""
         log.warning("%s: %s.", self.where, what)
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class Damage:
             log.warning("%s: left out %d more damaged parts.", self.where, self.count - _NAMED)
 
     def reading(self, file: IO[bytes]) -> IO[bytes]:
-        """A compressed file that ends at the first byte that cannot be unpacked."""
+        """Wrap a compressed file so that it ends at the first byte that cannot be unpacked."""
         return io.BufferedReader(_UpToDamage(file, self), 2**18)
 
 
@@ -83,8 +83,8 @@ class Contents:
     Attributes:
         rate: Nominal sampling rate in Hz.
         utc_offset_s: Offset of the device clock from UTC in seconds, positive east of Greenwich; None if not stated.
-        samples: Samples, some ten thousand at a time.
-        damage: Handles damage.
+        samples: Iterator over samples, some ten thousand at a time.
+        damage: Handler of damage.
         duration_s: Expected duration in seconds, for a progress bar; None if unknown.
     """
 

@@ -1,4 +1,4 @@
-"""Opening a device file, whatever the device and the compression."""
+"""Open a device file of any supported device and compression."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from relcon_lightning.data.readers.device_files.contents import Contents, Damage
 from relcon_lightning.data.readers.suffixes import UNREADABLE, is_packed, open_device_bytes, text_of
 from relcon_lightning.errors import DataError
 
-MAX_BYTES = 2**32  # of a compressed archive once unpacked; a .gt3x of a month has some hundred MB
-_HEAD = 1024  # bytes that tell the device
+MAX_BYTES = 2**32  # maximum unpacked size of a compressed archive; a .gt3x of a month has some hundred MB
+_HEAD = 1024  # bytes that identify the device
 _READERS: dict[bytes, Callable[[IO[bytes], Damage], Contents]] = {
     axivity.MAGIC: axivity.read_axivity,
     geneactiv.MAGIC: geneactiv.read_geneactiv,
     actigraph.MAGIC: actigraph.read_actigraph,
 }
-_OTHERS = {  # what files begin with that have the suffix of another device
+_OTHERS = {  # first bytes of unsupported files that have the same suffix
     b"GENEA/": "a recording of a GENEA, the forerunner of the GENEActiv",
     b"MDTC": "a recording of a Parmay Matrix",
 }
@@ -28,14 +28,14 @@ _OTHERS = {  # what files begin with that have the suffix of another device
 
 @contextmanager
 def open_device_file(path: Path, lenient: bool = False) -> Iterator[Contents]:
-    """Open a file of an Axivity, a GENEActiv or an ActiGraph; its content tells the device.
+    """Open a file of an Axivity, a GENEActiv or an ActiGraph; its content identifies the device.
 
     Args:
         path: Path of the file, compressed or not. A compressed ``.gt3x`` is unpacked to a temporary file.
         lenient: Read the intact part of a damaged file, with a warning.
 
     Raises:
-        DataError: Damaged or of another device; also while its samples are read.
+        DataError: The file is damaged or of another device. It can also be raised while samples are read.
     """
     damage = Damage(text_of(path), lenient)
     try:
@@ -51,7 +51,7 @@ def open_device_file(path: Path, lenient: bool = False) -> Iterator[Contents]:
             yield read(file, damage)
     except DataError:
         raise
-    except (*UNREADABLE, ValueError, NotImplementedError, RuntimeError) as error:  # an archive with a password ...
+    except (*UNREADABLE, ValueError, NotImplementedError, RuntimeError) as error:  # such as an encrypted archive
         raise damage.error(error) from error
     finally:
         damage.close()
@@ -72,7 +72,7 @@ def _seekable(file: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
 
 
 def _reader_for(head: bytes, path: Path) -> Callable[[IO[bytes], Damage], Contents]:
-    """Reader for the device; raises DataError with the name of the device if there is none."""
+    """Reader for the device; raises DataError if there is none, with the name of the device if it is known."""
     other = next((kind for mark, kind in _OTHERS.items() if head.lstrip(b"\0").startswith(mark)), None)
     read = next((reader for magic, reader in _READERS.items() if head.startswith(magic)), None)
     if read is not None and other is None:

@@ -16,9 +16,9 @@ from relcon_lightning.data.readers.device_files.contents import Contents, Damage
 
 MAGIC = b"Device Identity"
 _PAGE = b"Recorded Data"
-_AT_ONCE = 200  # pages: 60,000 samples
-_SAMPLE = 12  # digits
-_USUAL = 300  # samples of a page
+_AT_ONCE = 200  # pages that are decoded at once: 60,000 samples
+_SAMPLE = 12  # digits per sample
+_USUAL = 300  # usual number of samples per page
 _LONGEST_LINE = 2**16  # a page has 3600 digits
 _LONGEST_HEADER = 1000  # lines; there are about 60
 _LONGEST_FIELDS = 30  # lines before the samples of a page; there are 8
@@ -184,7 +184,7 @@ def _decoded(
     y = (rows[:, 1] & 15) << 8 | rows[:, 2]
     z = rows[:, 3] << 4 | rows[:, 4] >> 4
     counts = np.stack([x, y, z], axis=1)
-    counts = (counts << 4) >> 4  # the sign of 12 bits
+    counts = (counts << 4) >> 4  # extend the sign of 12 bits
     signal = ((counts * 100.0 - offsets) / gains).astype(np.float32)
     starts = np.array([page.time for page in pages], dtype="datetime64[ns]").astype(np.int64)
     sizes = np.array([len(page.digits) // _SAMPLE for page in pages])
