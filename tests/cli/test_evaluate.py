@@ -50,7 +50,7 @@ def test_each_checkpoint_is_read_once(tmp_path, monkeypatch, probe):
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("eval", ["run_dir=here", "checkpoint=x", f"probe={probe}", "data.sampling_rate=50"])
     _check_rates(config, [simclr])
-    assert _training(simclr.checkpoints[0]) == "1 steps on toy, seed 0"
+    assert _training(simclr.checkpoints[0]) == "1 step on toy, seed 0"
     assert [run.participants for run in simclr.checkpoints] == [[{"salt": "s", "hashes": []}]] * 2
     windows = np.random.default_rng(0).standard_normal((4, 3, 64)).astype(np.float32)
     for system in _classifiers(config, [simclr])[:-1]:

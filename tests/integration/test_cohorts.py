@@ -80,7 +80,7 @@ def test_a_published_set_is_fetched_when_that_is_asked_for(tmp_path, published):
     assert f"70 MB from {published} (MIT)" in output
     assert not (tmp_path / "data").exists()
     output = fork(tmp_path, "relcon-prepare", *asked, "download=true")
-    assert "Store data/motionsense: 1 participants, 1 recordings" in output
+    assert "Store data/motionsense: 1 participant, 1 recording" in output
     assert (tmp_path / "data" / "raw" / "motionsense" / "A_DeviceMotion_data.zip").exists()
     [row] = CohortStore.open(tmp_path / "data" / "motionsense").segments.to_dict("records")
     assert row["label"] == "dws"

@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from relcon_lightning.data.splits import FEWEST, Split
 from relcon_lightning.errors import ConfigError, DataError, nearest
+from relcon_lightning.wording import counted
 
 _SHARE = 0.2  # of the test participants, and of the others for validation
 
@@ -72,7 +73,9 @@ def benchmark_folds(
     ids = sorted(set(participants))
     size = ceil(len(ids) / k) if k else 0
     if k < FEWEST or len(ids) < FEWEST or size * (k - 1) >= len(ids):
-        raise ConfigError(f"task.folds: {len(ids)} participants cannot be divided into k={k} folds, {FEWEST} or more.")
+        raise ConfigError(
+            f"task.folds: {counted(len(ids), 'participant')} cannot be divided into k={k} folds, {FEWEST} or more."
+        )
     rng = np.random.RandomState(seed)
     rest, test = train_test_split(ids, test_size=_SHARE, random_state=seed)
     tested: list[str] = []

@@ -126,16 +126,18 @@ def add(source: Source, store: CohortStore, reading: Reading | None = None) -> C
         raise ConfigError(f"add=true: {source.info.name} does not come in files that could be compared with the store.")
     if found.changed:
         raise DataError(
-            f"{path}: {len(found.changed)} files are not those that it was made from ({', '.join(found.changed[:3])}"
+            f"{path}: {counted(len(found.changed), 'file')} changed since it was made ({', '.join(found.changed[:3])}"
             f"{' ...' if len(found.changed) > 3 else ''}): the file, its participant, its labels or the settings of "
             "data.source have changed. Put them back, or replace the store with overwrite=true."
         )
     if found.gone:
-        log.warning("%s keeps the recordings of %d files that are gone: %s.", path, len(found.gone), found.gone[0])
+        log.warning(
+            "%s keeps the recordings of %s that are gone: %s.", path, counted(len(found.gone), "file"), found.gone[0]
+        )
     if not found.new:
-        log.info("%s has all %d files; nothing is added.", path, len(source.units()))  # type: ignore[attr-defined]
+        log.info("%s has the recordings of all files; nothing is added.", path)
         return store
-    log.info("%s: %d new files are added.", path, len(found.new))
+    log.info("%s: adding %s.", path, counted(len(found.new), "new file"))
     reading = replace(reading or Reading(), dtype=store.coding.dtype)
     whole = (path / MANIFEST).exists()
     number = len(list(path.glob("added-*"))) + 1

@@ -15,6 +15,7 @@ import numpy as np
 
 from relcon_lightning.data.pseudonyms import unseen_participants
 from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,8 @@ def ratio_split(
     parts = np.count_nonzero(ratios)
     if len(ids) < parts:
         raise DataError(
-            f"{len(ids)} participants cannot be divided into {parts} parts (train, validation, test): each needs one."
+            f"{counted(len(ids), 'participant')} cannot be divided into {parts} parts (train, validation, test): each "
+            "needs one."
         )
     share = np.asarray(ratios, dtype=float) / sum(ratios) * len(ids)
     counts = np.maximum(np.floor(share).astype(int), share > 0)

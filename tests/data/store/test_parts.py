@@ -193,7 +193,7 @@ def test_a_changed_file_is_named_and_refused(tmp_path, change):
     store = prepare(folder_source(folder), tmp_path / "store")
     change(folder)
     assert str(source_changes(folder_source(folder), store)) == "1 changed (a1.csv)"
-    with pytest.raises(DataError, match=r"1 files are not those that it was made from \(a1\.csv\).*overwrite=true"):
+    with pytest.raises(DataError, match=r"1 file changed since it was made \(a1\.csv\).*overwrite=true"):
         add(folder_source(folder), store)
 
 
