@@ -1,6 +1,6 @@
-"""The files of a cohort store in a bucket: the same files as on disk, signals read by byte ranges.
+"""The files of a cohort store in a bucket: the same files as on disk, with signals read by byte ranges.
 
-A store is copied there as it is (``aws s3 cp --recursive``). Access needs the extra ``object-store`` and takes its
+Copy a store to a bucket without changes (``aws s3 cp --recursive``). Access needs the extra ``object-store``, and reads
 credentials from the environment (``AWS_ACCESS_KEY_ID``, ``AWS_REGION``, ``AWS_ENDPOINT_URL``, ... as obstore lists
 them: https://developmentseed.org/obstore/latest/).
 """
@@ -25,25 +25,25 @@ from relcon_lightning.data.store.parts import PART_FOLDER
 from relcon_lightning.data.store.signals import FLOAT32, HEADER_BYTES, Coding
 from relcon_lightning.errors import DataError
 
-BLOCK_SAMPLES = 1024  # 12 kB: to a bucket little more than the 3 kB of a window, and neighbouring windows share it
-CACHE_BYTES = 2**28  # a process; a small cohort fits and is read once, of a large one windows hardly ever come twice
-_NEARBY_BYTES = 2**16  # ranges closer than this are one request: it costs a bucket less than a second one
-_FILES_AT_ONCE = 16  # each with up to 10 requests on their way
+BLOCK_SAMPLES = 1024  # 12 kB: costs little more than the 3 kB of a window, and serves its neighbours
+CACHE_BYTES = 2**28  # per process; a small cohort fits, and windows of a large one hardly ever repeat
+_NEARBY_BYTES = 2**16  # closer ranges are read with one request, which is cheaper than two
+_FILES_AT_ONCE = 16  # each with up to 10 requests at once
 
 _UNREACHABLE = "error sending request"
-_FOR_CREDENTIALS = ("/latest/api/token", "169.254.169.254", "metadata.google.internal")  # asked if there are none
+_FOR_CREDENTIALS = ("/latest/api/token", "169.254.169.254", "metadata.google.internal")  # asked without credentials
 
-_processes: set[int] = set()  # that have talked to a bucket; a fork inherits it
+_processes: set[int] = set()  # ids of processes that have accessed a bucket; a fork inherits them
 
 
 class Bucket:
     """A cohort store in an object store.
 
     Args:
-        address: ``s3://bucket/folder``, and what else obstore takes (``gs://``, ``az://``, ``file:///folder``).
+        address: ``s3://bucket/folder``, or another address of obstore (``gs://``, ``az://``, ``file:///folder``).
 
     Raises:
-        DataError: obstore cannot make sense of the address.
+        DataError: obstore does not support the address.
     """
 
     remedy = "copy the store there again"
@@ -55,20 +55,20 @@ class Bucket:
             self._client = from_url(self.path)
 
     def read(self, name: str) -> bytes:
-        """A whole object.
+        """Read a whole object.
 
         Raises:
-            FileNotFoundError: There is none of that name in the bucket.
-            DataError: No such bucket, or no access; names the address.
+            FileNotFoundError: There is no such object in the bucket.
+            DataError: There is no such bucket, or no access. The message names the address.
         """
         with _named(f"{self.path}/{name}"):
             return bytes(obstore.get(self._client, name).bytes())
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of every object by its name, ``signals/00000.npy`` and so on; one listing, not a request a file.
+        """Size of each signal file in bytes, by its name (``signals/00000.npy`` ...), from a single listing.
 
         Raises:
-            DataError: No access; names the address.
+            DataError: There is no access. The message names the address.
         """
         with _named(self.path):
             return {item["path"]: item["size"] for page in obstore.list(self._client) for item in page}
@@ -77,16 +77,16 @@ class Bucket:
         """Names of the folders with the stores of a cohort in parts.
 
         Raises:
-            DataError: No access; names the address.
+            DataError: There is no access. The message names the address.
         """
         folders = (name.removesuffix(f"/{MANIFEST}") for name in self.sizes() if name.endswith(f"/{MANIFEST}"))
         return sorted(folder for folder in folders if PART_FOLDER.fullmatch(folder))
 
     def checksum(self, name: str) -> str:
-        """SHA-256 of an object, hexadecimal.
+        """SHA-256 of an object, in hexadecimal.
 
         Raises:
-            DataError: It cannot be read; names the address.
+            DataError: The object cannot be read. The message names the address.
         """
         digest = hashlib.sha256()
         for chunk in self.chunks(name):
@@ -94,10 +94,10 @@ class Bucket:
         return digest.hexdigest()
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """A whole object, piece by piece.
+        """Read a whole object piece by piece.
 
         Raises:
-            DataError: It cannot be read; names the address.
+            DataError: The object cannot be read. The message names the address.
         """
         try:
             with _named(f"{self.path}/{name}"):
@@ -106,21 +106,21 @@ class Bucket:
             raise DataError(f"{self.path}/{name} is missing; {self.remedy}.") from error
 
     def state(self, name: str) -> None:
-        """Unknown, for to compare an object is to fetch it: that is done when it is asked for alone."""
+        """None: comparing an object downloads it, so it is done only on request."""
 
     def samples(self, name: str, size: int, coding: Coding) -> int:
-        """How many a signal file of so many bytes holds."""
+        """Number of samples in a signal file of the given size in bytes."""
         return (size - HEADER_BYTES) // coding.sample_bytes
 
     def signals(self, sizes: dict[str, int], coding: Coding) -> RangedSignals:
-        """The signals in the objects named in ``sizes``, in that order, with their bytes."""
+        """Signals in the objects that ``sizes`` names (name to bytes), in this order."""
         return RangedSignals(self, sizes, coding)
 
     def ranges(self, name: str, starts: list[int], ends: list[int]) -> list[bytes]:
-        """Some byte ranges of an object, read at the same time.
+        """Read several byte ranges of an object at once.
 
         Raises:
-            DataError: The object is gone, shorter than that, or not to be read; names the address.
+            DataError: The object is missing, too short, or cannot be read. The message names the address.
         """
         address = f"{self.path}/{name}"
         try:
@@ -128,7 +128,7 @@ class Bucket:
                 found = obstore.get_ranges(self._client, name, starts=starts, ends=ends, coalesce=_NEARBY_BYTES)
         except FileNotFoundError as error:
             raise DataError(f"{address} is missing; {self.remedy}.") from error
-        # A copy, since a range shares its memory with all that came in the same request.
+        # Copy: a range shares memory with everything in the same request.
         ranges = [bytes(content) for content in found]
         for content, start, end in zip(ranges, starts, ends, strict=True):
             if len(content) != end - start:
@@ -137,11 +137,11 @@ class Bucket:
 
 
 class RangedSignals:
-    """Windows of signals in ``.npy`` objects, fetched in blocks of which the last used are kept.
+    """Windows of signals in ``.npy`` objects, read in blocks; recently used blocks are cached.
 
     Args:
         bucket: Bucket of the objects.
-        sizes: Bytes of each object.
+        sizes: Mapping from object to its size in bytes.
         coding: Coding of the samples.
         cache_bytes: Size of the cache of blocks, in bytes.
     """
@@ -156,10 +156,10 @@ class RangedSignals:
         self._room = cache_bytes // self._block_bytes
 
     def windows(self, shards: np.ndarray, begins: np.ndarray, length: int) -> np.ndarray:
-        """``(k, 3, length)`` float32 in g from the objects ``shards (k,)`` at samples ``begins (k,)``.
+        """Read windows ``(k, 3, length)``, float32 in g, from the objects ``shards (k,)`` at samples ``begins (k,)``.
 
         Raises:
-            DataError: A window reaches outside of its object, or the object cannot be read.
+            DataError: A window is not inside its object, or the object cannot be read.
         """
         outside = begins + length > self._samples[shards]
         if outside.any():
@@ -184,7 +184,7 @@ class RangedSignals:
         return self._coding.decode(windows)
 
     def _blocks(self, needed: set[tuple[int, int]]) -> dict[tuple[int, int], np.ndarray]:
-        """All blocks ``needed``, from memory or the bucket."""
+        """Get the ``needed`` blocks from memory or the bucket."""
         blocks = {key: self._cache[key] for key in needed if key in self._cache}
         missing: dict[int, list[int]] = {}
         for shard, block in needed - blocks.keys():
@@ -210,7 +210,7 @@ class RangedSignals:
 
 @contextmanager
 def _named(address: str) -> Iterator[None]:
-    """Turn what obstore raises into errors that name the address; refuse to hang in a forked process."""
+    """Convert errors of obstore to errors that name the address; raise in a forked process, which would hang."""
     _processes.add(os.getpid())
     if len(_processes) > 1:
         raise DataError(
@@ -235,7 +235,7 @@ def _named(address: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The server's own code if it gave one, else the first line; obstore adds its internals below."""
+    """Error code of the server if there is one, otherwise the first line, because obstore appends internals."""
     message = str(error)
     code = re.search(r"<Code>(\w+)</Code>", message)
     return code[1] if code else " ".join(message.partition("\n")[0].rstrip(".").split())

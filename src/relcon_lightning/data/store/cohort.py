@@ -1,8 +1,8 @@
 """The cohort store: tables and signals in a folder or a bucket, from which random windows are read.
 
 A store contains ``cohort.json`` (description, sizes and checksums of all other files), ``participants.parquet``,
-``recordings.parquet``, ``segments.parquet`` and ``signals/00000.npy``, ... Each of the latter is an array ``(N, 3)`` of
-recordings one after the other, as float32 in g or as int16 in the steps that the manifest gives.
+``recordings.parquet``, ``segments.parquet`` and ``signals/00000.npy``, ... Each signal file is an array
+``(N, 3)`` of consecutive recordings, as float32 in g or as int16 in steps that the manifest defines.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ class CohortStore:
         Args:
             path: Folder or address.
             verify: When to compare the checksums of signals: ``once`` (and again if a file has changed), ``always``, or
-                ``never``. In a bucket, a comparison downloads the files, so ``once`` compares those alone that the
-                cache fetches.
-            cache_gb: Disk space for copies of a bucket's signal files in GB; 0: none is copied. See
+                ``never``. In a bucket, a comparison downloads the files, so ``once`` compares only those that the
+                cache downloads.
+            cache_gb: Disk space for copies of a bucket's signal files in GB; 0: no copies. See
                 :class:`~relcon_lightning.data.store.shard_cache.ShardCache`.
 
         Raises:
@@ -103,7 +103,7 @@ class CohortStore:
             raise DataError(f"{place.path}/{MANIFEST} is damaged ({error}); {place.remedy}.") from error
 
     def _read_tables(self, shards: Sequence[int]) -> Iterator[pd.DataFrame]:
-        """The tables of all parts, as if they had been written as one store."""
+        """Read the tables of all parts and join them, as if they were one store."""
         first = np.cumsum([0, *shards])
         tables = {table: [self._read_table(f"{folder}{table}.parquet") for folder in self._folders] for table in TABLES}
         if len(self._folders) > 1:
@@ -123,7 +123,7 @@ class CohortStore:
             if expected is not None and hashlib.sha256(content).hexdigest() != expected:
                 raise ValueError(f"its SHA-256 is not the one in {MANIFEST}")
             return read_table(content)
-        except (ValueError, OSError) as error:  # what pyarrow raises for a damaged file
+        except (ValueError, OSError) as error:  # pyarrow raises these for a damaged file
             raise DataError(f"{self.path}/{name} is damaged ({error}); {self._place.remedy}.") from error
 
     def _check_tables(self, segments: pd.DataFrame) -> None:
@@ -188,7 +188,7 @@ class CohortStore:
             )
 
     def numbers(self, attribute: str | None) -> dict[str, float] | None:
-        """Value of a numeric attribute for each participant; None if ``column`` is None.
+        """Value of a numeric attribute for each participant; None if ``attribute`` is None.
 
         Raises:
             DataError: ``participants.parquet`` has no such column, or it does not contain numbers.
@@ -205,7 +205,7 @@ class CohortStore:
         return dict(zip(self.participants["participant_id"], found.astype(float), strict=True))
 
     def strata(self, attribute: str | None) -> dict[str, str] | None:
-        """Value of an attribute for each participant, to stratify a split; None if ``column`` is None.
+        """Value of an attribute for each participant, to stratify a split; None if ``attribute`` is None.
 
         Raises:
             DataError: ``participants.parquet`` has no such column.
@@ -220,7 +220,7 @@ class CohortStore:
         return dict(zip(self.participants["participant_id"], self.participants[attribute].astype(str), strict=True))
 
     def fingerprint(self) -> str:
-        """SHA-256 of the manifest, which contains the checksums of all other files; for parts, of their manifests."""
+        """SHA-256 of the manifest (for parts, of all manifests), which contains the checksums of all other files."""
         found = [self._place.checksum(f"{folder}{MANIFEST}") for folder in self._folders]
         return found[0] if len(found) == 1 else hashlib.sha256("\n".join(found).encode()).hexdigest()
 
@@ -260,8 +260,8 @@ class CohortStore:
         """Read many windows at once: ``(k, 3, length)`` float32 in g.
 
         Args:
-            recording_rows: ``(k,)`` row numbers of ``recordings``.
-            starts: ``(k,)`` first samples.
+            recording_rows: Row ``(k,)`` of each window's recording in ``recordings``.
+            starts: First sample ``(k,)`` of each window.
             length: Number of samples of each window.
 
         Raises:
@@ -313,7 +313,7 @@ def is_store(path: str | Path) -> bool:
 
 
 def _read_manifest(place: Folder | Bucket) -> dict[str, Any]:
-    """The manifest, or one made of those of the parts."""
+    """Read the manifest; for parts, join their manifests."""
     try:
         manifest: dict[str, Any] = json.loads(place.read(MANIFEST))
     except FileNotFoundError:
@@ -358,7 +358,7 @@ def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any], folder: st
 
 
 def _check_entries(manifest: dict[str, Any]) -> None:
-    """Raises ValueError for values of another type, and files that no store has."""
+    """Raise ValueError for values of a wrong type, and for unexpected files."""
     if manifest["schema"] != schema_of(described_coding(manifest.get("signal"))):
         raise ValueError(f"signal: {manifest.get('signal')} is not that of schema {manifest['schema']}")
     info, excluded, files = manifest["info"], manifest["excluded"], manifest["files"]

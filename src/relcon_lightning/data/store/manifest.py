@@ -9,8 +9,8 @@ from typing import Any
 
 from relcon_lightning.data.store.signals import Coding
 
-SCHEMA = 1  # of stores of float32, as since the first version
-_CODED_SCHEMA = 2  # of stores whose samples are coded; versions that know float32 alone refuse it
+SCHEMA = 1  # stores of float32, as since the first version
+_CODED_SCHEMA = 2  # stores with coded samples, which older versions refuse
 SCHEMAS = (SCHEMA, _CODED_SCHEMA)
 MANIFEST = "cohort.json"
 _DESCRIBED = ("schema", "unit", "info", "excluded", "signal", "part")
@@ -18,17 +18,17 @@ TABLES = ("participants", "recordings", "segments")
 
 
 def schema_of(coding: Coding) -> int:
-    """The version of a store with such samples."""
+    """Version of a store with this coding of samples."""
     return _CODED_SCHEMA if coding.whole else SCHEMA
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def description_checksum(manifest: dict[str, Any]) -> str:
-    """SHA-256 of what the manifest itself says of the cohort; the files have their own."""
+    """SHA-256 of the manifest's own description of the cohort, without its list of files."""
     described = {key: manifest[key] for key in _DESCRIBED if key in manifest}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Which files a store was made from, so that new ones can be added and changed ones are noticed.
+"""Record the source files of a store, so that new files can be added and changed files are noticed.
 
-``sources.json`` in the store has the size, time and checksum of each file. It says nothing of the recordings, so it is
-no part of the store's checksums.
+``sources.json`` in the store contains the size, time and checksum of each file. It does not describe the recordings, so
+it is not part of the store's checksums.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ SOURCES = "sources.json"
 
 @dataclass(frozen=True)
 class Version:
-    """What tells whether a file is the one that was read.
+    """Version of a source file, to detect changes.
 
     Attributes:
-        bytes: Size.
-        mtime_ns: Time of the last change.
-        sha256: Checksum, hexadecimal.
+        bytes: Size in bytes.
+        mtime_ns: Time of the last change in ns.
+        sha256: Checksum in hexadecimal.
         said: Checksum of :attr:`~relcon_lightning.data.units.Unit.said`.
     """
 
@@ -38,12 +38,12 @@ class Version:
 
 @dataclass(frozen=True)
 class Changes:
-    """How files differ from those that a store was made from.
+    """Differences between files and those that a store was made from.
 
     Attributes:
         new: Units that are not in the store.
-        changed: Names of those whose file, labels or settings are others.
-        gone: Names of those in the store that are no longer there.
+        changed: Names of units whose file, labels or settings have changed.
+        gone: Names of units in the store that no longer exist.
     """
 
     new: list[Unit]
@@ -56,7 +56,7 @@ class Changes:
 
 
 def version_of(unit: Unit) -> Version | None:
-    """The version of a unit's file, None if it has none."""
+    """Version of a unit's file; None if it has no file."""
     if unit.path is None:
         return None
     state = unit.path.stat()
@@ -64,16 +64,16 @@ def version_of(unit: Unit) -> Version | None:
 
 
 def write_versions(folder: Path, versions: Mapping[str, Version]) -> None:
-    """Keep the versions of a store's files in its folder."""
+    """Write the versions of a store's source files to its folder."""
     content = {name: asdict(version) for name, version in sorted(versions.items())}
     (folder / SOURCES).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 def read_versions(folder: Path) -> dict[str, Version]:
-    """The versions of a store's files by name.
+    """Read the versions of a store's source files by name.
 
     Raises:
-        DataError: There are none, or they are damaged.
+        DataError: The file is missing or damaged.
     """
     file = folder / SOURCES
     try:
@@ -91,8 +91,8 @@ def changes(units: Sequence[Unit], known: Mapping[str, Version]) -> Changes:
     """Compare files with those that a store was made from. A file is read only if its size or time differs.
 
     Args:
-        units: The files.
-        known: Versions of the files of the store.
+        units: Units of the source.
+        known: Versions of the store's source files.
     """
     names = {unit.name for unit in units}
     return Changes(

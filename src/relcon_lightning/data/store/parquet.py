@@ -1,6 +1,6 @@
-"""Reading Parquet files whose tables take no more memory than a file of their size may lead one to expect.
+"""Read Parquet files, and refuse those whose tables need far more memory than their size suggests.
 
-A kilobyte of a file can repeat a text of a megabyte, or a number, any number of times.
+A file of a kilobyte can repeat a number, or a text of a megabyte, any number of times.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import compute, parquet
 
-MAX_BYTES = 2**30  # of the texts in a table, and of a table of a store; that of a million recordings has a tenth
-_MAX_RATIO = 1000  # of a larger table to its file: noise has 2, a device that lies still less than 100
+MAX_BYTES = 2**30  # maximum size of the texts in a table, and of a store's table; a million recordings need a tenth
+_MAX_RATIO = 1000  # maximum compression ratio of a larger table: noise has 2, a resting device less than 100
 
 
 def open_parquet(source: Path | pa.BufferReader) -> parquet.ParquetFile:
-    """A file that leaves texts in their dictionary; hand what is read of it to :func:`plain`.
+    """Open a file whose texts stay dictionary-encoded; pass its tables to :func:`plain`.
 
     Raises:
-        ValueError: It is damaged, or would take far more memory than it has bytes.
-        OSError: It is damaged.
+        ValueError: The file is damaged, or would need far more memory than its size.
+        OSError: The file is damaged.
     """
     with parquet.ParquetFile(_opened(source)) as file:
         described, schema = file.metadata, file.schema_arrow
@@ -37,15 +37,15 @@ def open_parquet(source: Path | pa.BufferReader) -> parquet.ParquetFile:
 
 
 def _opened(source: Path | pa.BufferReader) -> pa.NativeFile:
-    """What Arrow reads from; it takes no path whose name is not UTF-8."""
+    """Open a source for Arrow, which does not accept paths that are not UTF-8."""
     return pa.OSFile(os.fsencode(source)) if isinstance(source, Path) else source
 
 
 def plain(table: pa.Table) -> pa.Table:
-    """The table with its texts out of their dictionaries.
+    """Decode the dictionary-encoded texts of a table.
 
     Raises:
-        ValueError: They take more than :data:`MAX_BYTES`.
+        ValueError: The texts need more than :data:`MAX_BYTES`.
     """
     _refuse_above(sum(_text_bytes(column) for column in table.columns), MAX_BYTES)
     kinds = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in table.schema]
@@ -53,11 +53,11 @@ def plain(table: pa.Table) -> pa.Table:
 
 
 def read_table(content: bytes) -> pd.DataFrame:
-    """A table of a store: texts and numbers.
+    """Read a table of a store, which contains texts and numbers.
 
     Raises:
-        ValueError: It is damaged, has columns of another kind, or would take more than :data:`MAX_BYTES`.
-        OSError: It is damaged.
+        ValueError: The table is damaged, has columns of another type, or would need more than :data:`MAX_BYTES`.
+        OSError: The table is damaged.
     """
     with open_parquet(pa.BufferReader(content)) as file:
         _refuse_above(file.metadata.num_rows * file.metadata.num_columns * 8, MAX_BYTES)

@@ -1,6 +1,6 @@
-"""A cohort in several stores that lie in one folder, so that several machines can prepare it, and open as one.
+"""A cohort in several stores in one folder. Several machines can prepare it, and it opens as one store.
 
-``part-003-of-100`` holds the third of a hundred parts of the files, ``added-001`` files that were added later.
+``part-003-of-100`` contains the third of a hundred parts of the files; ``added-001`` contains files added later.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Part:
     """One of several parts of a cohort.
 
     Attributes:
-        number: From 1.
+        number: Number of the part, counted from 1.
         of: Number of parts.
     """
 
@@ -34,10 +34,10 @@ class Part:
 
     @classmethod
     def parse(cls, text: str) -> Part:
-        """From ``3/100``.
+        """Parse a part such as ``3/100``.
 
         Raises:
-            ConfigError: Another text, or a number that is not between 1 and the number of parts.
+            ConfigError: The text has another form, or the number is not between 1 and the number of parts.
         """
         found = re.fullmatch(r"(\d+)/(\d+)", text)
         part = cls(int(found[1]), int(found[2])) if found else cls(0, 0)
@@ -47,13 +47,13 @@ class Part:
 
     @classmethod
     def of_rank(cls, variables: Mapping[str, str]) -> Part:
-        """The part of this process among those that ``torchrun`` or ``srun`` started.
+        """Part of this process among those that ``torchrun`` or ``srun`` started.
 
         Args:
-            variables: Of the environment.
+            variables: Environment variables.
 
         Raises:
-            ConfigError: It was started by neither.
+            ConfigError: The process was started by neither.
         """
         for rank, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
             if rank in variables and count in variables:
@@ -65,12 +65,12 @@ class Part:
 
     @property
     def folder(self) -> str:
-        """Name of its folder."""
+        """Name of the folder of the part."""
         width = max(3, len(str(self.of)))
         return f"part-{self.number:0{width}d}-of-{self.of:0{width}d}"
 
     def share(self, everything: Sequence[T]) -> Sequence[T]:
-        """This part of a sequence: parts are equally long, give or take one, and in order.
+        """This part of a sequence. Parts are in order, and their lengths differ by at most one.
 
         Raises:
             ConfigError: There are fewer items than parts.
@@ -82,16 +82,16 @@ class Part:
 
 
 def names_checksum(names: Sequence[str]) -> str:
-    """SHA-256 of the names of all files of a cohort, by which parts of one list are told from those of another."""
+    """SHA-256 of the names of all files of a cohort, which is the same for all its parts."""
     return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()
 
 
 def one_manifest(manifests: Mapping[str, dict[str, Any]], path: object) -> dict[str, Any]:
-    """The manifest of the cohort that several stores make up; its files have the folder in their names.
+    """Join the manifests of several stores to that of the cohort, with the folder in the names of its files.
 
     Args:
-        manifests: Manifest of each store by its folder.
-        path: Of the folder they lie in, for errors.
+        manifests: Mapping from the folder of each store to its manifest.
+        path: Path of the cohort's folder, for errors.
 
     Raises:
         DataError: A part is missing, or parts belong to different cohorts.
@@ -124,7 +124,7 @@ def one_manifest(manifests: Mapping[str, dict[str, Any]], path: object) -> dict[
 
 
 def _comparable(value: Any) -> Any:
-    """Without what was counted."""
+    """Remove counts, which may differ between parts."""
     return {key: item for key, item in value.items() if key != "cut_samples"} if isinstance(value, dict) else value
 
 

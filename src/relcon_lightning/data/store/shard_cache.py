@@ -1,8 +1,8 @@
-"""Signal files of buckets on a local disk: whole files, shared by the processes of a machine, up to a size.
+"""Cache of buckets' signal files on a local disk: whole files, shared by the processes of a machine.
 
-A file that a process reads is locked and stays. The others are removed when room is needed, those first that were not
-used for the longest time. What finds no room is read from the bucket by byte ranges. Locks end with their process, so
-a killed process leaves nothing but a file that was cut short, which the next one removes.
+A file that a process reads is locked and kept. When space is needed, the least recently used other files are removed.
+Files without space are read from the bucket by byte ranges. Locks end with their process, so a killed process leaves at
+most a truncated file, which the next process removes.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 
 
 class ShardCache:
-    """Files in a folder, up to a size.
+    """Files in a folder, up to a total size.
 
     Args:
-        room_bytes: Largest sum of the sizes of the files, in bytes.
-        folder: The folder; None: ``signals`` in the user's cache folder, or in the one that ``RELCON_CACHE`` names.
+        room_bytes: Maximum total size of the files in bytes.
+        folder: Folder of the cache; None: ``signals`` in the user's cache folder, or in that of ``RELCON_CACHE``.
 
     Raises:
         ConfigError: The operating system has no locks for files.
@@ -56,16 +56,16 @@ class ShardCache:
         fetch: Callable[[BinaryIO], None],
         intact: Callable[[Path], bool] = lambda path: True,
     ) -> BinaryIO | None:
-        """Open a file, which is fetched if it is not there. It is not removed before it is closed.
+        """Open a file, after downloading it if it is missing. It is not removed while it is open.
 
         Args:
             key: Name of the file.
             size: Size of the file in bytes.
-            fetch: Writes the content.
-            intact: Whether a file that is there has the right content; otherwise it is fetched again.
+            fetch: Function that writes the content.
+            intact: Function that returns True if an existing file has the right content; otherwise it is fetched again.
 
         Returns:
-            The file; None if there is no room for it, beside the files that are being read.
+            Open file; None if there is not enough space next to the files in use.
         """
         if size > self.room_bytes:
             return None
@@ -106,7 +106,7 @@ class ShardCache:
         log.warning("%s: %s. Signals are read from the bucket instead.", self.folder, error.strerror)
 
     def _reserve(self, partial: Path, size: int) -> bool:
-        """Create a file of that size, after removing others; false if there is no room."""
+        """Reserve a file of this size, removing others if necessary; False if there is no space."""
         with _locked(self.folder / ".room.lock"):
             self._clear_unfinished(partial)
             files = [(item.stat(), item) for item in self.folder.iterdir() if item.suffix in (".npy", ".partial")]
@@ -138,7 +138,7 @@ class ShardCache:
             return True
 
     def _clear_unfinished(self, own: Path) -> None:
-        """Remove what killed processes left."""
+        """Remove unfinished files of killed processes."""
         for partial in self.folder.glob(".*.partial"):
             if partial == own:
                 partial.unlink()
@@ -156,14 +156,14 @@ def _allocate(file: BinaryIO, size: int) -> None:
 
 @contextmanager
 def _locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold a lock that ends with the process; BlockingIOError if another has it and ``wait`` is false."""
+    """Hold a lock that ends with the process; BlockingIOError if another process has it and ``wait`` is False."""
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
 
 
 def _held(path: Path, size: int, alone: bool = False) -> BinaryIO | None:
-    """Open and lock a file; None if it is not there, has another size, or ``alone`` is asked for and others hold it."""
+    """Open and lock a file; None if it is missing, has another size, or ``alone`` is True and others hold it."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -180,16 +180,16 @@ def _held(path: Path, size: int, alone: bool = False) -> BinaryIO | None:
 
 
 class CachedSignals:
-    """Windows of signals in ``.npy`` objects, which are copied to a cache when a window of them is asked for.
+    """Windows of signals in ``.npy`` objects, which are copied to a cache when a window of them is first read.
 
     Args:
         bucket: Bucket of the objects.
-        sizes: Bytes of each object.
-        checksums: SHA-256 of the objects, as far as known.
+        sizes: Mapping from object to its size in bytes.
+        checksums: Mapping from object to its SHA-256, if known.
         coding: Coding of the samples.
-        cache: The cache.
-        verify: ``once``: compare the checksum of an object when it is fetched; ``always``: also when it is there;
-            ``never``.
+        cache: Cache of the files.
+        verify: ``once``: compare the checksum of an object after its download; ``always``: also if it is cached;
+            ``never``: do not compare.
     """
 
     def __init__(
@@ -205,13 +205,13 @@ class CachedSignals:
         self._coding, self._cache, self._verify = coding, cache, verify
         self._ranged = RangedSignals(bucket, sizes, coding)
         self._local: dict[int, np.ndarray | None] = {}
-        self._files: list[BinaryIO] = []  # open, and so locked
+        self._files: list[BinaryIO] = []  # open, and therefore locked
 
     def windows(self, shards: np.ndarray, begins: np.ndarray, length: int) -> np.ndarray:
-        """``(k, 3, length)`` float32 in g from the objects ``shards (k,)`` at samples ``begins (k,)``.
+        """Read windows ``(k, 3, length)``, float32 in g, from the objects ``shards (k,)`` at samples ``begins (k,)``.
 
         Raises:
-            DataError: A window reaches outside of its object, or the object cannot be read or was changed.
+            DataError: A window is not inside its object, or the object cannot be read or was changed.
         """
         windows = np.empty((len(shards), 3, length), dtype=np.float32)
         remote = []
@@ -227,7 +227,7 @@ class CachedSignals:
         return windows
 
     def _signal(self, shard: int) -> np.ndarray | None:
-        """The samples of an object ``(n, 3)``, None if there is no room for it."""
+        """Samples ``(n, 3)`` of an object; None if there is no space for it."""
         if shard not in self._local:
             file = self._take(self._names[shard])
             self._local[shard] = None

@@ -1,4 +1,4 @@
-"""How the samples of a store are coded on disk: float32 in g, or int16 in steps of a fixed size."""
+"""Coding of a store's samples on disk: float32 in g, or int16 in steps of a fixed size."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 from relcon_lightning.errors import ConfigError
 
-HEADER_BYTES = 128  # what np.save writes before an array (N, 3); it has room for any N
+HEADER_BYTES = 128  # size of np.save's header for an array (N, 3), for any N
 
 
 @dataclass(frozen=True)
 class Coding:
-    """A code of samples.
+    """A coding of samples.
 
     Attributes:
         dtype: Data type of the files.
-        scale: g per step; 1 for float32.
+        scale: Size of a step in g; 1 for float32.
     """
 
     dtype: str
@@ -27,32 +27,32 @@ class Coding:
 
     @property
     def sample_bytes(self) -> int:
-        """Bytes of a sample of three axes."""
+        """Number of bytes per sample of three axes."""
         return 3 * np.dtype(self.dtype).itemsize
 
     @property
     def limit_g(self) -> float:
-        """The largest size of an acceleration that is stored as it is, in g."""
+        """Largest absolute acceleration that is stored without clipping, in g."""
         return float(np.iinfo(np.int16).max * self.scale) if self.whole else float("inf")
 
     @property
     def error_g(self) -> float:
-        """The largest error of a sample within :attr:`limit_g`, in g: half a step, 0 for float32."""
+        """Largest error of a sample within :attr:`limit_g`, in g: half a step; 0 for float32."""
         return self.scale / 2 if self.whole else 0.0
 
     @property
     def whole(self) -> bool:
-        """Whether samples are stored as whole numbers."""
+        """True if samples are stored as integers."""
         return self.dtype == "int16"
 
     def encode(self, signal: np.ndarray) -> tuple[np.ndarray, int]:
-        """Code samples.
+        """Encode samples.
 
         Args:
-            signal: ``(n, 3)`` in g, finite.
+            signal: Signal ``(n, 3)`` in g; all values are finite.
 
         Returns:
-            ``(n, 3)`` of :attr:`dtype`, and the number of samples beyond :attr:`limit_g`, which are cut to it.
+            Codes ``(n, 3)`` of type :attr:`dtype`, and the number of samples beyond :attr:`limit_g`, which are clipped.
         """
         if not self.whole:
             return np.ascontiguousarray(signal, dtype="<f4"), 0
@@ -63,13 +63,13 @@ class Coding:
         return coded, int(beyond.any(axis=1).sum())
 
     def decode(self, windows: np.ndarray) -> np.ndarray:
-        """Codes in a float32 array of any shape to g, in place."""
+        """Convert codes in a float32 array of any shape to g, in place."""
         if self.whole:
             windows *= np.float32(self.scale)
         return windows
 
     def described(self) -> dict[str, Any] | None:
-        """What the manifest says of it; None for float32."""
+        """Description for the manifest; None for float32."""
         return {"dtype": self.dtype, "scale": self.scale} if self.whole else None
 
 
@@ -79,10 +79,10 @@ CODINGS = {"float32": FLOAT32, "int16": INT16}
 
 
 def coding_of(dtype: str) -> Coding:
-    """The code of a new store.
+    """Coding of a new store.
 
     Raises:
-        ConfigError: Another type than float32 and int16.
+        ConfigError: The type is neither float32 nor int16.
     """
     if dtype not in CODINGS:
         raise ConfigError(f"store.dtype={dtype}: expected one of {', '.join(CODINGS)}.")
@@ -90,10 +90,10 @@ def coding_of(dtype: str) -> Coding:
 
 
 def described_coding(signal: Any) -> Coding:
-    """The code that a manifest describes, see :meth:`Coding.described`.
+    """Coding that a manifest describes, see :meth:`Coding.described`.
 
     Raises:
-        ValueError: It describes none that this version knows.
+        ValueError: This version does not support the coding.
     """
     if signal is None:
         return FLOAT32
@@ -109,7 +109,7 @@ def begin_file(path: Path) -> None:
 
 
 def finish_file(path: Path, coding: Coding) -> None:
-    """Write the header of a signal file whose samples are complete: after that it is an ``.npy`` file."""
+    """Write the header of a signal file with complete samples, which makes it a valid ``.npy`` file."""
     samples = (path.stat().st_size - HEADER_BYTES) // coding.sample_bytes
     header = {"descr": np.dtype(coding.dtype).str, "fortran_order": False, "shape": (samples, 3)}
     with path.open("r+b") as file:

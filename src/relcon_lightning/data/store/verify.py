@@ -22,12 +22,12 @@ from relcon_lightning.user_cache import cache_folder
 log = logging.getLogger(__name__)
 
 Verify = Literal["once", "always", "never"]
-_LARGE = 2**30  # bytes; before more is read, a message says so
-_CLOCK_NS = 50_000_000  # seconds; a file that changes twice within this time may keep its time stamp
+_LARGE = 2**30  # bytes; a message announces longer reads
+_CLOCK_NS = 50_000_000  # ns; a file that changes twice within this time may keep its time stamp
 
 
 class Place(Protocol):
-    """Where a store lies: see :class:`~relcon_lightning.data.store.folder.Folder`."""
+    """Location of a store, see :class:`~relcon_lightning.data.store.folder.Folder`."""
 
     remedy: str
 
@@ -50,12 +50,12 @@ def verify_signals(place: Place, expected: Mapping[str, str], verify: Verify) ->
 
     Args:
         place: Place of the store. In a bucket, a comparison downloads the files, so only ``always`` compares them.
-        expected: File to SHA-256.
+        expected: Mapping from file to SHA-256.
         verify: ``once`` for files that have changed since they were compared, ``always`` for all, ``never`` for none.
 
     Raises:
         ConfigError: ``verify`` has another value.
-        DataError: A file is not that of the written file. The message names it.
+        DataError: A file has changed since it was written. The message names it.
     """
     if verify not in ("once", "always", "never"):
         raise ConfigError(f"data.verify={verify}: expected once, always or never.")

@@ -40,10 +40,10 @@ class Entry:
         participant_id: Id of the participant.
         n_samples: Number of samples; 0 if the recording is excluded.
         sampling_rate: Sampling rate in Hz.
-        start_time: Start in unix seconds; None if unknown.
+        start_time: Start in Unix seconds; None if unknown.
         segments: Segments with labels and targets.
         attributes: Columns of the table of recordings.
-        fault: Why the recording is excluded; empty if it is not.
+        fault: Reason why the recording is excluded; empty if it is not.
         cut: Number of samples beyond the range of the coding.
     """
 
@@ -169,7 +169,7 @@ class StoreWriter:
 
     Attributes:
         scratch: Folder for temporary files, which are removed before the store is complete.
-        versions: Name to version of the files that the recordings come from.
+        versions: Mapping from the name of each source file to its version.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class StoreWriter:
                 file.write(coded.data)
 
     def move(self, entries: Sequence[Entry], samples: Path) -> None:
-        """Write recordings whose coded samples lie one after the other in a file, which is removed.
+        """Write recordings whose coded samples are consecutive in a file, which is then removed.
 
         Raises:
             DataError: See :meth:`add`.
@@ -349,7 +349,7 @@ def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
 
 def _clear_leftovers(path: Path) -> None:
     """Remove the remains of killed writes, and restore a store that was set aside but not replaced."""
-    stem = f".{glob.escape(path.name)}.????????"  # as mkdtemp names them, so that store "a" spares those of "a.b"
+    stem = f".{glob.escape(path.name)}.????????"  # names of mkdtemp; those of store "a.b" must not match "a"
     for old in path.parent.glob(f"{stem}.old"):
         if path.exists():
             shutil.rmtree(old)
@@ -375,7 +375,7 @@ def _replace(path: Path, partial: Path) -> None:
 
 
 def _fsync(path: Path) -> None:
-    if os.name == "nt":  # which opens no folder, and no file that is only read, for this
+    if os.name == "nt":  # Windows cannot fsync a folder or a file that is open only for reading
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
