@@ -70,22 +70,22 @@ class CandidateDataModule(L.LightningDataModule):
     Args:
         store: Folder or address of the cohort store.
         window_s: Length of a window in seconds.
-        sampling_rate: Hz that the model expects; a store of another rate is refused.
-        n_candidates: Number c of windows of the same participant that are drawn per anchor.
+        sampling_rate: Sampling rate that the model expects in Hz; a store of another rate is refused.
+        n_candidates: Number c of candidates of the same participant per anchor.
         batch_size: Number of anchors per batch and device.
         participants_per_batch: See :class:`~relcon_lightning.data.sampling.CandidateSampler`.
-        ratios: Participants for training, validation and test (the paper: 10, 3, 3).
+        ratios: Relative numbers of participants for training, validation and test (10, 3, 3 in the paper).
         split: Split, or a ``split.json`` file that contains it; overrides ``ratios``.
         split_seed: Seed of the split of participants; separate from ``seed``, so that runs with other seeds share a
             test set.
         stratify: Column of ``participants.parquet``; each part gets the same proportion of its groups.
-        weights: Column of ``participants.parquet`` with numbers that the participants of training batches are drawn in
-            proportion to, e.g. ``active_h``; None: uniformly.
+        weights: Numeric column of ``participants.parquet``, e.g. ``active_h``. Participants of training batches are
+            drawn in proportion to it; None: uniformly.
         seed: Seed of all draws.
-        val_batches: Validation batches, the same at every validation.
+        val_batches: Number of validation batches, which are the same at every validation.
         verify: See :meth:`~relcon_lightning.data.CohortStore.open`.
         cache_gb: See :meth:`~relcon_lightning.data.CohortStore.open`.
-        num_workers: Processes that read ahead. Batches do not depend on it.
+        num_workers: Number of processes that read ahead. Batches do not depend on it.
     """
 
     def __init__(
@@ -125,8 +125,8 @@ class CandidateDataModule(L.LightningDataModule):
 
         Raises:
             ConfigError: The file of the split cannot be read.
-            DataError: No store at the path, a store of another rate, a split that names people who are not in it, or
-                participants without enough windows or weights.
+            DataError: There is no store at the path, it has another rate, the split names people who are not in it, or
+                participants lack enough windows or weights.
         """
         self.store = CohortStore.open(self.path, self.verify, self.cache_gb)
         self.store.check_rate(self.sampling_rate)
@@ -138,8 +138,8 @@ class CandidateDataModule(L.LightningDataModule):
         size = self.batch_size if per_batch is None or self.batch_size % each else each * per_batch
         weights = self.store.numbers(self.weights)
         self.train_sampler = self._sampler(train, self.seed, per_batch, size, weights)
-        # Fewer people are held out than a training batch mixes: they give more windows each, so that the losses of
-        # training and validation are of as many candidates.
+        # If fewer people are held out than a training batch mixes, each gives more windows, so that the losses of
+        # training and validation have the same number of candidates.
         held_out = None if per_batch is None else min(per_batch, len(validation))
         if held_out != per_batch:
             size = self._validation_size(held_out or 1, size, each)
@@ -169,7 +169,7 @@ class CandidateDataModule(L.LightningDataModule):
         return split
 
     def _fitting(self, participants: tuple[str, ...]) -> int | None:
-        """People per training batch: as many as asked for, or all there are where they are fewer, which is said."""
+        """People per training batch: the requested number, or all people if there are fewer, with a message."""
         asked = self.participants_per_batch
         if asked is None or self.batch_size % asked:  # the sampler refuses the latter
             return asked
@@ -185,17 +185,17 @@ class CandidateDataModule(L.LightningDataModule):
         return there
 
     def _validation_size(self, people: int, size: int, least: int) -> int:
-        """Windows per validation batch of ``people``, as near to the ``size`` in training as their recordings allow.
+        """Windows per validation batch of ``people``, as close to the training ``size`` as their recordings allow.
 
-        Nobody is left out for it who has ``least`` windows.
+        Everybody with at least ``least`` windows is kept.
         """
-        beside = self.store.recordings["n_samples"] - self.window + 1  # wherever the first window begins
+        beside = self.store.recordings["n_samples"] - self.window + 1  # count windows for any start of the first one
         each = self._windows(self.split.validation, beside)
         fewest = int(each[each >= least].min()) if (each >= least).any() else least
         return people * max(least, min(size // people, fewest))
 
     def _windows(self, participants: tuple[str, ...], samples: pd.Series[int]) -> pd.Series[int]:
-        """Windows beside each other that each of the participants has in recordings of ``samples``."""
+        """Number of consecutive windows of each participant in recordings of ``samples`` samples."""
         ids = self.store.recordings["participant_id"]
         own = ids.isin(participants)
         return (samples[own] // self.window).clip(lower=0).groupby(ids[own]).sum()

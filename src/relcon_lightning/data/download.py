@@ -1,4 +1,4 @@
-"""Fetching the archive of a public set: checked, with a progress bar, and gone on with where it was interrupted."""
+"""Download the archive of a public data set: with a checksum, a progress bar, and resumption."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 
-pooch.get_logger().setLevel(logging.WARNING)  # what it says is in the log line of whoever calls
+pooch.get_logger().setLevel(logging.WARNING)  # callers log the download themselves
 
 _CHUNK = 2**16
 _TIMEOUT_S = 60
-_SUM = ".sha256"  # beside a download whose publisher names no checksum: what it had when it was fetched
+_SUM = ".sha256"  # suffix of the file with the checksum of a first download
 
 
 def download(url: str, folder: str | Path, file: str, sha256: str | None = None) -> Path:
-    """The file behind an address, fetched unless it is there already.
+    """Download a file unless it exists already.
 
-    Where the publisher names no checksum, the one of the first download is kept beside the file, so that a change on
-    this side is noticed.
+    If the publisher states no checksum, that of the first download is stored next to the file, so that later changes of
+    the local file are noticed.
 
     Args:
         url: Address of the archive.
-        folder: To keep it in; created if missing.
-        file: Name to keep it under.
-        sha256: Expected checksum, if known.
+        folder: Folder of the file; created if missing.
+        file: Name of the local file.
+        sha256: Expected checksum; None: not known.
 
     Raises:
-        DataError: No connection, another answer than the file, or a wrong checksum; names address and file.
+        DataError: There is no connection, the server does not send the file, or the checksum is wrong. The message
+            names address and file.
     """
     path = Path(folder) / file
     kept = path.with_name(file + _SUM)
@@ -49,7 +50,7 @@ def download(url: str, folder: str | Path, file: str, sha256: str | None = None)
         raise DataError(
             f"{url} cannot be fetched ({error}). The downloaded part is kept: try again to continue."
         ) from error
-    except ValueError as error:  # pooch, of a wrong checksum
+    except ValueError as error:  # pooch raises it for a wrong checksum
         raise DataError(f"{url} is not the expected file ({error}).") from error
     if sha256 is None and not kept.exists():
         kept.write_text(_checksum(path) + "\n", "utf-8")
@@ -57,7 +58,7 @@ def download(url: str, folder: str | Path, file: str, sha256: str | None = None)
 
 
 class _ResumableDownload:
-    """A downloader for pooch that keeps what has come in ``FILE.part`` and asks for the rest.
+    """A downloader for pooch that keeps a partial download in ``FILE.part`` and requests the rest.
 
     Args:
         path: Path of the downloaded file.
@@ -70,12 +71,12 @@ class _ResumableDownload:
         """Fetch ``url`` to ``output_file``; called by pooch.
 
         Raises:
-            requests.RequestException: No connection, or it broke.
+            requests.RequestException: There is no connection, or it was lost.
         """
         have = self.part.stat().st_size if self.part.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
-            if answer.status_code == requests.codes.requested_range_not_satisfiable:  # all of it is here
+            if answer.status_code == requests.codes.requested_range_not_satisfiable:  # the partial file is complete
                 answer.close()
             else:
                 answer.raise_for_status()

@@ -1,4 +1,4 @@
-"""Folds of other work: given by name, or divided as the code of a benchmark divides."""
+"""Folds of published work: named participants, or the division of a benchmark's code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relcon_lightning.data.splits import FEWEST, Split
 from relcon_lightning.errors import ConfigError, DataError, nearest
 from relcon_lightning.wording import counted
 
-_SHARE = 0.2  # of the test participants, and of the others for validation
+_SHARE = 0.2  # fraction of test participants, and of the others for validation
 
 
 def named_folds(
@@ -22,17 +22,17 @@ def named_folds(
     seed: int = 0,
     strata: Mapping[str, str] | None = None,
 ) -> Iterator[Split]:
-    """Make the splits whose test participants are named; everybody else of a fold trains.
+    """Make splits with named test participants; the training set of a fold is everybody else.
 
     Args:
-        participants: Ids of all who have windows.
+        participants: Ids of all participants who have windows.
         test: Ids of the test participants of each fold.
         validation: Ids of the validation participants of each fold; None: the test participants of the next fold.
-        seed: Not used; other functions that make folds have it.
+        seed: Not used; all functions that make folds have it.
         strata: Not used.
 
     Raises:
-        ConfigError: There is one fold and no validation set, or the numbers of folds differ.
+        ConfigError: There is only one fold and no validation set, or the numbers of folds differ.
         DataError: A name is not among the participants.
     """
     if validation is None:
@@ -57,12 +57,12 @@ def benchmark_folds(
 ) -> Iterator[Split]:
     """Make k splits as the public code of the benchmark in the paper's Table 4 does (Haresamudram et al. 2022).
 
-    The first test set is scikit-learn's random fifth, the next ones are shuffled out of who is left; a fifth of the
-    others validates. The code divides HHAR, whose people are letters, in an order that changes from run to run: there
-    the folds are one possible outcome.
+    The first test set is scikit-learn's random fifth, the next ones are drawn from the remaining participants.
+    The validation set is a fifth of the others. For HHAR, whose ids are letters, the order in the public code changes
+    from run to run, so these folds are one possible outcome.
 
     Args:
-        participants: Ids; their sorted order counts.
+        participants: Ids of the participants, which are sorted first.
         k: Number of splits.
         seed: Seed of all draws; 42 in the public code.
         strata: Not used.

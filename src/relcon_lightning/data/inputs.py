@@ -1,4 +1,4 @@
-"""What can be embedded: a user's tables, files of devices and cohort stores, each recording read piece by piece."""
+"""Find the inputs of an embedding: a user's tables, device files and cohort stores, read piece by piece."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class OpenRecording:
     """A recording that is being read.
 
     Attributes:
-        rate: Hz.
-        start_time: Unix seconds of the first sample, None if unknown.
-        duration_s: None if unknown before the recording was read.
-        blocks: Samples, block by block.
+        rate: Sampling rate in Hz.
+        start_time: Time of the first sample in Unix seconds; None if unknown.
+        duration_s: Duration in seconds; None if unknown before the recording is read.
+        blocks: Iterator over blocks of samples.
     """
 
     rate: float
@@ -64,11 +64,11 @@ class Input:
     """A recording to embed.
 
     Attributes:
-        recording_id: Its path below the folder, of a table without the suffix; or its id in the store.
-        participant_id: Who was recorded.
-        version: Changes when the file does.
-        stamped: Whether the time of day is known.
-        open: Begin to read; raises DataError.
+        recording_id: Path below the folder (for a table, without the suffix), or id in the store.
+        participant_id: Id of the participant.
+        version: Text that changes when the file changes.
+        stamped: True: the time of day is known.
+        open: Function that opens the recording; raises DataError.
     """
 
     recording_id: str
@@ -87,23 +87,25 @@ def find_inputs(
     verify: Verify = "once",
     pattern: str | None = None,
 ) -> list[Input]:
-    """The recordings in a file, a folder or a cohort store, in the order of their ids.
+    """Find the recordings in a file, a folder or a cohort store, sorted by id.
 
-    In a folder other files are passed over, hidden ones too; a table ``recordings.csv`` there says who was recorded.
+    In a folder, hidden and other files are skipped; a table ``recordings.csv`` in it names the participants.
 
     Args:
-        path: The file, the folder or the store.
+        path: File, folder or store.
         layout: Layout of the tables.
-        participant: Regular expression searched in a file's path, see ``RecordingFolder``; None if each recording
-            is of another participant, who gets its id.
-        lenient: Take what can be read of a damaged device file.
-        shortest_s: Recordings of a store that are shorter are left out, with a warning: a store is parted at gaps.
+        participant: Regular expression searched in a file's path, see ``RecordingFolder``; None: each
+            recording is of another participant, with the id of the recording.
+        lenient: Read the intact part of a damaged device file.
+        shortest_s: Minimum length of a store's recordings in seconds. Shorter ones, which occur because a store is
+            split at gaps, are skipped with a warning.
         verify: See :meth:`~relcon_lightning.data.CohortStore.open`.
         pattern: Pattern for the paths of the files to read in a folder; see ``RecordingFolder``.
 
     Raises:
         ConfigError: There is no such time zone.
-        DataError: Nothing there, a file of an unknown kind, two with one id, or one in whose path no participant is.
+        DataError: Nothing is at the path, a file has an unknown format, two recordings have the same id, or a path
+            contains no participant.
     """
     if "://" in str(path) or is_store(path):
         return _of_store(CohortStore.open(path, verify), shortest_s)
@@ -155,7 +157,7 @@ def _of_file(path: Path, name: str, person: str | None, layout: Layout, clock: D
 
 
 def _stamped(table: TableStream) -> bool:
-    """Whether a table says the time of day; one that cannot be read is named later and decides nothing."""
+    """True if a table contains the time of day, or cannot be read: its error is reported later."""
     try:
         return table.stamped
     except DataError:
@@ -184,7 +186,7 @@ def _device_blocks(path: Path, clock: DeviceClock, lenient: bool) -> Iterator[tu
     """Blocks of a device file, each with the description of its recording."""
     with open_stream(path, clock, lenient) as stream:
         for block in stream.blocks:
-            if len(block.signal) >= BLOCK // 2:  # of a few samples the norm says little
+            if len(block.signal) >= BLOCK // 2:  # the norm of a few samples is not reliable
                 check_unit(block.signal, text_of(path))
             yield stream, block
 

@@ -20,12 +20,12 @@ class Inspection:
     Attributes:
         hours: Hours per participant.
         labels: One row per label, with columns ``hours`` and ``participants``.
-        gaps_s: Pauses ``(G,)`` in seconds between recordings of a participant, if their start times are known.
+        gaps_s: Pauses ``(G,)`` in seconds between recordings of the same participant with known start times.
         still_norm: Mean norm ``(K,)`` in g of the drawn windows that are at rest.
         still_share: Fraction of the drawn windows that are at rest.
         clipped_share: Fraction of the drawn windows in which an axis has its extreme value for three samples in a row,
             as when a sensor exceeds its range.
-        examples: Recording id to signal ``(3, T)``: ten seconds of some recordings.
+        examples: Mapping from recording id to ten seconds of its signal ``(3, T)``.
     """
 
     hours: pd.Series[float]

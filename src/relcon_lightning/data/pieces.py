@@ -1,4 +1,4 @@
-"""Recordings read and resampled piece by piece, by this process or by others while this one embeds.
+"""Read and resample recordings piece by piece, in this process or in others while this one embeds.
 
 Pieces go through pipes. A process waits when its pipe is full, so that memory depends neither on the number of
 recordings nor on their length.
@@ -19,7 +19,7 @@ from relcon_lightning.data.processes import Start, kept_records, killed, start_c
 from relcon_lightning.data.stream import Piece, pieces_of
 from relcon_lightning.errors import DataError
 
-_AHEAD = 2  # recordings that each process has been given: one that it reads, and the next
+_AHEAD = 2  # recordings assigned to each process: the current one and the next
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class RecordingEnd:
 
     Attributes:
         fault: Why it could not be read to its end; empty if it was.
-        trace: Traceback of an error that was not foreseen; empty if there is none.
-        told: Log records of the process that read it, which are to be logged; empty if it was this one.
+        trace: Traceback of an unexpected error; empty if there is none.
+        told: Log records of the reading process that this process must log; empty if this process read it.
     """
 
     fault: str = ""
@@ -58,7 +58,7 @@ class PieceReader:
     """Reads recordings at the sampling rate of an encoder.
 
     Attributes:
-        inputs: The recordings.
+        inputs: Recordings to read.
         rate: Sampling rate of the pieces in Hz.
         max_gap_s: See :func:`~relcon_lightning.data.stream.pieces_of`.
     """
@@ -68,7 +68,7 @@ class PieceReader:
     max_gap_s: float
 
     def __call__(self, number: int) -> Iterator[Message]:
-        """The messages of a recording, by its number; an error is in the last one."""
+        """Read the recording with a number; an error is part of its last message."""
         one, fault = self.inputs[number], RecordingEnd()
         try:
             opened = one.open()
@@ -80,7 +80,7 @@ class PieceReader:
 
 
 def fault_of(recording_id: str, error: Exception) -> RecordingEnd:
-    """The end of a recording with an error."""
+    """Last message of a recording that has an error."""
     if isinstance(error, OSError):
         return RecordingEnd(f"{recording_id} cannot be read: {error}")
     if isinstance(error, DataError):
@@ -97,7 +97,7 @@ def read_pieces(reader: PieceReader, workers: int) -> Generator[tuple[int, Messa
             alternate. Those of one recording are in order.
 
     Returns:
-        Number of a recording and a message, until each recording has ended.
+        Pairs of the number of a recording and a message, until each recording has ended.
 
     Raises:
         DataError: A process was killed.
@@ -157,7 +157,7 @@ def _give(pipe: Connection, numbers: Iterator[int], pipes: dict[Connection, int]
 
 
 def _work(reader: PieceReader, pipe: Connection, start: Start) -> None:
-    """In each process."""
+    """Main loop of each reading process."""
     start.begin()
     with suppress(EOFError, ConnectionError):  # the first process has ended
         while True:

@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """A public data set or a person's own files."""
+    """A public data set or a user's own files."""
 
     info: CohortInfo
     """Describes the original recordings, ``info.sampling_rate`` their nominal rate."""
 
     def recordings(self) -> Iterator[Recording]:
-        """The recordings at their own rate, one at a time, in g.
+        """Recordings in g at their own rate, one at a time.
 
         Raises:
             DataError: A file is missing or not as expected.
@@ -49,15 +49,15 @@ class Reading:
     """How recordings are read and stored.
 
     Attributes:
-        num_workers: Processes that read, for sources that can be read in units
+        num_workers: Number of reading processes, for sources that can be read in units
             (:class:`~relcon_lightning.data.units.Divisible`). The store does not depend on it.
         dtype: ``float32``, or ``int16`` for half the bytes; see :mod:`relcon_lightning.data.store.signals`.
         on_bad_file: ``stop`` at a unit that cannot be read, or ``skip`` it, with a warning and an entry in
             ``cohort.json``.
-        start_s: Seconds after which the processes are started, if the source is not read by then.
+        start_s: Time in seconds after which processes are started if the source is not yet read.
 
     Raises:
-        ConfigError: Another word for ``dtype`` or ``on_bad_file``.
+        ConfigError: ``dtype`` or ``on_bad_file`` has another value.
     """
 
     num_workers: int = 1
@@ -84,10 +84,10 @@ def prepare(
     Args:
         source: Source of the recordings.
         path: Folder of the store.
-        sampling_rate: Hz of the store.
+        sampling_rate: Sampling rate of the store in Hz.
         overwrite: Replace an existing store.
-        reading: How recordings are read and stored; None: one process, float32, a bad file stops.
-        part: Write this part of the cohort alone, to a folder in ``path``; parts are opened as one store by ``path``.
+        reading: How recordings are read and stored; None: one process, float32, stop at a bad file.
+        part: Write only this part of the cohort, to a folder in ``path``. ``path`` then opens all parts as one store.
 
     Raises:
         ConfigError: The source cannot be read in units, and ``part`` or ``on_bad_file="skip"`` needs them.
@@ -108,18 +108,18 @@ def prepare(
 
 
 def add(source: Source, store: CohortStore, reading: Reading | None = None) -> CohortStore:
-    """Add the files of ``source`` that a store does not have. Signals that are stored are not written again.
+    """Add the files of ``source`` that a store does not have. Stored signals are not written again.
 
-    A cohort in parts gets another part.
+    For a cohort in parts, another part is added.
 
     Args:
-        source: Gives the recordings of all files, with the settings that the store was made with.
+        source: Source of all files, with the settings of the store.
         store: Store in a local folder.
-        reading: How recordings are read; they are stored as those that are there.
+        reading: How recordings are read. They are stored in the coding of the store.
 
     Raises:
         ConfigError: The source does not come in files.
-        DataError: A file that is in the store has changed, or the store does not say what it was made from.
+        DataError: A file in the store has changed, or the store does not record its files.
     """
     found, path = source_changes(source, store), Path(store.path)
     if found is None:
@@ -147,10 +147,10 @@ def add(source: Source, store: CohortStore, reading: Reading | None = None) -> C
 
 
 def source_changes(source: Source, store: CohortStore) -> Changes | None:
-    """How the files of a source differ from those a store was made from; None if the source does not come in files.
+    """Differences between the files of a source and those in a store; None if the source does not come in files.
 
     Raises:
-        DataError: The store does not say what it was made from.
+        DataError: The store does not record its files.
     """
     units = source.units() if isinstance(source, Divisible) else []
     if not units or any(unit.path is None for unit in units):
@@ -173,7 +173,7 @@ def _prepared(
     coding = coding_of(reading.dtype)
     if reading.on_bad_file == "skip" and units is None:
         raise ConfigError(f"on_bad_file=skip: {source.info.name} is not read file by file, so none can be left out.")
-    # The display belongs to this block, not to a generator: an error would leave its threads running.
+    # The display must belong to this block: in a generator, an error would leave its threads running.
     with Progress("{task.description}", BarColumn(20), "{task.fields[done]}", TimeElapsedColumn()) as display:
         progress = _Display(display, source.info.name, None if units is None else len(units))
 
@@ -204,30 +204,30 @@ def _fill_by_units(
             writer.leave_out(name, read.fault)
         else:
             writer.move(read.entries, read.samples)
-            writer.excluded.pop(name, None)  # it could not be read before
+            writer.excluded.pop(name, None)  # it may have been unreadable before
             if read.version is not None:
                 writer.versions[name] = read.version
         progress.advance(len(read.entries), units=1)
 
 
 class _Display:
-    """The line of progress: recordings, and units where their number is known."""
+    """Progress line: recordings, and units if their number is known."""
 
     def __init__(self, display: Progress, name: str, units: int | None) -> None:
         self.display, self.recordings = display, 0
         self.task = display.add_task(f"Preparing {name}", total=units, done="")
 
     def advance(self, recordings: int, units: int = 0) -> None:
-        """More is done."""
+        """Count finished recordings and units."""
         self.recordings += recordings
         self.display.update(self.task, advance=units, done=counted(self.recordings, "recording"))
 
 
 def existing(path: str | Path, sampling_rate: float, verify: Verify = "once") -> CohortStore | None:
-    """The store that is there already, if there is one.
+    """Open an existing store; None if there is none.
 
     Raises:
-        DataError: It has another rate.
+        DataError: The store has another rate.
     """
     if not is_store(path):
         return None
@@ -238,7 +238,7 @@ def existing(path: str | Path, sampling_rate: float, verify: Verify = "once") ->
 
 
 def summary(store: CohortStore) -> str:
-    """One line: participants, recordings, hours, labels, what was left out."""
+    """One line with the numbers of participants, recordings, hours, labels and excluded recordings."""
     hours = store.recordings["n_samples"].sum() / store.sampling_rate / 3600
     left_out = f", {counted(len(store.excluded), 'recording')} left out (see cohort.json)" if store.excluded else ""
     return (

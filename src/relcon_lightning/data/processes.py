@@ -1,4 +1,4 @@
-"""Processes that read for this one: how they start, what they say, and that they end with it."""
+"""Reading processes: how they start, pass log records to this process, and end with it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _PRELOADED = ["relcon_lightning.data.workers", "relcon_lightning.data.pieces"]
 
 
 def start_context() -> Any:
-    """How processes start; a fork of this one is no choice, because progress bars, pyarrow and obstore have threads.
+    """Context that starts processes. It never forks this one, because progress bars, pyarrow and obstore have threads.
 
-    On Linux they are forks of a process that has imported the readers and has no threads, so that any number of them
-    imports these once. Elsewhere each is a new process.
+    On Linux, processes are forks of a server process without threads that has imported the readers once. Elsewhere,
+    each is a new process.
     """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
@@ -38,22 +38,22 @@ def start_context() -> Any:
     try:
         with starting(program=True):
             forkserver.ensure_running()
-    except ChildProcessError:  # this process is a fork of one that has started it
+    except ChildProcessError:  # this process is a fork of the one that started the server
         return multiprocessing.get_context("spawn")
     return context
 
 
 def uses_program(sent: object) -> bool:
-    """Whether something contains what the program itself defines, so that processes have to run it too."""
+    """True if an object contains something defined in ``__main__``, so that processes must import the program."""
     return b"__main__" in pickle.dumps(sent)
 
 
 @contextmanager
 def starting(program: bool) -> Iterator[None]:
-    """Start processes in this block. A Ctrl-C waits for its end, and does not reach them.
+    """Block in which processes are started. Ctrl-C is deferred to its end, and does not reach the new processes.
 
     Args:
-        program: Whether they run the program of this process, without which they start faster: see
+        program: True: the processes import the program of this process, which takes longer; see
             :func:`uses_program`.
     """
     own = sys.modules["__main__"]
@@ -71,10 +71,10 @@ def starting(program: bool) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Start:
-    """What each process is given first.
+    """Settings that each process receives first.
 
     Attributes:
-        held: End of a pipe whose other end this process holds; they end when it is closed.
+        held: End of a pipe whose other end the first process holds; a process ends when it is closed.
         level: Level of log records.
         environment: Environment variables.
     """
@@ -85,11 +85,11 @@ class Start:
 
     @classmethod
     def of_this_process(cls, held: Connection) -> Start:
-        """With the level and the environment of this process."""
+        """Settings with the log level and the environment of this process."""
         return cls(held, logging.getLogger().getEffectiveLevel(), dict(os.environ))
 
     def begin(self) -> None:
-        """In each process, first."""
+        """Apply the settings, at the start of each process."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
         threading.Thread(target=_end_with, args=(self.held,), daemon=True).start()
         os.environ.update(self.environment)
@@ -99,17 +99,17 @@ class Start:
 
 
 def _end_with(held: Connection) -> None:
-    """End this process when the first one has closed its end of the pipe or was killed."""
+    """End this process when the first one closes its end of the pipe or is killed."""
     wait([held])
     os._exit(1)
 
 
 def killed(workers: int, setting: str) -> DataError:
-    """Error for a process that did not end by itself.
+    """Create the error for a process that was killed.
 
     Args:
         workers: Number of processes.
-        setting: Key of that number in the configuration.
+        setting: Configuration key of the number of processes.
     """
     return DataError(
         "A process that read recordings was killed, as the system does when memory runs out: try "
@@ -129,7 +129,7 @@ class _RecordKeeper(logging.Handler):
 
 @contextmanager
 def kept_records() -> Iterator[list[logging.LogRecord]]:
-    """The log records of this block, which can be pickled."""
+    """Collect the log records of this block in a form that can be pickled."""
     root, kept = logging.getLogger(), _RecordKeeper()
     root.addHandler(kept)
     try:
@@ -139,13 +139,13 @@ def kept_records() -> Iterator[list[logging.LogRecord]]:
 
 
 class Teller:
-    """Logs the records of other processes. What each process says once is logged once."""
+    """Logs the records of other processes. A message that each process logs once is logged only once in total."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
 
     def tell(self, records: list[logging.LogRecord]) -> None:
-        """Log records that have no ``once``, or one that is new."""
+        """Log records without a ``once`` key, or with a new one."""
         for record in records:
             once = getattr(record, "once", None)
             if once is None or once not in self._said:

@@ -19,7 +19,7 @@ from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
-FEWEST = 3  # participants of an evaluation: one to fit a probe, one to choose its strength, one to test
+FEWEST = 3  # minimum participants of an evaluation: for fitting, validation and test
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Split:
             raise DataError(f"A split needs participants to train and to test on; this one has {self.sizes()}.")
 
     def sizes(self) -> dict[str, int]:
-        """Participants in each part."""
+        """Number of participants in each part."""
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
 
     def save(self, path: str | Path) -> None:
@@ -81,11 +81,11 @@ def ratio_split(
     result depends on the ids and the seed, not on the order of the ids.
 
     Args:
-        participants: Ids.
+        participants: Ids of the participants.
         ratios: Relative sizes of the parts.
         seed: Seed of the draw.
-        strata: Group of each participant, such as the sex; each part gets the same proportion of each group, as nearly
-            as counts allow.
+        strata: Group of each participant, such as the sex; each part gets about the same proportion of each
+            group.
 
     Raises:
         ConfigError: A ratio is negative, or there are not three.
@@ -127,7 +127,7 @@ def _shuffled(ids: Sequence[str], seed: int, strata: Mapping[str, str] | None) -
 
 
 def few_to_evaluate(split: Split) -> str:
-    """Say what an evaluation will lack after training with a split, and what to do; empty if nothing is missing."""
+    """Message if a split leaves too few people for an evaluation, with advice; empty if there are enough."""
     people, left = sum(split.sizes().values()), len(split.test)
     if left >= FEWEST:
         return ""
@@ -135,7 +135,7 @@ def few_to_evaluate(split: Split) -> str:
         f"Only {left} of {people} participants are left to evaluate an encoder that is trained on this cohort; "
         f"relcon-eval needs {FEWEST} whom it was not trained on."
     )
-    validation = 1 if people < FEWEST + 4 else 2  # two, of whom the probe during training judges one by the other
+    validation = 1 if people < FEWEST + 4 else 2  # the online probe is fitted on one and tested on another
     if people >= FEWEST + 2:
         return f"{told} data.ratios=[{people - FEWEST - validation},{validation},{FEWEST}] leaves {FEWEST}."
     return (
@@ -150,7 +150,7 @@ def k_fold(
     """Make k splits. Each participant is tested once; the test participants of the next fold are the validation set.
 
     Args:
-        participants: Ids.
+        participants: Ids of the participants.
         k: Number of splits.
         seed: Seed of the draw.
         strata: Group of each participant, see :func:`ratio_split`.

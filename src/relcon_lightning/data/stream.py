@@ -14,9 +14,9 @@ from scipy.signal import resample_poly
 from relcon_lightning.errors import DataError
 
 BLOCK = 2**16  # samples per block: 11 minutes at 100 Hz
-_WINDOWS = 2**11  # at once, however dense they are: 6 MB
-_RATIO_LIMIT = 1000  # of the terms of a change of rate
-_FILTER = 10  # half length of the filter of resample_poly, times the larger term
+_WINDOWS = 2**11  # windows at once, at any stride: 6 MB
+_RATIO_LIMIT = 1000  # maximum term of the ratio of two rates
+_FILTER = 10  # half length of resample_poly's filter, per unit of the larger term
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Piece:
 
 
 def pieces_of(blocks: Iterable[Block], source_rate: float, target_rate: float, max_gap_s: float) -> Iterator[Piece]:
-    """A recording at another sampling rate, piece by piece, in stretches that end at gaps.
+    """Resample a recording piece by piece, in stretches that end at gaps.
 
     Samples are interpolated linearly on a regular grid within stretches. Each stretch is resampled with the
     band-limited filter of :func:`~relcon_lightning.data.resample.resample`. The rate of the grid is within 0.1 % of
@@ -76,7 +76,7 @@ def pieces_of(blocks: Iterable[Block], source_rate: float, target_rate: float, m
         blocks: Blocks in order of time.
         source_rate: Sampling rate of the recording in Hz.
         target_rate: Sampling rate of the pieces in Hz.
-        max_gap_s: Seconds between samples above which they belong to different stretches.
+        max_gap_s: Longest time between two samples of one stretch, in seconds.
 
     Raises:
         DataError: The rates are too far apart.
@@ -93,8 +93,8 @@ class WindowCutter:
 
     Args:
         rate: Sampling rate of the pieces in Hz.
-        window: Samples per window.
-        stride: Samples from one window of a stretch to the next.
+        window: Number of samples per window.
+        stride: Number of samples between the starts of consecutive windows of a stretch.
     """
 
     def __init__(self, rate: float, window: int, stride: int) -> None:
@@ -103,10 +103,10 @@ class WindowCutter:
 
     def _begin(self, stretch: int) -> None:
         self._stretch, self._kept = stretch, np.empty((0, 3), dtype=np.float32)
-        self._dropped = self._following = 0  # the latter: sample of the next window
+        self._dropped = self._following = 0  # dropped samples, and the start of the next window
 
     def cut(self, piece: Piece) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The windows that end in a piece, which follows the one before.
+        """Cut the windows that end in the next piece.
 
         Returns:
             Starts ``(k,)`` in seconds and windows ``(k, 3, window)`` float32 in g, at most some thousand at once.
@@ -127,14 +127,14 @@ class WindowCutter:
 def cut_windows(
     blocks: Iterable[Block], source_rate: float, target_rate: float, window: int, stride: int, max_gap_s: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Windows at another sampling rate that do not span gaps. They do not depend on the sizes of the blocks.
+    """Resample a recording and cut windows that do not span gaps. The result does not depend on block sizes.
 
     Args:
         blocks: Blocks in order of time.
         source_rate: Sampling rate of the recording in Hz.
         target_rate: Sampling rate of the windows in Hz.
-        window: Samples per window, at the target rate.
-        stride: Samples from one window of a stretch to the next, at the target rate.
+        window: Number of samples per window, at the target rate.
+        stride: Number of samples between the starts of consecutive windows of a stretch, at the target rate.
         max_gap_s: See :func:`pieces_of`.
 
     Returns:
@@ -157,9 +157,9 @@ def _ratio(source_rate: float, target_rate: float) -> Fraction:
 
 
 def _on_grid(blocks: Iterable[Block], rate: float, max_gap_s: float) -> Iterator[tuple[int, float, np.ndarray]]:
-    """Number and start of a stretch, and the next ``(m, 3)`` of its samples: ``regularise`` for a stream."""
+    """``regularise`` for a stream: number and start of a stretch, and its next samples ``(m, 3)``."""
     number, origin, done = -1, 0.0, 0
-    last = None  # the sample before the block
+    last = None  # last sample before the block
     for block in blocks:
         last = None if block.begins else last
         times, signal = _present(block, last)
@@ -176,7 +176,7 @@ def _on_grid(blocks: Iterable[Block], rate: float, max_gap_s: float) -> Iterator
 
 
 def _present(block: Block, last: tuple[float, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray]:
-    """The samples that are there, after the last one before them; of those with one stamp the first."""
+    """Samples that are not missing, preceded by ``last``; of several with one time stamp, only the first."""
     with np.errstate(over="ignore"):
         present = np.isfinite(block.times) & np.isfinite(block.signal.astype(np.float32)).all(axis=1)
     times, signal = block.times[present], np.asarray(block.signal, dtype=np.float64)[present]
@@ -187,16 +187,16 @@ def _present(block: Block, last: tuple[float, np.ndarray] | None) -> tuple[np.nd
 
 
 def _resampled(pieces: Iterable[np.ndarray], ratio: Fraction) -> Iterator[np.ndarray]:
-    """A stretch ``(n, 3)`` that comes in pieces, at the new rate ``(m, 3)`` float32, as if it had been whole.
+    """Resample the pieces ``(n, 3)`` of a stretch to ``(m, 3)`` float32, with the same result as for the whole stretch.
 
-    A part of it is given when all that its filter sees is there. What is kept of the input begins at a multiple of
-    ``ratio.denominator``, where a sample of the output is.
+    Output is produced when all input samples under its filter have arrived. The kept input begins at a multiple of
+    ``ratio.denominator``, where input and output samples coincide.
     """
     up, down = ratio.numerator, ratio.denominator
     if ratio == 1:
         yield from (np.asarray(piece, dtype=np.float32) for piece in pieces)
         return
-    reach = _FILTER * max(up, down) // up + 1  # of the filter, in samples of the input
+    reach = _FILTER * max(up, down) // up + 1  # of the filter, in input samples
     kept, dropped, done = np.empty((0, 3)), 0, 0
 
     def upto(end: int) -> np.ndarray:

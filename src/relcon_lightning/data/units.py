@@ -1,4 +1,4 @@
-"""What of a source is read on its own, by one process: as a rule a file."""
+"""Units of a source, usually files, which processes read independently."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Unit:
     """A piece of a source that can be read without the others.
 
     Attributes:
-        name: Unique in the source; a file's path below the folder of the recordings.
-        key: Key by which the source finds it.
-        path: The one file that it is read from, None if it lies in an archive or in no file.
-        said: Everything beside the file that its recordings depend on (settings, labels ...), as a text.
+        name: Name, unique in the source; for a file, its path below the folder of the recordings.
+        key: Key with which the source finds the unit.
+        path: File of the unit; None if it is in an archive or not in a single file.
+        said: Text with everything else that its recordings depend on (settings, labels ...).
     """
 
     name: str
@@ -32,9 +32,9 @@ class Unit:
 
 @runtime_checkable
 class Divisible(Protocol):
-    """A source that can be read in units; it can be pickled.
+    """A source that can be read in units, and pickled.
 
-    ``recordings()`` gives the recordings of all units in order.
+    ``recordings()`` returns the recordings of all units in order.
     """
 
     def units(self) -> Sequence[Unit]:
@@ -42,23 +42,23 @@ class Divisible(Protocol):
         ...
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """The recordings of a unit.
+        """Read the recordings of a unit.
 
         Raises:
-            DataError: It cannot be read.
+            DataError: The unit cannot be read.
         """
         ...
 
 
 class InUnits:
-    """Reads all recordings unit by unit."""
+    """Base class of sources that read all recordings unit by unit."""
 
     def units(self) -> Sequence[Unit]:
         """The units, in the order of the recordings."""
         raise NotImplementedError
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """The recordings of a unit."""
+        """Read the recordings of a unit."""
         raise NotImplementedError
 
     def recordings(self) -> Iterator[Recording]:
@@ -68,10 +68,10 @@ class InUnits:
 
 
 class InFiles(InUnits):
-    """As :class:`InUnits` for sources whose units are their ``files``."""
+    """Base class of sources whose units are their ``files``."""
 
     files: Mapping[tuple[str, ...], RawFile]
 
     def units(self) -> list[Unit]:
-        """A unit for each file."""
+        """One unit per file."""
         return [Unit(file.name, key) for key, file in self.files.items()]

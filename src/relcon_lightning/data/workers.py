@@ -1,6 +1,6 @@
-"""Reading the units of a source, in several processes or in this one, in the order of the units.
+"""Read the units of a source in order, in several processes or in this one.
 
-Samples go from a process to the store by files, so that no process holds more than one recording.
+Processes pass samples to the store as files, so that no process holds more than one recording in memory.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from relcon_lightning.data.store.write import Entry, encode
 from relcon_lightning.data.units import Divisible, Unit
 from relcon_lightning.errors import DataError
 
-START_S = 2.0  # to start processes takes as long; what is read by then needs none
-_AHEAD = 3  # units on their way or waiting, for each process
+START_S = 2.0  # time to start processes; a source that is read within it needs none
+_AHEAD = 3  # units in progress or waiting, per process
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class UnitReader:
 
     Attributes:
         source: Source of the recordings.
-        sampling_rate: Hz to resample to.
+        sampling_rate: Sampling rate of the store in Hz.
         coding: Coding of the samples.
         folder: Folder of the files.
     """
@@ -65,7 +65,7 @@ class UnitReader:
     folder: Path
 
     def __call__(self, number: int, unit: Unit) -> UnitContent:
-        """Read a unit; a DataError becomes its fault.
+        """Read a unit; a DataError is returned as its fault.
 
         Args:
             number: Number of the unit, used as the name of the file.
@@ -85,18 +85,18 @@ class UnitReader:
 
 
 def at_rate(recording: Recording, rate: float) -> Recording:
-    """A recording at another rate.
+    """Resample a recording.
 
     Args:
         recording: Recording in g.
-        rate: Hz.
+        rate: New sampling rate in Hz.
 
     Raises:
         DataError: The signal cannot be in g, or the rates have no simple ratio.
     """
     check_unit(recording.signal, f"Recording {recording.recording_id} of participant {recording.participant_id}")
     signal = resample(recording.signal, recording.sampling_rate, rate)
-    # A recording allows its last label a sample more than it has, which may be many samples at the new rate.
+    # The last label may end one sample after the recording, which can be many samples at the new rate.
     end = len(signal) / rate
     segments = tuple(replace(segment, end_s=min(segment.end_s, end)) for segment in recording.segments)
     return replace(recording, signal=signal, sampling_rate=rate, segments=segments)
@@ -109,10 +109,10 @@ def read_units(
 
     Args:
         reader: Reader of the source.
-        units: To read.
-        workers: Processes.
-        start_s: Seconds that it takes to start processes. So long this process reads alone, and further if what is
-            left is read as fast by it.
+        units: Units to read.
+        workers: Number of processes.
+        start_s: Time in seconds to start processes. This process reads alone for this time, and continues alone if
+            processes would not save more time.
 
     Raises:
         DataError: A process was killed.
@@ -129,7 +129,7 @@ def read_units(
 
 
 def _worth_it(seconds: float, read: int, left: int, workers: int, start_s: float) -> bool:
-    """Whether processes save more time than it takes to start them, if what is left takes as long as what was read."""
+    """True if processes save more time than their start takes, if the remaining units take as long as those before."""
     if seconds < start_s or left < 2 or workers < 2:
         return False
     return read == 0 or seconds / read * left * (1 - 1 / workers) >= start_s
