@@ -1,9 +1,9 @@
 """Workouts: motifs of the activities that the paper classifies (Table 2).
 
-The paper's text names eleven: climbing, indoor and outdoor cycling, elliptical, kickboxing, rowing, indoor and outdoor
-running, stair climbing, swimming, yoga. Walking, strength training and dance make them fourteen. Tempi are those of
-common experience (a runner's 160 to 175 steps per minute, 75 to 90 turns of the pedals, 24 to 30 strokes of the oar);
-the other numbers are chosen so that accelerations at the wrist have a plausible size. Nothing is fitted to recordings.
+The text of the paper names eleven: climbing, indoor and outdoor cycling, elliptical, kickboxing, rowing, indoor and
+outdoor running, stair climbing, swimming, yoga. Walking, strength training and dance are added, to make fourteen. Tempi are
+typical ones (running 160 to 175 steps, cycling 75 to 90 turns, rowing 24 to 30 strokes per minute). The other numbers
+are chosen so that accelerations at the wrist have a plausible size. Nothing is fitted to recordings.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ _KICKBOXING = Motif(
 )
 
 _YOGA = Motif(
-    cycles_hz=(0.2, 0.3),  # breath
+    cycles_hz=(0.2, 0.3),  # breathing
     harmonics=(Harmonic("up", 1, 0.006), Harmonic("pitch", 1, 1.5, 0.2)),
     pose={"pitch": 75, "bend": 15},
     irregularity=0.08,
@@ -188,7 +188,7 @@ _STRENGTH = Motif(
 )
 
 _DANCE = Motif(
-    cycles_hz=(0.9, 1.1),  # two beats
+    cycles_hz=(0.9, 1.1),  # one cycle is two beats
     harmonics=(
         Harmonic("up", 2, 0.030),
         Harmonic("left", 1, 0.06),

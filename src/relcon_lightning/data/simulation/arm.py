@@ -1,7 +1,7 @@
-"""Kinematics: from a motif and its rhythm to what an accelerometer at the wrist feels.
+"""Kinematics: from a motif and its rhythm to the specific force at the wrist.
 
-The wrist's path is written down and differentiated twice, so that centripetal, tangential and body acceleration all
-follow from it. What a device measures is the specific force ``(a - gravity) / g``: 1 g upwards at rest.
+The position of the wrist is computed and differentiated twice, which gives centripetal, tangential and body
+acceleration. An accelerometer measures the specific force ``(a - gravity) / g``: 1 g upwards at rest.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ from relcon_lightning.data.simulation.motif import ANGLES, CHANNELS, Impact, Mot
 from relcon_lightning.data.simulation.rhythm import Rhythm, effort, wander
 
 GRAVITY = 9.80665  # m/s^2
-_RING_HZ, _DECAY_S = 12.0, 0.035  # of a shock, once the body has passed it on to the wrist
+_RING_HZ, _DECAY_S = 12.0, 0.035  # frequency and decay time of a shock when it reaches the wrist
 _SHOCK = np.array([0.3, 0.0, 1.0])  # forward, left, up
 _TEXTURE_HZ = (6.0, 30.0)
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Of a wrist.
+    """Motion of a wrist.
 
     Attributes:
-        force: ``(n, 3)`` specific force in g along forward, left, up.
-        forearm: n rotations from the forearm's axes (x towards the hand) to forward, left, up.
+        force: Specific force ``(n, 3)`` in g along forward, left, up.
+        forearm: Rotations (n) from the forearm's axes (x points to the hand) to forward, left, up.
     """
 
     force: np.ndarray
     forearm: Rotation
 
     def felt(self) -> np.ndarray:
-        """``(n, 3)`` specific force in g along the forearm's axes."""
+        """Specific force ``(n, 3)`` in g along the forearm's axes."""
         return np.asarray(self.forearm.inv().apply(self.force))
 
 
 def move(rng: np.random.Generator, motif: Motif, rhythm: Rhythm, arm_m: float, samples: int, rate: float) -> Motion:
-    """The motion that a motif makes at ``rate`` Hz.
+    """Compute the motion of a motif at ``rate`` Hz.
 
     Args:
-        rng: Draws bouts, poses and vibration.
+        rng: Random generator of bouts, poses and vibration.
         motif: Motif of a person.
-        rhythm: Cycles of the motif, as many as fit into the time.
-        arm_m: Shoulder to wrist, stretched.
-        samples: n.
-        rate: Hz.
+        rhythm: Cycles of the motif, at least as long as the motion.
+        arm_m: Length of the stretched arm from shoulder to wrist in m.
+        samples: Number n of samples.
+        rate: Sampling rate in Hz.
     """
-    padded = samples + 2  # a second difference is two samples shorter
+    padded = samples + 2  # the second difference loses two samples
     active = effort(rng, padded, rate, motif.bout_s, motif.rest_s)
-    clock = np.cumsum(active) / rate - 2 / rate  # stands still at rest; the first sample that is kept has time 0
+    clock = np.cumsum(active) / rate - 2 / rate  # stops during rests; the first kept sample has time 0
     phase = rhythm.phase(clock)
     channels = _channels(motif, phase, active * rhythm.size(clock))
     for name, course in zip(ANGLES, wander(rng, padded, rate, motif.hold_s, motif.wander, len(ANGLES)), strict=True):
         channels[name] += course
     pitch, yaw, roll = (np.deg2rad(channels[name]) for name in ANGLES)
     bend = np.deg2rad(motif.pose.get("bend", 0.0))
-    reach = arm_m * np.cos(bend / 2) + channels["reach"]  # upper arm and forearm are about as long
+    reach = arm_m * np.cos(bend / 2) + channels["reach"]  # upper arm and forearm have about the same length
     away = np.stack([np.sin(pitch) * np.cos(yaw), np.sin(pitch) * np.sin(yaw), -np.cos(pitch)], axis=1)
     path = np.stack([channels[name] for name in CHANNELS[:3]], axis=1) + reach[:, None] * away
     force = np.diff(path, n=2, axis=0) * rate**2 / GRAVITY + [0.0, 0.0, 1.0]
@@ -70,17 +70,17 @@ def move(rng: np.random.Generator, motif: Motif, rhythm: Rhythm, arm_m: float, s
 
 
 def _channels(motif: Motif, phase: np.ndarray, size: np.ndarray) -> dict[str, np.ndarray]:
-    """Each channel at each time, in m and degrees."""
+    """Values of each channel over time, in m and degrees."""
     channels = {name: np.full(len(phase), float(motif.pose.get(name, 0.0))) for name in CHANNELS}
     for channel, order, amplitude, lag in motif.harmonics:
         channels[channel] += amplitude * size * np.sin(2 * np.pi * order * (phase - lag))
     if motif.circles:
-        channels["pitch"] -= 360.0 * phase  # from in front down and back
+        channels["pitch"] -= 360.0 * phase  # from the front down and back
     return channels
 
 
 def _shocks(impacts: Sequence[Impact], phase: np.ndarray, rate: float) -> np.ndarray:
-    """``(n,)`` g: after each impact a ringing that dies away."""
+    """Acceleration ``(n,)`` in g: a decaying oscillation after each impact."""
     tempo = np.maximum(np.gradient(phase) * rate, 1e-3)  # cycles per second
     total = np.zeros(len(phase))
     for at, size in impacts:
@@ -90,7 +90,7 @@ def _shocks(impacts: Sequence[Impact], phase: np.ndarray, rate: float) -> np.nda
 
 
 def _vibration(rng: np.random.Generator, samples: int, rate: float) -> np.ndarray:
-    """``(n, 3)`` noise of unit size in a band."""
+    """Band-limited noise ``(n, 3)`` of unit size."""
     band = butter(2, _TEXTURE_HZ, "bandpass", fs=rate, output="sos")
     noise = sosfilt(band, rng.standard_normal((samples, 3)), axis=0)
     return np.asarray(noise * np.sqrt(rate / 2 / (_TEXTURE_HZ[1] - _TEXTURE_HZ[0])))

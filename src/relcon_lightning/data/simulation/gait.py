@@ -1,4 +1,4 @@
-"""Walking: from a person and a speed to strides, and from strides to the motif that they make at the wrist."""
+"""Walking: from a person and a speed to strides, and from strides to the motif at the wrist."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Gait:
 
     Attributes:
         stride_time_s: Time between two heel strikes of the same foot, in seconds.
-        stride_length_m: The way in that time.
-        double_support: Share of the stride in which both feet are on the ground: both phases together.
+        stride_length_m: Distance in that time, in m.
+        double_support: Fraction of the stride with both feet on the ground, over both phases.
     """
 
     stride_time_s: float
@@ -32,10 +32,10 @@ class Gait:
 
 
 def gait_at(person: Person, speed: float) -> Gait:
-    """The strides of a person who walks at ``speed`` m/s.
+    """Strides of a person who walks at ``speed`` m/s.
 
-    With the walk ratio ``W`` the speed is ``W cadence^2 / 60``, which gives the cadence. Double support falls with
-    the speed, in units of what the leg allows (Froude): about 0.22 of a stride at 1.4 m/s and 0.31 at 0.6 m/s.
+    With the walk ratio ``W`` the speed is ``W cadence^2 / 60``, which gives the cadence. Double support decreases
+    with speed relative to leg length (Froude number): about 0.22 of a stride at 1.4 m/s and 0.31 at 0.6 m/s.
     """
     cadence = np.sqrt(60.0 * speed / person.walk_ratio)  # steps per minute
     stride_time = 120.0 / float(cadence)
@@ -45,17 +45,17 @@ def gait_at(person: Person, speed: float) -> Gait:
 
 
 def walking(person: Person, gait: Gait) -> Motif:
-    """The motif of a gait: body motion at step and stride frequency, heel strikes, pushing off, arm swing.
+    """Motif of a gait: body motion at step and stride frequency, heel strikes, push-off and arm swing.
 
-    The body rises and falls like an inverted pendulum, of which walkers smooth nearly half away; the longer the double
-    support, the smoother is the passage from foot to foot, as if the step was averaged over it (``sinc``). Phase 0 is
-    the heel strike on the side of the watch, whose arm is then behind.
+    The body rises and falls like an inverted pendulum, reduced by nearly half. Double support smooths the transition
+    between the feet like an average over its duration (``sinc``). At phase 0, the heel on the side of the watch
+    strikes, and the arm on this side is behind the body.
     """
     step, share, velocity = gait.stride_length_m / 2, gait.double_support, gait.velocity
     rise = (
         0.55 * person.bounce * (person.leg_m - np.sqrt(person.leg_m**2 - (step / 2) ** 2))
-    )  # m, from lowest to highest
-    smooth = np.sinc(np.arange(7) * share / 2)  # by order
+    )  # m, from the lowest to the highest point
+    smooth = np.sinc(np.arange(7) * share / 2)  # by order of the harmonic
     later = 0.5 + person.asymmetry
     strike, swing = 0.18 * person.strike * velocity**2, person.swing * (3.0 + 12.0 * velocity)  # g, degrees
     return Motif(

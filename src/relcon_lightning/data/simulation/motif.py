@@ -1,4 +1,4 @@
-"""A motif: what one cycle of an activity does to an arm, and how the cycles come."""
+"""A motif: the motion of an arm in one cycle of an activity, and the rhythm of its cycles."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 CHANNELS = ("forward", "left", "up", "reach", "pitch", "yaw", "roll")
-"""Shoulder in m; wrist from shoulder: distance in m and two angles in degrees; turn of the forearm in degrees.
+"""Position of the shoulder in m; wrist relative to it as distance in m, pitch and yaw in degrees; roll of the forearm.
 
-Pitch is 0 when the arm hangs, 90 when it points forward; yaw turns it to the left."""
+Pitch is 0 if the arm hangs down, and 90 if it points forward. Yaw turns it to the left."""
 ANGLES = ("pitch", "yaw", "roll")
 
 
@@ -25,7 +25,7 @@ class Harmonic(NamedTuple):
 
 
 class Impact(NamedTuple):
-    """A shock to the body at a phase of the cycle (in cycles), of a size in g."""
+    """A shock to the body, with its phase in cycles and its size in g."""
 
     at: float
     size_g: float
@@ -33,20 +33,20 @@ class Impact(NamedTuple):
 
 @dataclass(frozen=True)
 class Motif:
-    """One activity of one person, or, before :meth:`personal`, of nobody in particular.
+    """One activity, of a particular person after :meth:`personal`, and of the population before.
 
     Attributes:
-        cycles_hz: Range of cycles a second; a cycle is a stride, a pedal turn, a stroke, a repetition.
-        pose: Degrees of :data:`ANGLES` about which the arm moves, and ``bend`` of the elbow (0 = straight).
+        cycles_hz: Range of cycles per second; a cycle is a stride, a pedal turn, a stroke or a repetition.
+        pose: Mean angles :data:`ANGLES` of the arm in degrees, and ``bend`` of the elbow (0 = straight).
         harmonics: Harmonics of the motion.
         impacts: Impacts in each cycle.
-        irregularity: Standard deviation of the duration of cycles, as a share of it.
-        texture_g: Vibration that is there all the time: a road, a machine, water.
-        bout_s: Mean seconds of moving ...
-        rest_s: ... and of resting between; 0 = no rests.
-        hold_s: Mean seconds until the pose changes.
-        wander: Degrees, standard deviation of :data:`ANGLES` between such poses; 0 = one pose.
-        circles: The arm goes around with each cycle, as in the crawl.
+        irregularity: Standard deviation of the duration of cycles, relative to the mean.
+        texture_g: Constant vibration in g, as from a road, a machine or water.
+        bout_s: Mean duration of a bout of movement in seconds.
+        rest_s: Mean duration of the rests between bouts in seconds; 0 = no rests.
+        hold_s: Mean time between changes of the pose in seconds.
+        wander: Standard deviation of :data:`ANGLES` between poses in degrees; 0 = one pose.
+        circles: True: the arm makes a full circle in each cycle, as in front crawl.
     """
 
     cycles_hz: tuple[float, float]
@@ -62,7 +62,7 @@ class Motif:
     circles: bool = False
 
     def personal(self, rng: np.random.Generator) -> Motif:
-        """The same as somebody does it: own tempo, vigour, timing and posture."""
+        """Draw a person's version of the motif, with individual tempo, vigour, timing and posture."""
         cycles_hz = rng.uniform(*self.cycles_hz) * factor(rng, 0.06)
         vigour = factor(rng, 0.15)
         own = [
@@ -81,5 +81,5 @@ class Motif:
 
 
 def factor(rng: np.random.Generator, spread: float) -> float:
-    """A number around 1, log-normal, without the tails that no body has."""
+    """Draw a log-normal number around 1, without implausible tails."""
     return float(np.exp(spread * np.clip(rng.standard_normal(), -2.0, 2.0)))

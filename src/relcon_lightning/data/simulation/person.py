@@ -1,4 +1,4 @@
-"""A simulated person: body, gait, tiredness, and how the watch is worn."""
+"""A simulated person: body, gait, fatigue, and the position of the watch."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ class Person:
     """Parameters that are drawn once per participant.
 
     Attributes:
-        height_m: Body height.
-        walk_ratio: Step length over cadence, m / (steps / min); nearly constant over a person's speeds (Sekiya and
-            Nagasaki 1998, Gait & Posture 7).
-        speed: Preferred walking speed, m/s.
-        double_support: Difference between the person's double support share and the usual one at the same speed.
-        asymmetry: How much later than half a stride the other foot lands, in strides.
-        swing: Vigour of the arm swing in walking, 1 = usual.
-        bounce: Rise of the body in walking, 1 = usual.
-        strike: Hardness of the heel strike, 1 = usual.
+        height_m: Body height in m.
+        walk_ratio: Step length divided by cadence, in m / (steps / min); nearly constant over a person's speeds (Sekiya
+            and Nagasaki 1998, Gait & Posture 7).
+        speed: Preferred walking speed in m/s.
+        double_support: Difference between the person's double support and the usual one at the same speed, in strides.
+        asymmetry: Delay of the other foot's landing after half a stride, in strides.
+        swing: Size of the arm swing in walking, 1 = usual.
+        bounce: Vertical motion of the body in walking, 1 = usual.
+        strike: Strength of the heel strike, 1 = usual.
         fatigue: Fraction by which tempo and size of movements decrease over a workout.
         wrist: ``left`` or ``right``.
         mount: Rotation from the axes of the watch to those of the forearm (x points to the hand).
-        bias_g: ``(3,)`` of the accelerometer.
-        noise_g: Standard deviation of its noise.
-        range_g: Largest acceleration that it measures, in g.
+        bias_g: Bias ``(3,)`` of the accelerometer in g.
+        noise_g: Standard deviation of its noise in g.
+        range_g: Largest acceleration that it can measure, in g.
     """
 
     height_m: float
@@ -49,7 +49,7 @@ class Person:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Person:
-        """Somebody."""
+        """Draw a random person."""
         height = float(np.clip(rng.normal(1.70, 0.09), 1.45, 2.0))
         wrist = str(rng.choice(["left", "right"]))
         return cls(
@@ -71,18 +71,18 @@ class Person:
 
     @property
     def arm_m(self) -> float:
-        """Shoulder to wrist (Winter 2009, Biomechanics and Motor Control of Human Movement, figure 4.1)."""
+        """Shoulder to wrist in m (Winter 2009, Biomechanics and Motor Control of Human Movement, figure 4.1)."""
         return 0.332 * self.height_m
 
     @property
     def leg_m(self) -> float:
-        """Hip to floor (Winter 2009)."""
+        """Hip to floor in m (Winter 2009)."""
         return 0.53 * self.height_m
 
 
 def _mount(wrist: str, rng: np.random.Generator) -> Rotation:
-    """Face outwards on either wrist, crown towards hand or elbow, askew as straps are."""
+    """Mount a watch: face outwards, crown towards hand or elbow, slightly rotated by the strap."""
     roll = (90.0 if wrist == "left" else -90.0) + rng.normal(0.0, 20.0)
-    flip = float(rng.choice([0.0, 180.0]))  # about the face's normal: the crown's side
+    flip = float(rng.choice([0.0, 180.0]))  # about the normal of the face: direction of the crown
     askew = Rotation.from_rotvec(rng.normal(0.0, 8.0, 3), degrees=True)
     return Rotation.from_euler("XZ", [roll, flip], degrees=True) * askew
