@@ -1,9 +1,9 @@
 """Workouts: motifs of the activities that the paper classifies (Table 2).
 
 The text of the paper names eleven: climbing, indoor and outdoor cycling, elliptical, kickboxing, rowing, indoor and
-outdoor running, stair climbing, swimming, yoga. Walking, strength training and dance are added, to make fourteen. Tempi are
-typical ones (running 160 to 175 steps, cycling 75 to 90 turns, rowing 24 to 30 strokes per minute). The other numbers
-are chosen so that accelerations at the wrist have a plausible size. Nothing is fitted to recordings.
+outdoor running, stair climbing, swimming, yoga. Walking, strength training and dance are added, to make fourteen. Tempi
+are typical ones (running 160 to 175 steps, cycling 75 to 90 turns, rowing 24 to 30 strokes per minute). The other
+numbers are chosen so that accelerations at the wrist have a plausible size. Nothing is fitted to recordings.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""One module a public data set or file format; each ends in a cohort store through ``relcon-prepare data=...``."""
+"""Sources of recordings: one module per public data set or file format, for ``relcon-prepare data=...``."""

@@ -24,31 +24,31 @@ _LAYOUT = (
     "Expected P001.csv.gz and so on and annotation-label-dictionary.csv, in a folder or in capture24.zip. Get it at "
     "https://ora.ox.ac.uk/objects/uuid:99d7c092-d865-4a19-b096-cc16440cd001; it need not be unpacked."
 )
-PART_ROWS = 6 * 3600 * 100  # six hours: what is computed on the way takes several times the memory of the samples
-_LEAST_ROWS = 60 * 100  # of a last part; fewer stay with the one before
+PART_ROWS = 6 * 3600 * 100  # six hours: processing needs several times the memory of the samples
+_LEAST_ROWS = 60 * 100  # minimum of the last part; fewer are added to the part before
 _TYPES = {
     "time": pa.timestamp("ns"),
     **dict.fromkeys("xyz", pa.float32()),
-    "annotation": pa.dictionary(pa.int32(), pa.string()),  # one text for hours of samples
+    "annotation": pa.dictionary(pa.int32(), pa.string()),  # the same text for hours of samples
 }
 
 
 class Capture24(InFiles):
-    """151 people, one day each, 100 Hz, annotated from the film of a body camera and a diary.
+    """151 people, one day each, 100 Hz, annotated with images of a body camera and a diary.
 
-    A file is read in parts of six hours, each of which is a recording, so that hundreds of hours of a person need no
-    more memory than a day. Stamps have no time zone; they are taken for UTC. Samples without annotation have no label.
+    A file is read in parts of six hours, each of which is a recording, so that memory does not depend on the length of
+    the file. Stamps have no time zone and are interpreted as UTC. Samples without annotation have no label.
 
     Args:
         raw_dir: Folder with ``P001.csv.gz`` and so on and ``annotation-label-dictionary.csv``, or with
             ``capture24.zip``; or the archive.
         labels: Column of the dictionary, without ``label:``, that names the classes: WillettsSpecific2018 (10),
             WillettsMET2018 (11), DohertySpecific2018 (10), Willetts2018 (6), Doherty2018 (5) or Walmsley2020 (4).
-        max_gap_s: Recordings are split where samples are further apart, in seconds.
+        max_gap_s: Longest time between two samples of one recording, in seconds.
 
     Raises:
         ConfigError: The dictionary has no such column.
-        DataError: No such files.
+        DataError: The files are missing.
     """
 
     info = CohortInfo(
@@ -71,7 +71,7 @@ class Capture24(InFiles):
         self.labels, self.max_gap_s = _read_dictionary(dictionary, labels), max_gap_s
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """Each person's parts one after the other, with each stretch of an activity as a segment; a gap parts them."""
+        """Read the parts of a person, split at gaps, with one segment for each stretch of an activity."""
         (person,), file = unit.key, self.files[unit.key]
         yield from self._of_person(f"capture24-{person}", file)
 
@@ -95,10 +95,10 @@ class Capture24(InFiles):
 
 
 def _parts(file: RawFile) -> Iterator[pa.Table]:
-    """The rows in tables of :data:`PART_ROWS`, of which one at a time is in memory.
+    """Read the rows in tables of :data:`PART_ROWS`, one at a time.
 
     Raises:
-        DataError: Damaged or cut short, a column is missing, a cell has another type, or no rows.
+        DataError: The file is damaged or truncated, a column is missing, a cell has a wrong type, or there are no rows.
     """
     options = csv.ConvertOptions(column_types=_TYPES, include_columns=list(_TYPES))
     part = pa.schema(_TYPES).empty_table()
@@ -121,7 +121,7 @@ def _parts(file: RawFile) -> Iterator[pa.Table]:
 
 
 def _labels(annotations: pa.ChunkedArray, names: Mapping[str, str], where: str) -> np.ndarray:
-    """``(n,)`` class names; None where nothing was annotated or the dictionary names no class."""
+    """Class names ``(n,)``; None without an annotation, or if the dictionary has no class for it."""
     coded = annotations.unify_dictionaries().combine_chunks()
     known: list[str] = coded.dictionary.to_pylist()
     for annotation in known:
@@ -136,7 +136,7 @@ def _labels(annotations: pa.ChunkedArray, names: Mapping[str, str], where: str) 
 
 
 def _read_dictionary(file: RawFile, labels: str) -> dict[str, str]:
-    """The class of each annotation."""
+    """Mapping from annotation to class."""
     content, column = file.read(), f"label:{labels}"
     columns = columns_of(content, file.where)
     if column not in columns:

@@ -60,9 +60,9 @@ class DeviceStream:
 class DeviceFolder(InUnits):
     """A folder of device files, one per recording. Recordings of more than six hours are split.
 
-    The clock of a device and its nominal sampling rate disagree by a few percent. The time stamps decide: samples are
-    interpolated to the nominal rate. Files are read block by block, also compressed ones. Rows of zeros, as in the idle
-    sleep mode of an ActiGraph, count as missing; see :func:`~relcon_lightning.data.readers.missing.missing_rows`.
+    The clock of a device and its nominal sampling rate disagree by a few percent. The time stamps are used: samples
+    are interpolated to the nominal rate. Files are read block by block, also compressed ones. Rows of zeros, as in the
+    idle sleep mode of an ActiGraph, count as missing; see :func:`~relcon_lightning.data.readers.missing.missing_rows`.
 
     Args:
         raw_dir: Folder of the files, with or without sub-folders.
@@ -70,16 +70,16 @@ class DeviceFolder(InUnits):
             first group, or the whole match if it has no group.
         name: Name of the cohort.
         position: Position of the sensor on the body.
-        max_gap_s: A recording is split where its samples are further apart than this, in seconds.
+        max_gap_s: Longest time between two samples of one recording, in seconds.
         lenient: Read the intact part of a damaged file, with a warning.
         time_zone: Time zone of the device clocks: an IANA name such as ``Europe/London`` or an offset such as
-            ``+01:00``. None for the zone that a file states, and UTC if it states none.
-        files: Pattern for the paths of the files to read below ``raw_dir``, such as ``**/wrist.cwa``; None for all.
+            ``+01:00``. None: the zone that a file states, or UTC if it states none.
+        files: Pattern for the paths of the files to read below ``raw_dir``, such as ``**/wrist.cwa``; None: all.
 
     Raises:
-        ConfigError: Invalid regular expression, pattern or time zone.
-        DataError: No such folder, no device files in it, a recording that is there twice, or a file in whose path no
-            participant is found.
+        ConfigError: The regular expression, pattern or time zone is invalid.
+        DataError: There is no such folder, it has no device files, a recording exists twice, or the path of a file
+            contains no participant.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class DeviceFolder(InUnits):
 
     @cached_property
     def info(self) -> CohortInfo:
-        """The rate is that of the first file that can be read."""
+        """Description of the cohort, with the rate of the first readable file."""
         *others, last = self.people
         for path in others:
             with suppress(DataError), open_stream(path, self.clock, self.lenient) as stream:
@@ -116,13 +116,13 @@ class DeviceFolder(InUnits):
         return CohortInfo(self.name, rate, self.position, f"the user's own files in {self.root.name}", "own", "none")
 
     def units(self) -> list[Unit]:
-        """A unit for each file."""
+        """One unit per file."""
         names = {path: text_of(path.relative_to(self.root)) for path in self.people}
         settings = (self.max_gap_s, self.lenient, self.clock.name)
         return [Unit(names[path], path, path, repr((person, settings))) for path, person in self.people.items()]
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """The recordings of a file, which is split at gaps."""
+        """Read the recordings of a file, split at gaps."""
         path: Path = unit.key
         with open_stream(path, self.clock, self.lenient) as stream:
             parts = _in_parts(stream.blocks, round(PART_S * stream.rate))
@@ -139,11 +139,11 @@ def open_stream(path: Path, clock: DeviceClock, lenient: bool = False) -> Iterat
 
     Args:
         path: Path of the file.
-        clock: Converts its times to UTC.
+        clock: Clock that converts the times of the file to UTC.
         lenient: Read the intact part of a damaged file, with a warning.
 
     Raises:
-        DataError: Damaged, of another device, or without samples; also while its blocks are read.
+        DataError: The file is damaged, of another device, or without samples; also raised while blocks are read.
     """
     with open_device_file(path, lenient) as contents:
         samples = (some for some in contents.samples if len(some.stamps))
@@ -211,7 +211,7 @@ def _joined(blocks: list[Block]) -> Block:
 def _numbered(
     file_id: str, parts: Iterator[tuple[np.ndarray, np.ndarray]]
 ) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
-    """Parts with the ids that :func:`part_ids` gives; the number of parts need not be known."""
+    """Number the parts as :func:`part_ids` does, without knowing their count."""
     first = next(parts)
     second = next(parts, None)
     if second is None:

@@ -25,7 +25,7 @@ _NAMES = (
     "cross_trainer exercise_bike_horizontal exercise_bike_vertical rowing jumping basketball"
 )
 ACTIVITIES = {f"{number:02d}": name for number, name in enumerate(_NAMES.split(), start=1)}
-# The first of the three columns of acceleration.
+# First of the three acceleration columns of each position.
 POSITIONS = {"torso": 0, "right_wrist": 9, "left_wrist": 18, "right_leg": 27, "left_leg": 36}
 _COLUMNS, _ROWS = [str(column) for column in range(45)], 125
 
@@ -33,7 +33,7 @@ _COLUMNS, _ROWS = [str(column) for column in range(45)], 125
 class DailyAndSports(InUnits):
     """8 people, 19 activities of five minutes, 25 Hz; each activity of a person is one recording.
 
-    A recording is published as consecutive files of 5 s, which are joined. Where one is missing, the
+    A recording is published as consecutive files of 5 s, which are joined. If one is missing, the
     recording is split.
 
     Args:
@@ -42,7 +42,7 @@ class DailyAndSports(InUnits):
 
     Raises:
         ConfigError: Unknown position.
-        DataError: No such files, or two for the same five seconds.
+        DataError: The files are missing, or two are of the same five seconds.
     """
 
     def __init__(self, raw_dir: str | Path | None, position: str = "right_wrist") -> None:
@@ -92,6 +92,6 @@ class DailyAndSports(InUnits):
 
 
 def _consecutive(numbers: list[int]) -> list[list[int]]:
-    """Runs of an ascending list in which each number is one above the last."""
+    """Split an ascending list into runs of consecutive numbers."""
     edges = np.flatnonzero(np.diff(numbers) != 1) + 1
     return [run.tolist() for run in np.split(np.array(numbers), edges)]

@@ -26,34 +26,34 @@ from relcon_lightning.data.recording import CohortInfo, Recording, Segment
 from relcon_lightning.data.units import InUnits, Unit
 from relcon_lightning.errors import DataError, nearest_path
 
-_TOLERANCE_S = 1.0  # by which a segment may end after its file: people write whole seconds
+_TOLERANCE_S = 1.0  # time that a segment may end after its file, because people round to seconds
 
 
 class RecordingFolder(InUnits):
     """One recording per file, in sub-folders or not. The id of a recording is its path without the suffix.
 
-    A regular expression on the path, or a table ``recordings.csv`` (columns file, participant and, if wanted, label)
-    in the folder, says who was recorded; the table then lists all files to read. Stretches with labels or numbers to
-    predict come from ``segments.csv`` (file, start_s, end_s and any of label and numeric targets), in seconds from the
-    first sample of the file.
+    The participant of a file comes from a regular expression on its path, or from a table ``recordings.csv`` in the
+    folder (columns file, participant and, optionally, label), which then lists all files to read. Segments with labels
+    or numeric targets come from ``segments.csv`` (file, start_s, end_s and any of label and numeric targets), in
+    seconds from the first sample of the file.
 
-    Missing samples are interpolated up to a gap of ``max_gap_s``, where a recording is parted. Missing are empty and
-    NaN cells, rows of zeros and fill values. Damaged rows are skipped, and samples that share a time stamp are spread
-    up to the next one, with a message each.
+    Empty and NaN cells, rows of zeros and fill values are missing samples. Gaps of up to ``max_gap_s`` are
+    interpolated; a longer gap splits the recording. Damaged rows are skipped, and samples that share a time stamp are
+    spread up to the next one; both are logged.
 
     Args:
         raw_dir: Path of the folder.
         name: Name of the cohort.
-        participant: Regular expression searched in a file's path below ``raw_dir``; its first group, or all of it if
-            it has none, is the participant. None if there is a ``recordings.csv``.
-        position: Position of the sensor.
-        files: Pattern for the paths of the files to read below ``raw_dir``, such as ``**/TotalAcceleration.csv``; None
-            for all tables.
-        **layout: How the files are written; see :class:`~relcon_lightning.data.readers.table_layout.Layout`.
+        participant: Regular expression that is searched in a file's path below ``raw_dir``. The participant is its
+            first group, or the whole match if it has no group. None: there is a ``recordings.csv``.
+        position: Position of the sensor on the body.
+        files: Pattern for the paths of the files to read below ``raw_dir``, such as ``**/TotalAcceleration.csv``;
+            None: all tables.
+        **layout: Layout of the files; see :class:`~relcon_lightning.data.readers.table_layout.Layout`.
 
     Raises:
-        ConfigError: An unknown unit, a bad regular expression, neither a rate nor a time column.
-        DataError: No such folder, or no recordings in it.
+        ConfigError: The unit is unknown, the regular expression is invalid, or neither a rate nor a time column is set.
+        DataError: There is no such folder, or it contains no recordings.
     """
 
     def __init__(
@@ -79,20 +79,20 @@ class RecordingFolder(InUnits):
 
     @cached_property
     def info(self) -> CohortInfo:
-        """The rate is that of the configuration or of the first file."""
+        """Description of the cohort, with the rate of the configuration or of the first file."""
         first = self.files[next(iter(self.people))]
         rate = self.layout.sampling_rate or TableStream(first, self.layout, bounded=True).scan().rate
         return CohortInfo(self.name, rate, self.position, f"the user's own files in {self.root.name}", "own", "none")
 
     def units(self) -> list[Unit]:
-        """A unit for each file."""
+        """One unit per file."""
         return [
             Unit(file, file, self.files[file], repr((person, self._labelled(file), self.layout)))
             for file, person in self.people.items()
         ]
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """A file; a gap parts its recording."""
+        """Read a file, split at gaps."""
         file, path = unit.key, self.files[unit.key]
         found, times, signal = TableStream(path, self.layout, bounded=True).read()
         rate, stretches = gap_free(times, signal, str(path), self.layout.max_gap_s, found.rate)

@@ -28,29 +28,30 @@ ACTIVITIES = {
     "null": None,
     **{name: name for name in ("bike", "sit", "stairsdown", "stairsup", "stand", "walk")},
 }
-RATES = {"gear": 100.0, "lgwatch": 200.0}  # Hz, nominal, by model
+RATES = {"gear": 100.0, "lgwatch": 200.0}  # nominal rates in Hz, by model
 _TYPES: dict[str, type] = {
     "Arrival_Time": int,
     "Creation_Time": int,
     **dict.fromkeys("xyz", float),
     **dict.fromkeys(["User", "Model", "Device", "gt"], str),
 }
-_LATENCY_S = 10.0  # a sample arrives sooner
+_LATENCY_S = 10.0  # maximum delay of a sample
 
 
 class Hhar:
     """9 people, six activities, four watches at once at 100 or 200 Hz, one recording per person and watch.
 
-    In the file the watches' rows are mixed and not quite in order. A watch's own clock, ``Creation_Time``, is precise
-    but stands still while the watch sleeps; ``Arrival_Time`` goes on, but tells when a bundle of samples arrived. So
-    the first says when a sample was taken and the second what must be added for sleep (:func:`wall_times`).
+    In the file, the rows of the watches are mixed and not exactly in order. A watch's own clock, ``Creation_Time``, is
+    precise but stops while the watch sleeps. ``Arrival_Time`` continues, but is the time at which a group of samples
+    arrived. The first clock gives the times of samples, and the second the duration of sleep to add
+    (:func:`wall_times`).
 
     Args:
         raw_dir: Folder with ``Watch_accelerometer.csv`` somewhere below, plain, zipped or zipped twice; or the archive.
-        max_gap_s: Recordings are split where samples are further apart, in seconds.
+        max_gap_s: Longest time between two samples of one recording, in seconds.
 
     Raises:
-        DataError: No such file.
+        DataError: The file is missing.
     """
 
     info = CohortInfo(
@@ -96,17 +97,17 @@ class Hhar:
 
 
 def wall_times(arrival: np.ndarray, creation: np.ndarray, rate: float, max_gap_s: float) -> np.ndarray:
-    """Seconds from the first arrival at which samples were taken, ``(n,)``.
+    """Times ``(n,)`` at which samples were measured, in seconds since the first arrival.
 
-    ``arrival - creation`` is a constant plus what a sample waited plus what the watch has slept. Waiting is over soon,
-    sleep stays: the lowest difference in the next seconds rises by what the watch slept. A watch that was started anew
-    looks the same.
+    ``arrival - creation`` is the sum of a constant, the delay of the sample and the previous sleep of the watch. Delays
+    are short, but sleep remains in all later differences. The minimum difference over the next seconds therefore rises
+    by the duration of each sleep. A restart of the watch has the same effect.
 
     Args:
-        arrival: ``(n,)`` milliseconds of the calendar, never much before the next sample is taken.
-        creation: ``(n,)`` nanoseconds of the watch's clock, in any order.
-        rate: Hz.
-        max_gap_s: Sleep up to this is not seen, in seconds.
+        arrival: Arrival times ``(n,)`` in Unix milliseconds.
+        creation: Times ``(n,)`` of the watch's clock in ns, in any order.
+        rate: Sampling rate in Hz.
+        max_gap_s: Sleep up to this duration in seconds is ignored.
     """
     order = np.lexsort((creation, arrival))
     taken = (creation - creation.min())[order] / 1e9

@@ -1,4 +1,4 @@
-"""Healthy walks of 10 m and back with every footstep marked (Voisard et al. 2023)."""
+"""Walks of healthy people, 10 m and back, with annotated footsteps (Voisard et al. 2023)."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ _KINDS = ("_lb.txt", ".json")
 _PATTERN = r"([1-9]\d*)-([1-9]\d*)(_lb\.txt|\.json)"
 _COUNTER = "PacketCounter"
 _AXES = [f"Acc_{axis}" for axis in "XYZ"]
-_LEG_M = 10.0  # there, and the same way back
-_SUPPORT_S = (0.1, 0.5)  # a stride outside of it has a footstep that was marked wrongly or is missing
+_LEG_M = 10.0  # length of each of the two legs
+_SUPPORT_S = (0.1, 0.5)  # plausible range; other strides have a wrong or missing footstep
 
 
 @dataclass(frozen=True)
 class _Leg:
-    """A way without a turn, in packets."""
+    """A straight part of a walk, in packets."""
 
     start: int
     end: int
 
 
 class IpolGait(InUnits):
-    """19 people walk 10 m, turn and walk back, with a sensor on the lower back, 100 Hz, one recording a trial.
+    """19 people walk 10 m, turn and walk back, with a sensor on the lower back, 100 Hz, one recording per trial.
 
     Each leg of a walk is a segment with the target ``stride_velocity`` in m/s: 10 m divided by the time of the leg.
-    Each stride inside a leg is a segment with the target ``double_support`` in s: the time of the stride without the
-    two swings. A stride whose double support is not between 0.1 and 0.5 s is left out. Standing and the turn have no
-    segments.
+    Each stride inside a leg is a segment with the target ``double_support`` in s: the duration of the stride minus
+    the two swings. A stride whose double support is not between 0.1 and 0.5 s is left out. Standing and the turn have
+    no segments.
 
-    Packets of the wireless sensor are missing, up to a fifth of a trial. The marks count packets, not rows of the
-    table.
+    Up to a fifth of the wireless sensor's packets in a trial are missing. The annotations count packets, not rows of
+    the table.
 
     The set's licence is AGPL-3.0. Use it to evaluate: weights that were trained on it must not be published under
     another licence.
 
     Args:
         raw_dir: Folder with ``GaitData/1-1_lb.txt``, ``GaitData/1-1.json`` and so on, plain or in an archive.
-        max_gap_s: A trial is parted where packets are missing for longer, in seconds; shorter gaps are interpolated.
+        max_gap_s: Longest gap that is interpolated, in seconds. Longer gaps split a trial.
 
     Raises:
-        DataError: No such files, or a trial lacks one of its two.
+        DataError: The files are missing, or a trial lacks one of its two files.
     """
 
     info = CohortInfo(
@@ -83,11 +83,11 @@ class IpolGait(InUnits):
             self.trials[person, trial] = (table, marks)
 
     def units(self) -> list[Unit]:
-        """A unit for each trial."""
+        """One unit per trial."""
         return [Unit(table.name, trial) for trial, (table, _) in self.trials.items()]
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """A trial of a person, in parts where packets are missing."""
+        """Read a trial, split where packets are missing."""
         (person, trial), (table, marks) = unit.key, self.trials[unit.key]
         participant, rate = f"ipol_gait-{person:02d}", self.info.sampling_rate
         packets, signal = _packets(table, rate)
@@ -110,7 +110,7 @@ def _packets(file: RawFile, rate: float) -> tuple[np.ndarray, np.ndarray]:
     counter = columns[_COUNTER]
     if not np.isfinite(counter).all() or (np.diff(counter) < 0).any():
         raise DataError(f"{file.where}: {_COUNTER} does not count on from row to row.")
-    arrived, row = np.unique(counter, return_index=True)  # a packet may come twice
+    arrived, row = np.unique(counter, return_index=True)  # a packet may arrive twice
     signal = stack(columns, _AXES)[row] / STANDARD_GRAVITY
     return arrived - arrived[0], signal
 
@@ -126,7 +126,7 @@ def _marks(file: RawFile) -> dict[str, Any]:
 
 
 def _attributes(content: dict[str, Any]) -> dict[str, str | float]:
-    """What is said of the person."""
+    """Attributes of the person."""
     numbers = {"Age": "age", "Height": "height_cm", "Weight": "weight_kg"}
     known: dict[str, str | float] = {
         ours: float(content[name]) for name, ours in numbers.items() if isinstance(content.get(name), Real)
@@ -151,12 +151,12 @@ def _segments(content: dict[str, Any], packets: int, rate: float, where: str) ->
 
 
 def _strides(own: np.ndarray, other: np.ndarray, rate: float) -> Iterator[tuple[int, int, float]]:
-    """Start, end and double support in s of the strides of a foot that hold one whole swing of the other foot.
+    """Start, end and double support (s) of the strides of a foot that contain exactly one swing of the other foot.
 
     Args:
-        own: ``(n, 2)`` start and end of the swings of the foot, in packets.
-        other: The same of the other foot.
-        rate: Hz.
+        own: Start and end ``(n, 2)`` of the swings of the foot, in packets.
+        other: Start and end of the swings of the other foot.
+        rate: Sampling rate in Hz.
     """
     for (start, down), end in zip(own[:-1].tolist(), own[1:, 0].tolist(), strict=True):
         inside = other[(other[:, 0] >= start) & (other[:, 1] <= end)]
@@ -167,7 +167,7 @@ def _strides(own: np.ndarray, other: np.ndarray, rate: float) -> Iterator[tuple[
 
 
 def _swings(content: dict[str, Any], name: str, where: str) -> np.ndarray:
-    """``(n, 2)`` packets at which a foot leaves the ground and comes down again."""
+    """Packets ``(n, 2)`` at which a foot leaves the ground and lands."""
     pairs = np.asarray(_field(content, name, where), dtype=object)
     if pairs.size == 0:
         return np.empty((0, 2), np.int64)

@@ -52,9 +52,9 @@ class MergedStores:
         )
 
     def recordings(self) -> Iterator[Recording]:
-        """Each with its segments and attributes, the name of its store as ``cohort``, and ``active_h``.
+        """All recordings with their segments and attributes, and two new attributes.
 
-        The latter is the person's hours of movement, see :func:`active_hours`.
+        ``cohort`` is the name of the store, and ``active_h`` the person's hours of movement, see :func:`active_hours`.
         """
         for store in self.stores:
             active = active_hours(store)

@@ -26,10 +26,10 @@ _LAYOUT = (
     "archives of https://zenodo.org/records/13899386 and unpack each to a folder of its name."
 )
 _PATTERN = r"(CHF|COPD|HA|MS|PD|PFF)/(\w+)/(?:Laboratory/)?data\.mat"
-# Name of the system, and whether it counts contacts in samples, not in seconds.
+# Name of the system, and True if its contacts are in samples instead of seconds.
 REFERENCES = {"indip": ("INDIP", True), "stereophoto": ("Stereophoto", False)}
-_BOUTS = "ContinuousWalkingPeriod"  # a walking bout; beside it MicroWB has the level parts of the same bouts
-_UNIT_FACTOR = 2.0  # seconds taken for samples are off by a factor of 100
+_BOUTS = "ContinuousWalkingPeriod"  # walking bouts; MicroWB contains the level parts of the same bouts
+_UNIT_FACTOR = 2.0  # seconds mistaken for samples differ by a factor of 100
 
 
 class MobiliseD(InFiles):
@@ -37,18 +37,18 @@ class MobiliseD(InFiles):
 
     Each stride of a walking bout is a segment with targets ``stride_velocity`` in m/s and ``double_support`` in s.
     Strides of the two feet overlap. A stride lacks a target that its system could not measure, and is left out if it
-    lacks both. Trials without walking bouts, or without that reference, have no segments.
+    lacks both. Trials without walking bouts, or without the reference, have no segments.
 
-    The systems disagree in double support by a tenth of a second and more, so a store has the targets of one.
+    The systems differ in double support by a tenth of a second and more, so a store has the targets of only one.
 
     Args:
         raw_dir: Folder with ``HA/1001/Laboratory/data.mat`` and so on.
         reference: ``indip`` (inertial sensors and pressure insoles on the feet) or ``stereophoto`` (cameras).
-        max_gap_s: Trials are split where samples are missing for longer, in seconds.
+        max_gap_s: Longest gap in a recording, in seconds. Longer gaps split a trial.
 
     Raises:
         ConfigError: Unknown reference.
-        DataError: No such files.
+        DataError: The files are missing.
     """
 
     info = CohortInfo(
@@ -99,11 +99,11 @@ class MobiliseD(InFiles):
 
 
 def _load(file: RawFile) -> dict[str, Any]:
-    """Structs as dicts, arrays of structs as lists of dicts, empty structs as empty arrays."""
+    """Load a file: structs as dicts, arrays of structs as lists of dicts, empty structs as empty arrays."""
     content = file.read()
     try:
         found = loadmat(io.BytesIO(content), simplify_cells=True, variable_names=["data"])  # type: ignore[arg-type]
-    except Exception as error:  # SciPy raises whatever reading a damaged file leads it to
+    except Exception as error:  # SciPy can raise any error for a damaged file
         raise DataError(f"{file.where} cannot be read ({error}); get it again.") from error
     data = found.get("data")
     if not isinstance(data, dict):
@@ -112,7 +112,7 @@ def _load(file: RawFile) -> dict[str, Any]:
 
 
 def _trials(node: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """The structs with recordings and the path to each, such as TimeMeasure1, Test5, Trial1."""
+    """Structs with recordings and their paths, such as TimeMeasure1, Test5, Trial1."""
     if "SU" in node or "Standards" in node:
         yield path, node
         return
@@ -122,14 +122,14 @@ def _trials(node: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 def _at(node: Any, *names: str) -> Any:
-    """What is found below the names; None where a struct is missing or empty."""
+    """Value at a path of names; None if a struct is missing or empty."""
     for name in names:
         node = node.get(name) if isinstance(node, dict) else None
     return node
 
 
 def _acceleration(sensor: dict[str, Any], where: str) -> tuple[np.ndarray, float]:
-    """``(n, 3)`` in g, and Hz."""
+    """Signal ``(n, 3)`` in g, and sampling rate in Hz."""
     signal = _at(sensor, "Acc")
     if not (isinstance(signal, np.ndarray) and signal.ndim == 2 and signal.shape[1] == 3):
         raise DataError(f"{where}: SU.LowerBack.Acc is not an array of three columns.")
@@ -149,10 +149,10 @@ def _start_time(sensor: dict[str, Any]) -> float | None:
 
 
 def _strides(system: Any, in_samples: bool, where: str) -> list[Segment]:
-    """The strides of all walking bouts that a system measured, in seconds from the start of the trial."""
+    """Strides of all walking bouts that a system measured, in seconds from the start of the trial."""
     bouts = _at(system, _BOUTS)
     bouts = [bouts] if isinstance(bouts, dict) else bouts
-    if not isinstance(bouts, list):  # an empty array, or there is no such system
+    if not isinstance(bouts, list):  # an empty array, or the system is missing
         return []
     unit_s = 1 / _rate(_at(system, "Fs"), f"{where}: Fs of the reference") if in_samples else 1.0
     return [stride for bout in bouts for stride in _of_bout(bout, unit_s, where)]
@@ -170,7 +170,7 @@ def _of_bout(bout: dict[str, Any], unit_s: float, where: str) -> Iterator[Segmen
     _check_contacts(contacts, duration, where)
     columns = (column.tolist() for column in (contacts, duration, speed, double_support))
     for (start, end), seconds, velocity, support in zip(*columns, strict=True):
-        # NaN fails every comparison. Mistaken contacts give a double support below 0.
+        # NaN fails every comparison. Wrong contacts give a negative double support.
         targets = {"stride_velocity": velocity} if velocity > 0 else {}
         if 0 < support < seconds:
             targets["double_support"] = support
@@ -179,7 +179,7 @@ def _of_bout(bout: dict[str, Any], unit_s: float, where: str) -> Iterator[Segmen
 
 
 def _of_strides(bout: dict[str, Any], name: str, strides: int, where: str) -> np.ndarray:
-    """``(strides,)``; what a system did not measure at all is an empty array in the file, here NaN."""
+    """Values ``(strides,)`` of a field; NaN if the system did not measure it (an empty array in the file)."""
     values = _numbers(bout, name, where)
     if len(values) not in (0, strides):
         raise DataError(f"{where}: {name} has {len(values)} values for {strides} strides.")
@@ -194,7 +194,7 @@ def _numbers(bout: dict[str, Any], name: str, where: str) -> np.ndarray:
 
 
 def _check_contacts(contacts: np.ndarray, duration: np.ndarray, where: str) -> None:
-    """Raise DataError if contacts ``(n, 2)`` in seconds are not about as far apart as the strides last."""
+    """Raise DataError if the times between contacts ``(n, 2)`` in seconds do not match the stride durations."""
     ratio = np.diff(contacts, axis=1)[:, 0] / duration
     ratio = ratio[np.isfinite(ratio)]
     if len(ratio) and not 1 / _UNIT_FACTOR < np.median(ratio) < _UNIT_FACTOR:

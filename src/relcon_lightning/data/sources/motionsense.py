@@ -17,7 +17,7 @@ _LAYOUT = (
     "Expected {0}/dws_1/sub_1.csv (or .csv.xz) and so on, in folders or in {0}.zip. Get data/{0}.zip of the repository "
     "https://github.com/mmalekzadeh/motion-sense; it need not be unpacked."
 )
-# Each sum of columns is one axis of the acceleration with gravity.
+# Columns whose sum is one axis of the acceleration with gravity.
 _COLUMNS = {
     "A_DeviceMotion_data": [[f"{part}.{axis}" for axis in "xyz"] for part in ("gravity", "userAcceleration")],
     "B_Accelerometer_data": [["x", "y", "z"]],
@@ -34,7 +34,7 @@ class MotionSense(InFiles):
 
     Raises:
         ConfigError: Unknown layout.
-        DataError: No such files.
+        DataError: The files are missing.
     """
 
     info = CohortInfo(
@@ -57,7 +57,7 @@ class MotionSense(InFiles):
         self.columns = _COLUMNS[layout]
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """Each trial of each person, labelled with the prefix of its folder, e.g. ``dws``."""
+        """Read each trial of each person, labelled with the prefix of its folder, e.g. ``dws``."""
         (activity, trial, person), file = unit.key, self.files[unit.key]
         signal, rate, participant = self._read(file), self.info.sampling_rate, f"motionsense-{int(person):02d}"
         yield Recording(
@@ -70,7 +70,7 @@ class MotionSense(InFiles):
         )
 
     def _read(self, file: RawFile) -> np.ndarray:
-        """``(n, 3)`` in g."""
+        """Read a signal ``(n, 3)`` in g."""
         types = {name: float for names in self.columns for name in names}
         columns = read_columns(file.read(), file.where, types)
         total: np.ndarray = sum((stack(columns, names) for names in self.columns), np.zeros(3))

@@ -16,7 +16,7 @@ _LAYOUT = (
     "https://archive.ics.uci.edu/static/public/226/opportunity+activity+recognition.zip; it need not be unpacked."
 )
 LOCOMOTION = {0: None, 1: "stand", 2: "walk", 4: "sit", 5: "lie"}
-_COLUMNS = 250  # column_names.txt, which counts from 1
+_COLUMNS = 250  # number of columns; column_names.txt counts from 1
 _TIME, _LOCOMOTION = "0", "243"
 _AXES = ["22", "23", "24"]  # accelerometer RWR, the right wrist
 
@@ -24,14 +24,14 @@ _AXES = ["22", "23", "24"]  # accelerometer RWR, the right wrist
 class Opportunity(InFiles):
     """4 people, five runs of daily activities and one drill each, right wrist, 30 Hz, one recording per run.
 
-    Samples that were lost on the radio are NaN.
+    Samples that were lost in wireless transmission are NaN.
 
     Args:
         raw_dir: Folder with ``S1-ADL1.dat`` and so on somewhere below, plain or zipped; or the archive.
-        max_gap_s: Recordings are split where samples are further apart, in seconds.
+        max_gap_s: Longest time between two samples of one recording, in seconds.
 
     Raises:
-        DataError: No such files.
+        DataError: The files are missing.
     """
 
     info = CohortInfo(
@@ -59,7 +59,7 @@ class Opportunity(InFiles):
 
 
 def _read(file: RawFile) -> LabelledSamples:
-    """Published in milliseconds and thousandths of a g."""
+    """Read a run, whose units are milliseconds and mg."""
     where = f"{file.where}, right wrist"
     table = read_spaced(file.read(), file.where, [_TIME, *_AXES, _LOCOMOTION], _COLUMNS)
     labels = named(table[_LOCOMOTION], LOCOMOTION, where)

@@ -17,7 +17,7 @@ _LAYOUT = (
     "Expected PAMAP2_Dataset/Protocol/subject101.dat and so on, in folders or in an archive. Get "
     "https://archive.ics.uci.edu/static/public/231/pamap2+physical+activity+monitoring.zip; it need not be unpacked."
 )
-# The twelve of the protocol; 0 is what happens between them.
+# The twelve activities of the protocol; 0 is the time between them.
 ACTIVITIES = {
     0: None,
     1: "lying",
@@ -33,7 +33,7 @@ ACTIVITIES = {
     17: "ironing",
     24: "rope_jumping",
 }
-# The first column of the acceleration up to 16 g. That up to 6 g beside it is cut off in runs and jumps.
+# First column of the 16 g accelerometer. The 6 g accelerometer saturates in running and jumping.
 POSITIONS = {"wrist": 4, "chest": 21, "ankle": 38}
 _COLUMNS = 54
 _TIME, _ACTIVITY = "0", "1"
@@ -42,16 +42,16 @@ _TIME, _ACTIVITY = "0", "1"
 class Pamap2(InFiles):
     """9 people, 12 activities in one recording each, 100 Hz.
 
-    The files of ``Protocol/`` are read, those of ``Optional/`` are not. Rows that a sensor lost are NaN.
+    The files of ``Protocol/`` are read, those of ``Optional/`` are not. Lost samples are NaN.
 
     Args:
         raw_dir: Folder with ``Protocol/subject101.dat`` and so on, plain, zipped or zipped twice; or the archive.
         position: One of :data:`POSITIONS`; wrist and ankle are on the dominant side. A store contains one position.
-        max_gap_s: Recordings are split where samples are further apart, in seconds.
+        max_gap_s: Longest time between two samples of one recording, in seconds.
 
     Raises:
         ConfigError: Unknown position.
-        DataError: No such files.
+        DataError: The files are missing.
     """
 
     def __init__(self, raw_dir: str | Path | None, position: str = "wrist", max_gap_s: float = 1.0) -> None:

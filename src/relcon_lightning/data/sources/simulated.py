@@ -20,28 +20,28 @@ from relcon_lightning.data.units import InUnits, Unit
 from relcon_lightning.errors import ConfigError
 
 RATE = 100.0  # Hz
-PACES = (1.0, 0.75, 1.25)  # of the preferred speed, in turn: as one likes, slowly, briskly
-LAP_M = 12.0  # the course of the paper's gait study
+PACES = (1.0, 0.75, 1.25)  # factors of the preferred speed, in turn: preferred, slow, fast
+LAP_M = 12.0  # length of the course in the paper's gait study
 _SHORTEST_MINUTES = 0.1
 
 
 class SimulatedCohort(InUnits):
     """Each participant does all workouts once, then walks laps; 100 Hz, wrist, in g.
 
-    A workout has the activity as the label of its one segment. A lap has none, but the means over its own strides as
-    targets: ``stride_velocity`` (m/s), ``double_support`` (s per stride), ``stride_time`` (s), ``stride_length`` (m).
+    A workout has one segment, labelled with the activity. A lap has no label; its targets are the means over its
+    strides: ``stride_velocity`` (m/s), ``double_support`` (s per stride), ``stride_time`` (s), ``stride_length`` (m).
 
-    A participant, a workout and a lap are each drawn from the seed and their own number: participant k is the same
-    whatever the number of participants, and workouts are the same whatever the number of laps.
+    Each participant, workout and lap is drawn from the seed and its own number. Participant k therefore does not depend
+    on the number of participants, nor workouts on the number of laps.
 
     Args:
         participants: Number of participants.
-        minutes: Duration of each workout.
+        minutes: Duration of each workout in minutes.
         laps: Number of laps per participant.
         seed: Seed of the cohort.
 
     Raises:
-        ConfigError: A number out of range.
+        ConfigError: A number is out of range.
     """
 
     def __init__(self, participants: int = 100, minutes: float = 2.0, laps: int = 6, seed: int = 0) -> None:
@@ -70,7 +70,7 @@ class SimulatedCohort(InUnits):
         return [Unit(f"simulated-{number:04d}", number) for number in range(self.participants)]
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """The workouts of a participant, then the laps."""
+        """Workouts of a participant, then the laps."""
         number = unit.key
         person = Person.draw(self._rng(number))
         for i, workout in enumerate(WORKOUTS):
@@ -85,7 +85,7 @@ class SimulatedCohort(InUnits):
         samples = round(self.minutes * 60 * RATE)
         motif = _stroll(person) if workout == WALKING else MOTIFS[workout].personal(rng)
         cycle_s = 1 / motif.cycles_hz[0]
-        count = ceil(1.05 * samples / RATE / cycle_s) + 3  # enough, should chance make them short
+        count = ceil(1.05 * samples / RATE / cycle_s) + 3  # enough even if the drawn cycles are short
         rhythm = Rhythm.draw(rng, cycle_s, count, motif.irregularity, person.fatigue)
         return self._recorded(rng, number, person, workout, motif, rhythm, Segment(0.0, samples / RATE, workout))
 

@@ -26,15 +26,15 @@ class SpSwHar(InFiles):
 
     Args:
         raw_dir: Folder with ``s01_01_sw.csv`` and so on somewhere below, plain or compressed; or the archive.
-        max_gap_s: Recordings are split where samples are further apart, in seconds.
+        max_gap_s: Longest time between two samples of one recording, in seconds.
 
     Raises:
-        DataError: No such files.
+        DataError: The files are missing.
     """
 
     info = CohortInfo(
         name="sp_sw_har",
-        sampling_rate=104.28,  # of all sequences, by their time stamps
+        sampling_rate=104.28,  # mean rate of the time stamps over all sequences
         position="wrist",
         source="github.com/GeoTecINIT/sp-sw-har-dataset, DATA, files *_sw.csv",
         licence="CC BY 4.0",
@@ -49,14 +49,14 @@ class SpSwHar(InFiles):
         self.max_gap_s = max_gap_s
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
-        """Each sequence of each person, with seated, standing up, walking, turning and sitting down as segments."""
+        """Read each sequence of each person, with segments seated, standing up, walking, turning and sitting down."""
         (subject, sequence), file = unit.key, self.files[unit.key]
         participant = f"sp_sw_har-s{subject}"
         name = f"{participant}-{sequence}"
         yield from recordings_of(self._read(file), name, participant, self.info.sampling_rate, self.max_gap_s)
 
     def _read(self, file: RawFile) -> LabelledSamples:
-        """Published in m/s^2, stamped in Unix milliseconds when samples arrived."""
+        """Read a sequence in m/s^2; time stamps are arrival times in Unix milliseconds."""
         table = read_columns(file.read(), file.where, _TYPES)
         times = evenly_spaced(table["timestamp"] / 1000, self.max_gap_s)
         labels = table["label"].astype(object)

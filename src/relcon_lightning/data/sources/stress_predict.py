@@ -30,7 +30,7 @@ class StressPredict(InFiles):
         raw_dir: Folder with ``SNN/ACC.csv`` somewhere below, plain or compressed; or the archive.
 
     Raises:
-        DataError: No such files.
+        DataError: The files are missing.
     """
 
     info = CohortInfo(
@@ -57,7 +57,7 @@ class StressPredict(InFiles):
 
 
 def _read(file: RawFile, expected_rate: float) -> tuple[float, np.ndarray]:
-    """Start in Unix seconds and ``(n, 3)`` in g: the first row is the start, the second the rate, then come counts."""
+    """Start in Unix seconds and signal ``(n, 3)`` in g. The first row is the start, the second the rate."""
     table = stack(read_columns(file.read(), file.where, dict.fromkeys(_AXES, float), _AXES), _AXES)
     start, rate = table[0, 0], table[1, 0] if len(table) > 1 else np.nan
     if rate != expected_rate:

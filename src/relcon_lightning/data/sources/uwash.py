@@ -25,11 +25,11 @@ class UWash(InFiles):
 
     Args:
         raw_dir: Folder with ``imuData_PERSON_A.B.C.csv`` somewhere below, plain or compressed; or the archive.
-        max_gap_s: Recordings are split where samples are further apart, in seconds. Samples arrive in bursts, up
-            to 0.4 s apart.
+        max_gap_s: Longest time between two samples of one recording, in seconds. Samples arrive in bursts, up to
+            0.4 s apart.
 
     Raises:
-        DataError: No such files.
+        DataError: The files are missing.
     """
 
     info = CohortInfo(

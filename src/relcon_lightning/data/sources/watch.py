@@ -25,7 +25,7 @@ class WatchExercises:
         raw_dir: Folder with ``watch_dataset.npy``; None: the installed package.
 
     Raises:
-        DataError: The file is missing, or is not the published one.
+        DataError: The file is missing, or differs from the published one.
     """
 
     info = CohortInfo(

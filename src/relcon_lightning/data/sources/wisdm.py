@@ -30,15 +30,15 @@ _TYPES = {"subject": int, "letter": str, "time": int, "x": float, "y": float, "z
 class Wisdm(InFiles):
     """51 people, 18 activities of three minutes, watch on the wrist, one recording per activity.
 
-    The rate is that of the time stamps, not the nominal 20 Hz (several recordings have 100 Hz). Stamps have no common
-    origin, so that recordings have no start time.
+    The sampling rate is that of the time stamps, not the nominal 20 Hz (several recordings have 100 Hz). Stamps have no
+    common origin, so recordings have no start time.
 
     Args:
-        raw_dir: Folder that contains ``data_16NN_accel_watch.txt`` of all or some people, at any depth.
-        max_gap_s: Recordings are split where samples are further apart, in seconds.
+        raw_dir: Folder with ``data_16NN_accel_watch.txt`` of all or some people, at any depth.
+        max_gap_s: Longest time between two samples of one recording, in seconds.
 
     Raises:
-        DataError: No such file.
+        DataError: The files are missing.
     """
 
     info = CohortInfo(
