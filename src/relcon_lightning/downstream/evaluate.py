@@ -94,7 +94,7 @@ def evaluate(
     depends on its training sample.
 
     Args:
-        systems: At least one system.
+        systems: Systems to evaluate, at least one.
         windows: Windows of all participants of the splits.
         splits: Splits of participants, for all seeds or per seed. Within a seed, nobody is tested twice.
         seeds: Seeds; the evaluation is repeated once per seed.

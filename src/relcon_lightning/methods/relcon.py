@@ -130,7 +130,7 @@ class RelCon(EmbeddingMethod):
         """Ranking loss over the candidates of each anchor."""
         ranked = self.rank(batch, generator)
         loss = self.ranking_loss(ranked.similarities, ranked.distances, self.temperature, ranked.mask)
-        if self.summed:  # the loss grows with the number of candidates, which is larger in training
+        if self.summed:  # the loss grows with the number of candidates, which may be larger in training
             self.log_values(stage, loss_per_candidate=loss.detach() / ranked.mask.sum(1).float().mean())
         return loss
 

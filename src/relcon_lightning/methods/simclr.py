@@ -16,7 +16,7 @@ from relcon_lightning.methods.distributed import gather
 from relcon_lightning.nets.heads import mlp
 
 Views = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
-"""From windows ``(B, 3, T)`` and a generator to two views of each."""
+"""Function from windows ``(B, 3, T)`` and a random generator to two views of each window."""
 
 
 class SimCLR(EmbeddingMethod):

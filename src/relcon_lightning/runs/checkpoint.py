@@ -179,7 +179,7 @@ class Checkpoint:
 
     @property
     def has_encoder(self) -> bool:
-        """Whether it contains an encoder."""
+        """True if it contains an encoder."""
         return "encoder" in self._model()[1]
 
     @property
@@ -274,7 +274,7 @@ def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDi
     """Load the motif distance of a run with ``model=distance``, or of a RelCon run, in evaluation mode.
 
     Args:
-        checkpoint: As for :meth:`~relcon_lightning.runs.checkpoint.Checkpoint.read`.
+        checkpoint: See :meth:`~relcon_lightning.runs.checkpoint.Checkpoint.read`.
         fused: See :class:`~relcon_lightning.nets.MotifDistance`. A checkpoint does not store it.
 
     Raises:

@@ -29,7 +29,7 @@ def read_content(path: str | Path) -> dict[str, Any]:
     """Read the file or the exported folder at a path, in the current format.
 
     Args:
-        path: As for :meth:`~relcon_lightning.runs.checkpoint.Checkpoint.read`.
+        path: See :meth:`~relcon_lightning.runs.checkpoint.Checkpoint.read`.
 
     Raises:
         ConfigError: There is no such file, it is not a checkpoint, it would run code, or it is of another program or a
