@@ -166,7 +166,7 @@ def test_training_lowers_the_loss_of_both_methods(toy_store, tmp_path, training_
         module.setup()
         content = next(iter(module.train_dataloader()))
         before = loss(method.eval(), content).item()
-        trained(toy_store, tmp_path, steps=25, method=method.train())
+        trained(toy_store, tmp_path, steps=60, method=method.train())
         method.log_values = lambda stage, **values: None  # the trainer has ended
         name = f"fall of the loss, {type(method).__name__}"
         assert_above((before - loss(method.eval(), content).item()) / before, 0.03, name)

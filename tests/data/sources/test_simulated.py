@@ -125,7 +125,7 @@ def test_prepare_makes_a_store_of_labels_and_targets(tmp_path: Path):
 
 
 def test_a_forest_tells_the_workouts_of_other_people_apart_but_not_all(training_seed):
-    cohort = SimulatedCohort(10, 0.5, training_seed)
+    cohort = SimulatedCohort(10, 0.5, laps=0, seed=training_seed)
     x, label, who = [], [], []
     for recording in cohort.recordings():
         count = min(11, len(recording.signal) // 256)
