@@ -45,6 +45,6 @@ def add_contents(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register what is done when a page is read."""
+    """Call :func:`add_contents` for each page that Sphinx reads."""
     app.connect("source-read", add_contents)
     return {"parallel_read_safe": True}

@@ -46,6 +46,21 @@ class Interrupted(Preempted):
     """Training was stopped with Ctrl-C."""
 
 
+def taken(path: str | Path, option: str) -> ConfigError:
+    """Create the error for an output that exists.
+
+    Args:
+        path: The output.
+        option: Key of a command that names it, such as ``output``.
+    """
+    return ConfigError(f"{path} exists: choose another {option}=, or replace it with overwrite=true.")
+
+
+def no_input(path: str | Path) -> DataError:
+    """Create the error for recordings that do not exist."""
+    return DataError(f"There is no file, folder or cohort store at {path}{nearest_path(path)}.")
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """Suggest the most similar name, as text to append to an error; empty if no name is similar."""
     lower = {other.lower(): other for other in names}

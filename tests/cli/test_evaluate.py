@@ -10,7 +10,8 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from relcon_lightning.cli.app import config_folder
-from relcon_lightning.cli.evaluate import _check_rates, _classifiers, _training
+from relcon_lightning.cli.evaluate import _training
+from relcon_lightning.cli.systems import check_rates, classifiers
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets import ResNet1d
 from relcon_lightning.runs import checkpoint_files
@@ -49,11 +50,11 @@ def test_each_checkpoint_is_read_once(tmp_path, monkeypatch, probe):
     [simclr] = group(find_checkpoints([*paths, f"{tmp_path}/*.ckpt"]))
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("eval", ["run_dir=here", "checkpoint=x", f"probe={probe}", "data.sampling_rate=50"])
-    _check_rates(config, [simclr])
+    check_rates(config, [simclr])
     assert _training(simclr.checkpoints[0]) == "1 step on toy, seed 0"
     assert [run.participants for run in simclr.checkpoints] == [[{"salt": "s", "hashes": []}]] * 2
     windows = np.random.default_rng(0).standard_normal((4, 3, 64)).astype(np.float32)
-    for system in _classifiers(config, [simclr])[:-1]:
+    for system in classifiers(config, [simclr])[:-1]:
         for seed in range(4):
             system.features(seed, windows)
     assert read == paths
@@ -68,8 +69,8 @@ def test_an_encoder_of_another_rate_gets_resampled_windows(tmp_path, monkeypatch
     def embeddings(rate: int, windows: np.ndarray) -> np.ndarray:
         with initialize_config_dir(config_folder(), version_base="1.3"):
             config = compose("eval", ["run_dir=here", "checkpoint=x", f"data.sampling_rate={rate}"])
-        _check_rates(config, runs)
-        return _classifiers(config, runs)[0].features(0, windows)
+        check_rates(config, runs)
+        return classifiers(config, runs)[0].features(0, windows)
 
     with caplog.at_level("INFO", "relcon_lightning"):
         slow = embeddings(50, fast[:, :, ::2].copy())  # what a sensor at 50 Hz records of slow movement
@@ -85,4 +86,4 @@ def test_an_encoder_of_another_rate_is_not_fine_tuned(tmp_path):
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("eval", ["run_dir=here", "checkpoint=x", "data.sampling_rate=100", "probe=finetune"])
     with pytest.raises(ConfigError, match="trained at 50 Hz, and the windows have 100 Hz"):
-        _check_rates(config, runs)
+        check_rates(config, runs)

@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 from torch import nn
 
 from relcon_lightning.cli.app import config_folder
-from relcon_lightning.cli.evaluate import _classifiers
+from relcon_lightning.cli.systems import classifiers
 from relcon_lightning.downstream.end_to_end import EndToEndProbe
 from relcon_lightning.methods.supervised import Supervised
 from relcon_lightning.runs.checkpoint import Checkpoint
@@ -123,7 +123,7 @@ def test_fine_tuned_nets_get_the_hidden_layer_of_the_probe_and_baselines_do_not(
     trained = [MethodRuns("relcon", (Checkpoint.read(tmp_path / "last.ckpt"),))]
     with initialize_config_dir(config_folder(), version_base="1.3"):
         chosen = ["run_dir=here", "checkpoint=x", "probe=finetune", "baseline=[conv]"]
-        systems = _classifiers(compose("eval", chosen), trained)
+        systems = classifiers(compose("eval", chosen), trained)
     hidden = {s.name: s.probe().hidden for s in systems if isinstance(s.probe(), EndToEndProbe)}
     assert list(hidden.values()) == [512, 512, None]
     assert next(iter(hidden)).endswith("fine-tuned")

@@ -14,16 +14,29 @@ from lightning.pytorch.callbacks import Callback
 STOPPED = Path("stopped")  # file that is created when the callback acts
 
 
-class SignalAt(Callback):
-    """Send the process a signal in the middle of a step, on one rank, but not in a job of seed 0."""
+class InTheMiddle(Callback):
+    """Act in the middle of a step, on one rank."""
 
-    def __init__(self, step: int, name: str = "SIGKILL", rank: int = 0, seed: int = 1) -> None:
-        self.step, self.signal, self.rank, self.seed = step, getattr(signal, name), rank, seed
+    def __init__(self, step: int, rank: int = 0) -> None:
+        self.step, self.rank = step, rank
 
     def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
-        if self.seed == 0:
-            return
         if trainer.global_step == self.step and trainer.global_rank == self.rank:
+            self.act()
+
+    def act(self) -> None:
+        raise NotImplementedError
+
+
+class SignalAt(InTheMiddle):
+    """Send the process a signal, but not in a job of seed 0."""
+
+    def __init__(self, step: int, name: str = "SIGKILL", rank: int = 0, seed: int = 1) -> None:
+        super().__init__(step, rank)
+        self.signal, self.seed = getattr(signal, name), seed
+
+    def act(self) -> None:
+        if self.seed != 0:
             STOPPED.touch()
             os.kill(os.getpid(), self.signal)
 
@@ -39,27 +52,19 @@ class KillIn(Callback):
         setattr(self, hook, kill)
 
 
-class TermLater(Callback):
+class TermLater(InTheMiddle):
     """Send the process SIGTERM from another process, some time after a step has begun."""
 
-    def __init__(self, step: int, rank: int = 0) -> None:
-        self.step, self.rank = step, rank
-
-    def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
-        if trainer.global_step == self.step and trainer.global_rank == self.rank:
-            subprocess.Popen(["sh", "-c", f"sleep 2; kill -TERM {os.getpid()}"])
+    def act(self) -> None:
+        subprocess.Popen(["sh", "-c", f"sleep 2; kill -TERM {os.getpid()}"])
 
 
-class HangAt(Callback):
+class HangAt(InTheMiddle):
     """Never end a step, on one rank."""
 
-    def __init__(self, step: int, rank: int = 0) -> None:
-        self.step, self.rank = step, rank
-
-    def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
-        if trainer.global_step == self.step and trainer.global_rank == self.rank:
-            STOPPED.touch()
-            time.sleep(3600)
+    def act(self) -> None:
+        STOPPED.touch()
+        time.sleep(3600)
 
 
 class EndAt(Callback):
@@ -83,16 +88,12 @@ class PoisonAt(Callback):
             batch["anchor"][0, 0, 0] = float("nan")
 
 
-class FailAt(Callback):
+class FailAt(InTheMiddle):
     """Raise in the middle of a step, on one rank."""
 
-    def __init__(self, step: int, rank: int = 0) -> None:
-        self.step, self.rank = step, rank
-
-    def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
-        if trainer.global_step == self.step and trainer.global_rank == self.rank:
-            STOPPED.touch()
-            raise ValueError("this rank broke")
+    def act(self) -> None:
+        STOPPED.touch()
+        raise ValueError("this rank broke")
 
 
 class SignalNow(Callback):

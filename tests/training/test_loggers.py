@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_a_server_that_is_silent_counts_as_none(apart, tmp_path, silent_server):
     assert mode(tmp_path) == "offline"
 
 
+@contextmanager
+def serving(handler):
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 @pytest.fixture
 def tiring_server():
     """Answers a number of requests and then never again."""
@@ -89,12 +99,9 @@ def tiring_server():
             pass
 
     ended = threading.Event()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", Handler
+    with serving(Handler) as address:
+        yield address, Handler
         ended.set()
-        server.shutdown()
 
 
 @pytest.mark.parametrize("answered", [0, 2])
@@ -185,12 +192,9 @@ def server_of_a_run():
             pass
 
     ended = threading.Event()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", Handler
+    with serving(Handler) as address:
+        yield address, Handler
         ended.set()
-        server.shutdown()
 
 
 def test_a_server_that_falls_silent_in_mid_run_costs_only_seconds_at_the_end(apart, tmp_path, caplog, server_of_a_run):

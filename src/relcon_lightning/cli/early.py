@@ -10,8 +10,8 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from relcon_lightning.errors import ConfigError, DataError, nearest_path
-from relcon_lightning.runs.checkpoint_paths import LAST, require
+from relcon_lightning.errors import ConfigError, no_input, taken
+from relcon_lightning.runs.checkpoint_paths import LAST, require, require_distance
 
 Check = Callable[[DictConfig], None]
 _TRACES = {".hydra", "wandb_id"}  # written before a command starts its work
@@ -31,9 +31,7 @@ def pretrain(config: DictConfig) -> None:
         )
     ranking = OmegaConf.select(config, "model.method.distance")
     if ranking is not None and str(ranking.get("_target_", "")).endswith(".load_distance"):
-        if ranking.checkpoint is None:
-            raise ConfigError("model.distance_checkpoint must be given: the folder of a run with model=distance.")
-        require(ranking.checkpoint)
+        require_distance(ranking.checkpoint)
 
 
 def evaluate(config: DictConfig) -> None:
@@ -56,7 +54,7 @@ def export(config: DictConfig) -> None:
     """
     require(str(config.checkpoint))
     if Path(config.to).exists() and not config.overwrite:
-        raise ConfigError(f"{config.to} exists: choose another to=, or replace it with overwrite=true.")
+        raise taken(config.to, "to")
 
 
 def embed(config: DictConfig) -> None:
@@ -69,12 +67,12 @@ def embed(config: DictConfig) -> None:
     require(str(config.checkpoint))
     source, output = str(config.input), Path(config.output)
     if "://" not in source and not Path(source).exists():
-        raise DataError(f"There is no file, folder or cohort store at {source}{nearest_path(source)}.")
+        raise no_input(source)
     if config.part is None and output.exists() and not config.overwrite:
         from relcon_lightning.embed.output import is_incomplete
 
         if not is_incomplete(output):
-            raise ConfigError(f"{output} exists: choose another output=, or replace it with overwrite=true.")
+            raise taken(output, "output")
 
 
 @contextmanager

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from os.path import relpath
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import WandbLogger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from relcon_lightning.cli.app import plain
+from relcon_lightning.cli.systems import check_rates, classifiers, regressors
 from relcon_lightning.data.prepare import prepare, summary
 from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.downstream import (
@@ -25,33 +25,14 @@ from relcon_lightning.downstream import (
     evaluate_regression,
     target_windows,
 )
-from relcon_lightning.downstream.end_to_end import Nets
 from relcon_lightning.downstream.evaluate import Divisions
 from relcon_lightning.downstream.protocol import Protocol
-from relcon_lightning.downstream.systems import (
-    NORMALISED,
-    RANDOM,
-    SCRATCH,
-    P,
-    Probe,
-    RegressionProbe,
-    System,
-    end_to_end,
-    frozen,
-    handcrafted,
-    handcrafted_regression,
-    handcrafted_under,
-    normalised,
-    training_mean,
-)
-from relcon_lightning.embed.embedder import find_device
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.reporting.evaluations import SYSTEMS
 from relcon_lightning.reporting.replace import make_room, refuse_to_replace
 from relcon_lightning.reporting.report import print_report, result_tables, write_report
 from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.compare import MethodRuns, find_checkpoints, group
-from relcon_lightning.runs.networks import seeded
 from relcon_lightning.runs.trust import trust
 from relcon_lightning.training.loggers import finish
 from relcon_lightning.wording import counted
@@ -64,7 +45,7 @@ def main(config: DictConfig) -> None:
     trust(config.trust)
     refuse_to_replace(Path(relpath(config.run_dir)), plain(config), config.overwrite)
     trained = group(find_checkpoints(config.checkpoint))
-    _check_rates(config, trained)
+    check_rates(config, trained)
     with _cohort(config) as store:
         _report(config, trained, store)
 
@@ -161,7 +142,7 @@ def _classification(
     lengths, seeds = protocol.lengths(store.sampling_rate), list(config.seeds)
     windows = instantiate(config.windows)(store, *lengths, allowed, config.task.get("classes"))
     folds = protocol.folds(allowed, store, windows.participant.tolist(), seeds)
-    systems = _classifiers(config, trained)
+    systems = classifiers(config, trained)
     return evaluate(systems, windows, folds, seeds, config.bootstrap, config.standardise), folds
 
 
@@ -174,87 +155,8 @@ def _regression(
     lengths, seeds = protocol.lengths(store.sampling_rate), list(config.seeds)
     windows = target_windows(store, *lengths, list(units), allowed)
     folds = protocol.folds(allowed, store, windows.participant.tolist(), seeds)
-    systems = _regressors(config, trained)
+    systems = regressors(config, trained)
     return evaluate_regression(systems, windows, folds, seeds, units, config.bootstrap), folds
-
-
-def _regressors(config: DictConfig, trained: Sequence[MethodRuns]) -> list[System[RegressionProbe]]:
-    """The trained encoders and the baselines, each with a regression probe."""
-    if "regression" not in config.probe:
-        raise ConfigError(f"The {config.probe.title} does not predict numbers: evaluate this task with probe=linear.")
-    probe: Callable[[], RegressionProbe] = partial(instantiate, config.probe.regression)
-    rate = config.data.sampling_rate
-    return [
-        *_frozen(config, trained, probe),
-        handcrafted_under(probe, rate),
-        handcrafted_regression(rate),
-        training_mean(),
-    ]
-
-
-def _classifiers(config: DictConfig, trained: Sequence[MethodRuns]) -> list[System[Probe]]:
-    """The trained encoders, the baselines with the architecture of the first encoder, and the supervised networks."""
-    training = instantiate(config.training)
-    baseline = OmegaConf.to_container(config.get("baseline") or OmegaConf.create())
-    assert isinstance(baseline, dict)
-    if config.probe.frozen and "head" not in config.probe:
-        raise ConfigError(f"The {config.probe.title} predicts only numbers: evaluate this task with probe=linear.")
-    if config.probe.frozen:
-        probe: Callable[[], Probe] = partial(instantiate, config.probe.head)
-        own = _frozen(config, trained, probe)
-    else:
-        with_head = partial(training, hidden=config.probe.hidden)
-        own = [end_to_end(f"{one.name}, fine-tuned", _loader(one.checkpoints), with_head) for one in trained]
-        own.append(end_to_end(SCRATCH, _fresh(trained), with_head))
-    baselines = [end_to_end(str(name), seeded(net), training) for name, net in baseline.items()]
-    return [*own, *baselines, handcrafted(config.data.sampling_rate)]
-
-
-def _frozen(config: DictConfig, trained: Sequence[MethodRuns], probe: Callable[[], P]) -> list[System[P]]:
-    """The trained encoders, and the first architecture with random weights, all with the same kind of probe."""
-    device, rate = find_device(config.device), config.data.sampling_rate
-    own = [
-        frozen(
-            one.name,
-            _loader(one.checkpoints),
-            probe,
-            len(one.checkpoints) > 1,
-            device,
-            (rate, one.checkpoints[0].sampling_rate),
-        )
-        for one in trained
-    ]
-    fresh = _fresh(trained)
-    return [*own, frozen(RANDOM, fresh, probe, device=device), normalised(NORMALISED, fresh, probe, device)]
-
-
-def _fresh(trained: Sequence[MethodRuns]) -> Nets:
-    return trained[0].checkpoints[0].fresh_encoder
-
-
-def _loader(checkpoints: Sequence[Checkpoint]) -> Nets:
-    """Function from seed k to the encoder of the k-th checkpoint, modulo the number of checkpoints."""
-    return lambda seed: checkpoints[seed % len(checkpoints)].encoder()
-
-
-def _check_rates(config: DictConfig, trained: Sequence[MethodRuns]) -> None:
-    """Log which encoders get resampled windows, and refuse to fine-tune an encoder on windows of another rate.
-
-    Raises:
-        ConfigError: Fine-tuning windows have another rate than the checkpoint.
-    """
-    rate = config.data.sampling_rate
-    for one in trained:
-        own = one.checkpoints[0].sampling_rate
-        if own == rate:
-            continue
-        if not config.probe.frozen:
-            raise ConfigError(
-                f"{one.name} was trained at {own:g} Hz, and the windows have {rate:g} Hz. Fine-tune it on a cohort "
-                f"that was prepared with data.sampling_rate={own:g}, or use a probe of the frozen encoder, such as "
-                "probe=linear."
-            )
-        log.info("%s was trained at %g Hz: windows are resampled from %g Hz for it.", one.name, own, rate)
 
 
 def _pictures(trained: Sequence[MethodRuns]) -> dict[str, tuple[str, bytes]]:

@@ -34,7 +34,7 @@ from relcon_lightning.data.sources.device import DeviceStream, open_stream
 from relcon_lightning.data.store.cohort import CohortStore, is_store
 from relcon_lightning.data.store.verify import Verify
 from relcon_lightning.data.stream import BLOCK, Block, blocks_of
-from relcon_lightning.errors import DataError, nearest_path
+from relcon_lightning.errors import DataError, no_input
 from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
             raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}: expected one of {_KNOWN}.")
         return {text_of(Path(path.name)): path}, path.parent
     if not path.is_dir():
-        raise DataError(f"There is no file, folder or cohort store at {path}{nearest_path(path)}.")
+        raise no_input(path)
     every = list(files_below(path, pattern).values())
     known = [file for file in every if is_table(file.name, pattern is not None) or is_device_file(file.name)]
     below = {file.relative_to(path): file for file in known}

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import compute, parquet
 
-from relcon_lightning.errors import ConfigError
+from relcon_lightning.errors import ConfigError, taken
 
 _GROUP = 2**13  # rows per row group: 8 MB with 256 dimensions
 _IDS = ["participant_id", "recording_id"]
@@ -74,7 +74,7 @@ class EmbeddingFile:
         embedding = [(name, pa.float32()) for name in self.columns]
         self.schema = pa.schema([*fields, *embedding], metadata={_FACTS: self.facts})
         if self.path.is_dir() or (self.path.exists() and not overwrite and not self._completes(recordings)):
-            raise ConfigError(f"{path} exists: choose another output=, or replace it with overwrite=true.")
+            raise taken(path, "output")
         self.part_schema = pa.schema([*fields, (_EMBEDDING, pa.list_(pa.float32(), dim))])
 
     def part(self, *identity: str) -> Path:

@@ -17,7 +17,7 @@ from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets import MotifDistance
 from relcon_lightning.runs.checkpoint_files import read_content
 from relcon_lightning.runs.checkpoint_format import CHOSEN, KEY
-from relcon_lightning.runs.checkpoint_paths import located
+from relcon_lightning.runs.checkpoint_paths import located, require_distance
 from relcon_lightning.runs.networks import refuse_unfit, restored, seeded, weights_hash
 
 
@@ -281,9 +281,7 @@ def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDi
         ConfigError: No checkpoint is given, it is missing or has no motif distance, or its weights do not have the
             shapes of its configuration.
     """
-    if checkpoint is None:
-        raise ConfigError("model.distance_checkpoint must be given: the folder of a run with model=distance.")
-    return Checkpoint.read(checkpoint).distance(fused)
+    return Checkpoint.read(require_distance(checkpoint)).distance(fused)
 
 
 def load_encoder(path: str | Path) -> nn.Module:

@@ -51,3 +51,15 @@ def require(path: str | Path) -> None:
     found = located(path)
     if isinstance(found, Path) and not (found / CONFIG).is_file():
         file_of(found)
+
+
+def require_distance(path: str | Path | None) -> str | Path:
+    """Return the path of a motif distance, after the check of :func:`require`.
+
+    Raises:
+        ConfigError: No path is given, or there is no checkpoint.
+    """
+    if path is None:
+        raise ConfigError("model.distance_checkpoint must be given: the folder of a run with model=distance.")
+    require(path)
+    return path

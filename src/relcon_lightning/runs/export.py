@@ -19,7 +19,7 @@ from jinja2 import Environment, StrictUndefined
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from relcon_lightning.errors import ConfigError
+from relcon_lightning.errors import ConfigError, taken
 from relcon_lightning.markdown import inline
 from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.checkpoint_files import write_exported
@@ -61,7 +61,7 @@ def export(
     folder = Path(folder)
     folder = folder.resolve() if folder.is_symlink() else folder  # replace the target of a link, not the link
     if folder.exists() and not overwrite:
-        raise ConfigError(f"{folder} exists: choose another to=, or replace it with overwrite=true.")
+        raise taken(folder, "to")
     if results is not None and not Path(results).is_file():
         raise ConfigError(f"There is no report at {results}: give the report.md of an evaluation.")
     source = Checkpoint.read(checkpoint)
