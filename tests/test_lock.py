@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,4 +61,31 @@ def test_a_file_system_without_locks_is_written_to(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module.fcntl, "flock", refuses)
     with lock(tmp_path / "store"):
+        pass
+
+
+def test_a_lock_can_be_waited_for(tmp_path):
+    order = []
+
+    def second() -> None:
+        with lock(tmp_path / "store", wait=True):
+            order.append("second")
+
+    with lock(tmp_path / "store"):
+        other = threading.Thread(target=second)
+        other.start()
+        other.join(0.2)
+        assert other.is_alive()
+        order.append("first")
+    other.join(10)
+    assert order == ["first", "second"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_does_not_keep_a_lock_from_being_held(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module.os, "write", full)
+    with lock(tmp_path / "store"), pytest.raises(LockedError, match="another process"), lock(tmp_path / "store"):
         pass

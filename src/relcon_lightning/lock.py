@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -33,37 +33,39 @@ class LockedError(RuntimeError):
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file or folder, ``.NAME.lock`` next to it, or raise at once if another process holds it.
+def lock(path: Path, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of a file or folder, which is ``.NAME.lock`` next to it.
 
     A killed process leaves no lock. If the file system or the platform has no locks, nothing is locked.
 
     Args:
         path: File or folder to lock. It need not exist, but its parent folder must.
+        wait: True: wait while another process holds the lock. False: raise at once.
 
     Raises:
-        LockedError: Another process holds the lock.
+        LockedError: Another process holds the lock, and ``wait`` is False.
         OSError: The folder cannot be written to.
     """
     if fcntl is None:
         yield
         return
     file = path.with_name(f".{path.name}.lock")
-    descriptor = _acquired(file)
+    descriptor = _acquired(file, wait)
     try:
-        os.truncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        with suppress(OSError):  # a full disk; the name is only for messages
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
     finally:
         file.unlink(missing_ok=True)  # a process that has opened the file notices that it is gone
         os.close(descriptor)
 
 
-def _acquired(file: Path) -> int:
+def _acquired(file: Path, wait: bool) -> int:
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             holder = os.read(descriptor, 200).decode("utf-8", "replace") or "another process"
             os.close(descriptor)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import resource
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from relcon_lightning.errors import ConfigError, TrainingError
 from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
+from relcon_lightning.runs.checkpoint_paths import shipped
 from relcon_lightning.training.resume import AtomicCheckpointIO, find_checkpoint, keep_metrics, last_value
 
 
@@ -70,6 +72,18 @@ def test_the_newest_checkpoint_is_the_one_with_most_steps(tmp_path):
     assert find_checkpoint("auto", tmp_path / "nothing yet") is None
     with pytest.raises(ConfigError, match="There is no checkpoint"):
         find_checkpoint(str(tmp_path / "8.ckpt"), tmp_path)
+
+
+def test_a_run_is_resumed_from_its_folder(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    save(tmp_path / "checkpoints" / "last.ckpt", 5)
+    assert found(str(tmp_path), tmp_path / "other") == (tmp_path / "checkpoints" / "last.ckpt", 5)
+
+
+@pytest.mark.parametrize("address", ["open-wrist-small", str(shipped()["open-wrist-small"]), "hf://owner/name"])
+def test_an_exported_encoder_is_no_run_to_resume(tmp_path, address):
+    with pytest.raises(ConfigError, match=f"resume={re.escape(address)} is an exported encoder.*folder of a run"):
+        find_checkpoint(address, tmp_path)
 
 
 def test_a_part_left_by_a_kill_is_not_taken_for_a_checkpoint(tmp_path):

@@ -140,6 +140,11 @@ class Checkpoint:
         ]
 
     @property
+    def distance_run(self) -> BuiltFrom | None:
+        """Run whose motif distance this one used, with its weights in this checkpoint; None if it used none."""
+        return next((part for part in self.built_from if part.role == "distance"), None)
+
+    @property
     def participants(self) -> list[dict[str, Any]]:
         """``salt`` and ``hashes`` of each set of people on whose recordings it, or its distance, was trained.
 
@@ -222,9 +227,8 @@ class Checkpoint:
             ConfigError: It contains no motif distance, or its weights do not have the shapes of its configuration.
         """
         name, method = self._model()
-        own = next((part for part in self.built_from if part.role == "distance"), None)
-        if own is not None:  # the distance that RelCon used; its weights are in the checkpoint
-            method = own.config.get("model", {}).get("method", {})  # an exported encoder has no such configuration
+        if (run := self.distance_run) is not None:
+            method = run.config.get("model", {}).get("method", {})  # an exported encoder has no such configuration
         config = method.get("distance")
         if not isinstance(config, dict) or "channels" not in config:
             raise ConfigError(

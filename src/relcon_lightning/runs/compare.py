@@ -119,10 +119,10 @@ def _learnt(config: dict[str, Any]) -> dict[str, Any]:
 
 def _distance(checkpoint: Checkpoint) -> dict[str, Any]:
     """Values of the configuration of the distance that a run used, as ``distance.model...``."""
-    configs = [part.config for part in checkpoint.built_from if part.role == "distance"]
-    learnt = ((name, value) for config in configs for name, value in _learnt(config).items())
+    run = checkpoint.distance_run
+    learnt = {} if run is None else _learnt(run.config)
     kept = ("model.", "data.", "augmentation.", "trainer.max_steps", "trainer.precision")
-    return {f"distance.{name}": value for name, value in learnt if name.startswith(kept)}
+    return {f"distance.{name}": value for name, value in learnt.items() if name.startswith(kept)}
 
 
 def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from relcon_lightning.errors import ConfigError, TrainingError
 from relcon_lightning.runs.checkpoint import Checkpoint
-from relcon_lightning.runs.checkpoint_paths import BEST, LAST
+from relcon_lightning.runs.checkpoint_paths import BEST, CONFIG, file_of, located
 from relcon_lightning.training.restore import restorable
 from relcon_lightning.wording import counted
 
@@ -91,11 +91,15 @@ def find_checkpoint(resume: str | None, folder: Path) -> Resumed | None:
     if resume is None:
         return None
     if resume != "auto":
-        path = Path(resume)
-        path = path / LAST if path.is_dir() else path
-        one = _read(path)
+        found_at = located(resume)
+        if isinstance(found_at, str) or (found_at / CONFIG).is_file():
+            raise ConfigError(
+                f"resume={resume} is an exported encoder, without the state of its training: give the folder of a run, "
+                "or a checkpoint of it."
+            )
+        one = _read(file_of(found_at))
         if one.step == 0:
-            raise ConfigError(f"{path} holds the untrained net: start a new run, without resume.")
+            raise ConfigError(f"{one.path} holds the untrained net: start a new run, without resume.")
         return one
     found: list[Resumed] = []
     damaged = []

@@ -440,5 +440,5 @@ def test_the_source_for_the_other_kind_of_files_is_named(tmp_path, name, hint):
 def test_an_archive_of_several_files_is_named(tmp_path):
     put(tmp_path, "a.cwa.zip", content=archive(a_cwa=sample(), b_cwa=sample()))
     [found] = find_inputs(tmp_path, LAYOUT)
-    with pytest.raises(DataError, match=r"a\.cwa\.zip is damaged: a zip archive of 2 files, not of one"):
+    with pytest.raises(DataError, match=r"a\.cwa\.zip is a zip archive of 2 files, not of one"):
         found.open()

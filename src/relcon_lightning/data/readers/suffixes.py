@@ -10,7 +10,7 @@ import lzma
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import IO, Any, cast
@@ -108,24 +108,38 @@ def is_hidden(path: PurePath) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file, or the table in a .zip archive; compressed files are unpacked while they are read.
+def open_bytes(path: Path, member: Callable[[Path, list[str]], str] | None = None) -> IO[bytes]:
+    """Open a file, or a member of a .zip archive. Compressed files are unpacked while they are read.
+
+    Args:
+        path: Path of the file.
+        member: Function that chooses the member of an archive, given the path and the names of its files; None:
+            :func:`only_table`.
 
     Raises:
-        DataError: An archive has no table, or several tables of which none is known to be the acceleration.
+        DataError: The archive does not have the member.
+        OSError: The file cannot be opened, or the archive is damaged or has a password; also raised while reading.
     """
     suffix = path.suffix.lower()
     if suffix == ".zip":
-        return _open_member(path)
+        return io.BufferedReader(_Zipped(path, member or only_table), 2**16)
     if suffix == ".zst":
-        return _unpack_zstd(path.open("rb"))
+        stream: Any = pa.CompressedInputStream(path.open("rb"), "zstd")
+        return io.BufferedReader(stream)
     opened: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
     return cast(IO[bytes], opened[suffix](path) if suffix in opened else path.open("rb"))
 
 
-def _open_member(path: Path) -> IO[bytes]:
-    archive = zipfile.ZipFile(path)  # stays open while its member is in use
-    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+def only_table(path: Path, names: list[str]) -> str:
+    """The name of the table in an archive.
+
+    Args:
+        path: Path of the archive.
+        names: Names of its files.
+
+    Raises:
+        DataError: The archive has no table, or several tables of which none is known to be the acceleration.
+    """
     tables = [name for name in names if is_table(name) and not PurePath(name).name.startswith(".")]
     known = [name for name in tables if PurePath(name).name in IN_ARCHIVES]
     if len(known or tables) != 1:
@@ -134,35 +148,27 @@ def _open_member(path: Path) -> IO[bytes]:
             f"{text_of(path)} holds {len(tables)} tables ({some}). Unpack it and choose the files by "
             "data.source.files, such as data.source.files=Accelerometer.csv."
         )
-    return archive.open((known or tables)[0])
+    return (known or tables)[0]
 
 
-def _unpack_zstd(file: IO[bytes]) -> IO[bytes]:
-    stream: Any = pa.CompressedInputStream(file, "zstd")
-    return io.BufferedReader(stream)
-
-
-def open_device_bytes(path: Path) -> IO[bytes]:
-    """Open a device file; a compressed file is unpacked while it is read.
-
-    Raises:
-        OSError: The file cannot be opened, or is a zip archive of several files; also raised while reading.
-    """
-    return io.BufferedReader(_Zipped(path), 2**16) if path.suffix.lower() == ".zip" else open_bytes(path)
+def only_file(path: Path, names: list[str]) -> str:
+    """The name of the only file in an archive, without those that macOS adds; see :func:`only_table`."""
+    names = [name for name in names if not is_hidden(PurePath(name)) and not name.startswith("__MACOSX/")]
+    if len(names) != 1:
+        raise DataError(f"{text_of(path)} is a zip archive of {len(names)} files, not of one: unpack it.")
+    return names[0]
 
 
 class _Zipped(io.RawIOBase):
-    """The only file in a zip archive; damage raises an OSError."""
+    """A member of a zip archive; damage raises an OSError."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, member: Callable[[Path, list[str]], str]) -> None:
         with self._damage_named():
             self.archive = zipfile.ZipFile(path)
         try:
-            names = [name for name in self.archive.namelist() if not name.endswith("/") and not _is_added(name)]
-            if len(names) != 1:
-                raise OSError(f"a zip archive of {len(names)} files, not of one: unpack it")
+            name = member(path, [info.filename for info in self.archive.infolist() if not info.is_dir()])
             with self._damage_named():
-                self.member = self.archive.open(names[0])
+                self.member = self.archive.open(name)
         except BaseException:
             self.archive.close()
             raise
@@ -177,7 +183,7 @@ class _Zipped(io.RawIOBase):
         return len(content)
 
     def close(self) -> None:
-        if not self.closed:
+        if not self.closed and hasattr(self, "member"):
             self.member.close()
             self.archive.close()
         super().close()
@@ -189,11 +195,6 @@ class _Zipped(io.RawIOBase):
             yield
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise OSError(str(error)) from error  # also for an archive with a password
-
-
-def _is_added(name: str) -> bool:
-    """True if macOS added this member to the archive."""
-    return is_hidden(PurePath(name)) or name.startswith("__MACOSX/")
 
 
 def name_passed_over(root: Path, files: Iterable[Path], known: str) -> None:

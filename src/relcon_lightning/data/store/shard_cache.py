@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +22,7 @@ from relcon_lightning.data.store.manifest import MANIFEST, checksum
 from relcon_lightning.data.store.signals import HEADER_BYTES, Coding
 from relcon_lightning.data.store.verify import Verify
 from relcon_lightning.errors import NO_ROOM, ConfigError, DataError
+from relcon_lightning.lock import LockedError, lock
 from relcon_lightning.user_cache import cache_folder
 
 try:
@@ -71,7 +72,7 @@ class ShardCache:
             return None
         self.folder.mkdir(parents=True, exist_ok=True)
         file, partial = self.folder / f"{key}.npy", self._partial(key)
-        with _locked(self._lock(key)):  # others wait while one fetches
+        with lock(self.folder / key, wait=True):  # others wait while one fetches
             held = _held(file, size)
             if held is not None and intact(file):
                 os.utime(file)
@@ -96,9 +97,6 @@ class ShardCache:
                 raise
             return target
 
-    def _lock(self, key: str) -> Path:
-        return self.folder / f".{key}.lock"
-
     def _partial(self, key: str) -> Path:
         return self.folder / f".{key}.partial"
 
@@ -107,7 +105,7 @@ class ShardCache:
 
     def _reserve(self, partial: Path, size: int) -> bool:
         """Reserve a file of this size, removing others if necessary; False if there is no space."""
-        with _locked(self.folder / ".room.lock"):
+        with lock(self.folder / "room", wait=True):
             self._clear_unfinished(partial)
             files = [(item.stat(), item) for item in self.folder.iterdir() if item.suffix in (".npy", ".partial")]
             missing = sum(state.st_size for state, _ in files) + size - self.room_bytes
@@ -143,7 +141,7 @@ class ShardCache:
             if partial == own:
                 partial.unlink()
                 continue
-            with suppress(BlockingIOError), _locked(partial.with_suffix(".lock"), wait=False):
+            with suppress(LockedError), lock(self.folder / partial.stem.removeprefix(".")):
                 partial.unlink(missing_ok=True)
 
 
@@ -152,14 +150,6 @@ def _allocate(file: BinaryIO, size: int) -> None:
         os.posix_fallocate(file.fileno(), 0, size)
     else:
         file.truncate(size)
-
-
-@contextmanager
-def _locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold a lock that ends with the process; BlockingIOError if another process has it and ``wait`` is False."""
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
 
 
 def _held(path: Path, size: int, alone: bool = False) -> BinaryIO | None:

@@ -10,7 +10,7 @@ from typing import IO, cast
 
 from relcon_lightning.data.readers.device_files import actigraph, axivity, geneactiv
 from relcon_lightning.data.readers.device_files.contents import Contents, Damage
-from relcon_lightning.data.readers.suffixes import UNREADABLE, is_packed, open_device_bytes, text_of
+from relcon_lightning.data.readers.suffixes import UNREADABLE, is_packed, only_file, open_bytes, text_of
 from relcon_lightning.errors import DataError
 
 MAX_BYTES = 2**32  # maximum unpacked size of a compressed archive; a .gt3x of a month has some hundred MB
@@ -39,11 +39,11 @@ def open_device_file(path: Path, lenient: bool = False) -> Iterator[Contents]:
     """
     damage = Damage(text_of(path), lenient)
     try:
-        with open_device_bytes(path) as file:
+        with open_bytes(path, only_file) as file:
             head = file.read(_HEAD)
         read = _reader_for(head, path)
         with ExitStack() as stack:
-            file = stack.enter_context(open_device_bytes(path))
+            file = stack.enter_context(open_bytes(path, only_file))
             if is_packed(path.name):
                 file = damage.reading(file)
                 if read is actigraph.read_actigraph:
