@@ -1,4 +1,7 @@
-"""Reading processes: how they start, pass log records to this process, and end with it."""
+"""Run numbered tasks in other processes, which pass messages and log records to this one and end with it.
+
+Messages go through pipes. A process waits when its pipe is full, so that memory does not depend on the number of tasks.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,20 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits
 
 from relcon_lightning.errors import DataError
 
+M = TypeVar("M")  # a message
 _PRELOADED = ["relcon_lightning.data.workers", "relcon_lightning.data.pieces"]
 
 
@@ -70,6 +74,92 @@ def starting(program: bool) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
+class TaskEnd:
+    """The last message of a task.
+
+    Attributes:
+        told: Log records of another process that this process must log; empty if the task ran in this one.
+    """
+
+    told: list[logging.LogRecord] = field(default_factory=list, kw_only=True)
+
+
+def in_processes(
+    task: Callable[[int], Iterator[M]], numbers: Iterable[int], workers: int, setting: str, ahead: int
+) -> Generator[tuple[int, M]]:
+    """Run tasks in other processes.
+
+    Args:
+        task: Function from the number of a task to its messages, of which the last one is a :class:`TaskEnd`.
+        numbers: Numbers of the tasks.
+        workers: Number of processes.
+        setting: Configuration key of the number of processes, for errors.
+        ahead: Number of tasks that each process is assigned at a time.
+
+    Returns:
+        Pairs of the number of a task and a message, until all tasks have ended. Those of one task are in order.
+
+    Raises:
+        DataError: A process was killed.
+    """
+    context = start_context()
+    held, alive = context.Pipe(duplex=False)
+    start, waiting = Start.of_this_process(held), iter(numbers)
+    pipes: dict[Connection, int] = {}
+    processes = []
+    try:
+        with starting(uses_program(task)):
+            for _ in range(workers):
+                mine, theirs = context.Pipe()
+                process = context.Process(target=_work, args=(task, theirs, start))
+                process.start()
+                theirs.close()
+                processes.append(process)
+                pipes[mine] = 0
+        for _ in range(ahead):
+            for pipe in pipes:
+                _give(pipe, waiting, pipes)
+        while any(pipes.values()):
+            for pipe in cast(list[Connection], wait([pipe for pipe, given in pipes.items() if given])):
+                number, message = pipe.recv()
+                if isinstance(message, TaskEnd):
+                    pipes[pipe] -= 1
+                    _give(pipe, waiting, pipes)
+                yield number, message
+    except (EOFError, ConnectionError) as error:
+        raise DataError(
+            "A process that read recordings was killed, as the system does when memory runs out: try "
+            f"{setting}={max(1, workers // 2)}."
+        ) from error
+    finally:
+        alive.close()  # a process that is still reading ends now
+        held.close()
+        for pipe in pipes:
+            pipe.close()
+        for process in processes:
+            process.join()
+
+
+def _give(pipe: Connection, waiting: Iterator[int], pipes: dict[Connection, int]) -> None:
+    """Give a process the next task, if there is one."""
+    number = next(waiting, None)
+    if number is not None:
+        pipe.send(number)
+        pipes[pipe] += 1
+
+
+def _work(task: Callable[[int], Iterator[M]], pipe: Connection, start: Start) -> None:
+    """Main loop of each process."""
+    start.begin()
+    with suppress(EOFError, ConnectionError):  # the first process has ended
+        while True:
+            number = pipe.recv()
+            with kept_records() as told:
+                for message in task(number):
+                    pipe.send((number, replace(message, told=list(told)) if isinstance(message, TaskEnd) else message))
+
+
+@dataclass(frozen=True)
 class Start:
     """Settings that each process receives first.
 
@@ -102,19 +192,6 @@ def _end_with(held: Connection) -> None:
     """End this process when the first one closes its end of the pipe or is killed."""
     wait([held])
     os._exit(1)
-
-
-def killed(workers: int, setting: str) -> DataError:
-    """Create the error for a process that was killed.
-
-    Args:
-        workers: Number of processes.
-        setting: Configuration key of the number of processes.
-    """
-    return DataError(
-        "A process that read recordings was killed, as the system does when memory runs out: try "
-        f"{setting}={max(1, workers // 2)}."
-    )
 
 
 class _RecordKeeper(logging.Handler):

@@ -5,16 +5,15 @@ Processes pass samples to the store as files, so that no process holds more than
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import deque
+import traceback
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from relcon_lightning.data.processes import Start, Teller, kept_records, killed, start_context, starting, uses_program
+from relcon_lightning.data.processes import TaskEnd, Teller, in_processes
 from relcon_lightning.data.recording import Recording
 from relcon_lightning.data.resample import check_unit, resample
 from relcon_lightning.data.store.origins import Version, version_of
@@ -24,11 +23,10 @@ from relcon_lightning.data.units import Divisible, Unit
 from relcon_lightning.errors import DataError
 
 START_S = 2.0  # time to start processes; a source that is read within it needs none
-_AHEAD = 3  # units in progress or waiting, per process
 
 
 @dataclass(frozen=True)
-class UnitContent:
+class UnitContent(TaskEnd):
     """Recordings of a unit, or the reason why it cannot be read.
 
     Attributes:
@@ -37,7 +35,7 @@ class UnitContent:
         samples: File with the coded samples of the recordings, one after the other; its reader removes it.
         fault: Why the unit cannot be read; empty if it was read.
         version: Size, time and checksum of its file; None if it has none.
-        told: Log records of the process that read the unit.
+        error: Unexpected error of the process that read the unit; None if there was none.
     """
 
     unit: Unit
@@ -45,7 +43,7 @@ class UnitContent:
     samples: Path
     fault: str = ""
     version: Version | None = None
-    told: list[logging.LogRecord] = field(default_factory=list)
+    error: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -136,41 +134,24 @@ def _worth_it(seconds: float, read: int, left: int, workers: int, start_s: float
 
 
 def _in_processes(reader: UnitReader, units: Sequence[Unit], first: int, workers: int) -> Iterator[UnitContent]:
-    context = start_context()
-    held, alive = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, context, _begin, (reader, Start.of_this_process(held)))
-    waiting: deque[Future[UnitContent]] = deque()
-    program, teller = uses_program((reader, units)), Teller()
+    read, number, teller = dict[int, UnitContent](), first, Teller()
+    task, numbers = partial(_read, reader, units), range(first, len(units))
+    with closing(in_processes(task, numbers, workers, "data.num_workers", ahead=1)) as messages:
+        for ended, content in messages:
+            read[ended] = content
+            while number in read:
+                content = read.pop(number)
+                teller.tell(content.told)
+                if content.error is not None:
+                    raise content.error
+                yield content
+                number += 1
+
+
+def _read(reader: UnitReader, units: Sequence[Unit], number: int) -> Iterator[UnitContent]:
+    """Task of a process: read a unit; an unexpected error is part of its content."""
     try:
-        numbers = iter(range(first, len(units)))
-        while True:
-            with starting(program):
-                while len(waiting) < _AHEAD * workers and (number := next(numbers, None)) is not None:
-                    waiting.append(pool.submit(_read, number, units[number]))
-            if not waiting:
-                break
-            read = waiting.popleft().result()
-            teller.tell(read.told)
-            yield read
-        pool.shutdown()
-    except BrokenProcessPool as error:
-        raise killed(workers, "data.num_workers") from error
-    finally:
-        alive.close()  # a process that is still reading ends now
-        held.close()
-        pool.shutdown(cancel_futures=True)
-
-
-_reader: UnitReader | None = None
-
-
-def _begin(reader: UnitReader, start: Start) -> None:
-    global _reader
-    _reader = reader
-    start.begin()
-
-
-def _read(number: int, unit: Unit) -> UnitContent:
-    assert _reader is not None
-    with kept_records() as told:
-        return replace(_reader(number, unit), told=told)
+        yield reader(number, units[number])
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        yield UnitContent(units[number], [], Path(), error=error)
