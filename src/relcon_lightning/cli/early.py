@@ -11,14 +11,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from relcon_lightning.errors import ConfigError, no_input, taken
-from relcon_lightning.runs.checkpoint_paths import LAST, require, require_distance
+from relcon_lightning.runs.checkpoint_paths import LAST, reads_checkpoint, require, require_distance
 
 Check = Callable[[DictConfig], None]
 _TRACES = {".hydra", "wandb_id"}  # written before a command starts its work
 
 
 def pretrain(config: DictConfig) -> None:
-    """Check the folder of a run and the motif distance that it starts from.
+    """Check the folder of a run and the distance that it starts from.
 
     Raises:
         ConfigError: There is a run in the folder, or there is no distance at the path.
@@ -30,7 +30,7 @@ def pretrain(config: DictConfig) -> None:
             "overwrite=true."
         )
     ranking = OmegaConf.select(config, "model.method.distance")
-    if ranking is not None and str(ranking.get("_target_", "")).endswith(".load_distance"):
+    if reads_checkpoint(ranking):
         require_distance(ranking.checkpoint)
 
 

@@ -27,7 +27,7 @@ from relcon_lightning.data.splits import few_to_evaluate
 from relcon_lightning.errors import ConfigError, Interrupted
 from relcon_lightning.lock import LockedError, lock
 from relcon_lightning.runs.checkpoint import BuiltFrom, Checkpoint
-from relcon_lightning.runs.checkpoint_paths import BEST, LAST
+from relcon_lightning.runs.checkpoint_paths import BEST, LAST, reads_checkpoint, require_distance
 from relcon_lightning.runs.fit import compare
 from relcon_lightning.runs.record import make_record, save_record
 from relcon_lightning.runs.trust import foreign_networks, trust
@@ -231,12 +231,27 @@ def _longer(start: Resumed | None, max_steps: int) -> list[LongerSchedule]:
 
 def _built_from(config: DictConfig, start: Resumed | None) -> list[BuiltFrom]:
     """The frozen distance and the checkpoint from which this run starts."""
-    ranking: Any = config.model.method.get("distance") or {}
-    loaded = str(ranking.get("_target_", "")).endswith(".load_distance")
-    parts = [Checkpoint.read(ranking["checkpoint"]).described("distance")] if loaded and ranking["checkpoint"] else []
+    ranking: Any = config.model.method.get("distance")
+    parts = [_distance(ranking, config).described("distance")] if reads_checkpoint(ranking) else []
     if start is not None:
         parts.append(start.checkpoint.described("start"))
     return parts
+
+
+def _distance(ranking: Any, config: DictConfig) -> Checkpoint:
+    """The checkpoint of the frozen distance.
+
+    Raises:
+        ConfigError: It was trained at another sampling rate, so that it would rank other windows than it knows.
+    """
+    found = Checkpoint.read(require_distance(ranking.checkpoint))
+    if found.sampling_rate != config.data.sampling_rate:
+        raise ConfigError(
+            f"The distance in {ranking.checkpoint} was trained at {found.sampling_rate:g} Hz, and the windows have "
+            f"data.sampling_rate={config.data.sampling_rate:g}. Prepare a store at {found.sampling_rate:g} Hz, or "
+            "train a distance on this one."
+        )
+    return found
 
 
 def _refuse_unread(config: DictConfig) -> None:

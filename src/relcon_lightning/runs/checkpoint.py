@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from relcon_lightning.errors import ConfigError
-from relcon_lightning.nets import MotifDistance
+from relcon_lightning.nets import EmbeddingDistance, MotifDistance
 from relcon_lightning.runs.checkpoint_files import read_content
 from relcon_lightning.runs.checkpoint_format import CHOSEN, KEY
 from relcon_lightning.runs.checkpoint_paths import located, require_distance
@@ -33,7 +33,8 @@ class BuiltFrom:
     """A checkpoint from which a run started, as it is described in the checkpoints of the run.
 
     Attributes:
-        role: ``distance`` (the frozen motif distance) or ``start`` (the checkpoint from which the run resumed).
+        role: ``distance`` (the frozen distance that ranks candidates) or ``start`` (the checkpoint from which
+            the run resumed).
         config: Configuration of the model.
         weights: SHA-256 of the weights.
         participants: ``salt`` and ``hashes`` of each set of people on whom the weights were trained.
@@ -286,6 +287,19 @@ def load_distance(checkpoint: str | Path | None, fused: bool = False) -> MotifDi
             shapes of its configuration.
     """
     return Checkpoint.read(require_distance(checkpoint)).distance(fused)
+
+
+def load_embedding_distance(checkpoint: str | Path | None) -> EmbeddingDistance:
+    """Load the encoder of a pre-training run as a distance between windows, in evaluation mode.
+
+    Args:
+        checkpoint: See :meth:`~relcon_lightning.runs.checkpoint.Checkpoint.read`.
+
+    Raises:
+        ConfigError: No checkpoint is given, it is missing or has no encoder, or its weights do not have the shapes of
+            its configuration.
+    """
+    return EmbeddingDistance(Checkpoint.read(require_distance(checkpoint)).encoder()).eval()
 
 
 def load_encoder(path: str | Path) -> nn.Module:

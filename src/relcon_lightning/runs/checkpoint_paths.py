@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from relcon_lightning.errors import ConfigError, nearest_path
 
 LAST, BEST = Path("checkpoints", "last.ckpt"), Path("checkpoints", "best.ckpt")  # in the folder of a run
 CONFIG = "config.json"  # in an exported folder
 HUB = "hf://"
+_LOADERS = ("load_distance", "load_embedding_distance")  # functions of this package that read a checkpoint
 _SHIPPED = Path(__file__).parents[1] / "pretrained"
 
 
@@ -54,12 +57,20 @@ def require(path: str | Path) -> None:
 
 
 def require_distance(path: str | Path | None) -> str | Path:
-    """Return the path of a motif distance, after the check of :func:`require`.
+    """Return the path of the checkpoint of a distance, after the check of :func:`require`.
 
     Raises:
         ConfigError: No path is given, or there is no checkpoint.
     """
     if path is None:
-        raise ConfigError("model.distance_checkpoint must be given: the folder of a run with model=distance.")
+        raise ConfigError(
+            "model.distance_checkpoint must be given: the folder of a run with model=distance, or with "
+            "ranking=embedding, of a run that trained an encoder."
+        )
     require(path)
     return path
+
+
+def reads_checkpoint(distance: Mapping[str, Any] | None) -> bool:
+    """True if the configuration of a distance loads it from a checkpoint."""
+    return str((distance or {}).get("_target_", "")).rsplit(".", 1)[-1] in _LOADERS
