@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pooch
 import requests
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+from relcon_lightning.data.store.manifest import checksum
 from relcon_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def download(url: str, folder: str | Path, file: str, sha256: str | None = None)
     path = Path(folder) / file
     kept = path.with_name(file + _SUM)
     expected = sha256 or (kept.read_text("utf-8").strip() if path.exists() and kept.exists() else None)
-    if path.exists() and expected and _checksum(path) != expected:
+    if path.exists() and expected and checksum(path) != expected:
         raise DataError(f"{path} was damaged or changed (its SHA-256 is not {expected}): delete it and try again.")
     try:
         pooch.retrieve(url, expected and f"sha256:{expected}", file, folder, downloader=_ResumableDownload(path))
@@ -53,7 +53,7 @@ def download(url: str, folder: str | Path, file: str, sha256: str | None = None)
     except ValueError as error:  # pooch raises it for a wrong checksum
         raise DataError(f"{url} is not the expected file ({error}).") from error
     if sha256 is None and not kept.exists():
-        kept.write_text(_checksum(path) + "\n", "utf-8")
+        kept.write_text(checksum(path) + "\n", "utf-8")
     return path
 
 
@@ -95,8 +95,3 @@ class _ResumableDownload:
                 bar.advance(task, len(chunk))
         if total is not None and self.part.stat().st_size != total:
             raise requests.ConnectionError(f"the connection broke after {self.part.stat().st_size} of {total} bytes")
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

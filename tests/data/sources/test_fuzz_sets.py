@@ -12,13 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relcon_lightning.data.readers.raw_files import find_files
-from relcon_lightning.data.readers.restricted_pickle import load_pickled_npy
 from relcon_lightning.data.sources.capture24 import Capture24
 from relcon_lightning.data.sources.dsa import DailyAndSports
 from relcon_lightning.data.sources.hhar import Hhar
@@ -140,20 +138,3 @@ def test_a_damaged_zip_in_a_zip_too(
 def test_a_damaged_tar_too(files: list[tuple[str, bytes]], kind: bytes, data: st.DataObject) -> None:
     whole = lzma.compress(data.draw(damaged(tarred(files, kind))), preset=0)
     read_archive(".tar.xz", data.draw(damaged(whole)))
-
-
-def as_npy(content: object) -> bytes:
-    made = io.BytesIO()
-    np.save(made, np.array(content, dtype=object), allow_pickle=True)
-    return made.getvalue()
-
-
-PICKLES = [as_npy({"X": [np.zeros((3, 2))], "y": ["a", 1, 2.0]}), as_npy(None), as_npy(np.zeros(2, dtype="f4,i4"))]
-
-
-@fuzz
-@given(st.one_of(st.sampled_from(PICKLES).flatmap(damaged), st.binary(max_size=100)))
-def test_a_damaged_pickle_too(content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder, none_but_ours("a.npy"):
-        (Path(folder) / "a.npy").write_bytes(content)
-        load_pickled_npy(Path(folder) / "a.npy")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from importlib.metadata import distribution
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,3 +82,27 @@ def test_another_file_is_refused_by_its_checksum(tmp_path):
         watch.WatchExercises(tmp_path)
     with pytest.raises(DataError, match=r"is missing.*pip install"):
         watch.WatchExercises(tmp_path / "empty")
+
+
+class _Harm:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+def test_a_pickle_that_runs_code_is_refused_before_it_is_loaded(tmp_path):
+    path, target = tmp_path / "watch_dataset.npy", tmp_path / "run"
+    evil = np.array({"X": [_Harm(target)]}, dtype=object)
+    np.save(path, evil, allow_pickle=True)
+    with pytest.raises(DataError, match="not the published file"):
+        watch.WatchExercises(tmp_path)
+    shutil.copy(str(distribution("seglearn").locate_file("seglearn/data/watch_dataset.npy")), path)
+    source = watch.WatchExercises(tmp_path)
+    np.save(path, evil, allow_pickle=True)  # after the check
+    with pytest.raises(DataError, match="not the published file"):
+        list(source.recordings())
+    assert not target.exists()
+    np.load(path, allow_pickle=True)
+    assert target.exists()  # it does run code

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from relcon_lightning.data.readers.restricted_pickle import load_pickled_npy
+import numpy as np
+
 from relcon_lightning.data.recording import CohortInfo, Recording, Segment
-from relcon_lightning.data.store.manifest import checksum
 from relcon_lightning.errors import DataError
 
 _FILE = "seglearn/data/watch_dataset.npy"
@@ -42,14 +44,12 @@ class WatchExercises:
 
     def __init__(self, raw_dir: str | Path | None = None) -> None:
         self.path = _installed() if raw_dir is None else Path(raw_dir) / Path(_FILE).name
-        if not self.path.is_file():
-            raise DataError(f"{self.path} is missing. Get it with: {_MEND}")
-        if checksum(self.path) != _SHA256:
-            raise DataError(f"{self.path} is not the published file (its SHA-256 differs). Get it with: {_MEND}")
+        _published(self.path)
 
     def recordings(self) -> Iterator[Recording]:
         """One recording per exercise and arm, with one segment that is labelled with the exercise."""
-        content = load_pickled_npy(self.path)
+        # A pickle can run code. These are the published bytes, so it is safe to load them.
+        content = np.load(io.BytesIO(_published(self.path)), allow_pickle=True, encoding="latin1").item()
         rows = zip(content["X"], content["y"], content["subject"], content["side"], strict=True)
         for signal, exercise, subject, side in rows:
             participant, label = f"watch-{int(subject):02d}", content["y_labels"][int(exercise)]
@@ -61,6 +61,20 @@ class WatchExercises:
                 segments=(Segment(0.0, len(signal) / self.info.sampling_rate, label),),
                 attributes={"side": f"side{int(side)}"},
             )
+
+
+def _published(path: Path) -> bytes:
+    """Content of the file.
+
+    Raises:
+        DataError: The file is missing, or differs from the published one.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is missing. Get it with: {_MEND}")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != _SHA256:
+        raise DataError(f"{path} is not the published file (its SHA-256 differs). Get it with: {_MEND}")
+    return content
 
 
 def _installed() -> Path:
