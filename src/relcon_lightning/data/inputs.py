@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from relcon_lightning.data.readers.device_clock import DeviceClock
+from relcon_lightning.data.readers.empatica import refuse_twice, without_other_signals
 from relcon_lightning.data.readers.folder_tables import RECORDINGS, SEGMENTS, read_recordings
 from relcon_lightning.data.readers.paths import participant_in
 from relcon_lightning.data.readers.stretches import gap_free
@@ -25,7 +26,6 @@ from relcon_lightning.data.readers.suffixes import (
     refuse_none,
     stem,
     text_of,
-    unpacked,
 )
 from relcon_lightning.data.readers.table_layout import Layout
 from relcon_lightning.data.readers.table_stream import TableStream
@@ -114,10 +114,8 @@ def find_inputs(
     people = read_recordings(table, list(files))[0] if Path(path).is_dir() and table.is_file() else {}
     clock = DeviceClock(layout.time_zone)
     inputs: dict[str, Input] = {}
-    once: dict[str, str] = {}
+    refuse_twice(root, files)
     for name, file in files.items():
-        if is_device_file(name) and (other := once.setdefault(unpacked(name), name)) != name:
-            raise DataError(f"{root / other} and {root / name} are the same recording; remove one of them.")
         person = participant_in(participant, name, root) if participant and not people else people.get(name)
         one = _of_file(file, name, person, layout, clock, lenient)
         if one.recording_id in inputs:
@@ -134,7 +132,7 @@ def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
         return {text_of(Path(path.name)): path}, path.parent
     if not path.is_dir():
         raise no_input(path)
-    every = list(files_below(path, pattern).values())
+    every = list(without_other_signals(path, files_below(path, pattern)).values())
     known = [file for file in every if is_table(file.name, pattern is not None) or is_device_file(file.name)]
     below = {file.relative_to(path): file for file in known}
     name_passed_over(path, (file for file in every if file not in set(known)), _KNOWN)

@@ -374,9 +374,10 @@ def test_the_rate_is_said_once_for_files_alike(tmp_path, caplog):
             lines("time,x,y,z", rows([f"{i / 30:.3f}" for i in range(SAMPLES)], walk()))
         )
     (tmp_path / "d.csv").write_text(PLAIN)
+    layout = Layout(time_column="time")
     with caplog.at_level(logging.INFO):
         for name in "abcd":
-            TableStream(tmp_path / f"{name}.csv", Layout(time_column="time")).scan()
+            TableStream(tmp_path / f"{name}.csv", layout).scan()
     said = [record.getMessage().rpartition("/")[2] for record in caplog.records]
     assert said == ["a.csv: 30 Hz by its time stamps.", "d.csv: 50 Hz by its time stamps."]
 

@@ -141,7 +141,8 @@ def only_table(path: Path, names: list[str]) -> str:
         DataError: The archive has no table, or several tables of which none is known to be the acceleration.
     """
     tables = [name for name in names if is_table(name) and not PurePath(name).name.startswith(".")]
-    known = [name for name in tables if PurePath(name).name in IN_ARCHIVES]
+    acceleration = {name.lower() for name in IN_ARCHIVES}
+    known = [name for name in tables if PurePath(name).name.lower() in acceleration]
     if len(known or tables) != 1:
         some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
         raise DataError(

@@ -23,6 +23,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from relcon_lightning.data.readers.empatica import read_empatica
 from relcon_lightning.data.readers.stamps import Clock, parse_date
 from relcon_lightning.data.readers.suffixes import text_of
 from relcon_lightning.data.readers.table_head import Head, is_number
@@ -254,21 +255,6 @@ def _is_moment(cell: str) -> bool:
     return re.match(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", cell) is not None
 
 
-def _empatica(head: Head, layout: Layout) -> Table | None:
-    rows = head.rows(0, ",", 3)
-    if len(rows) < 3 or any(len(row) != 3 for row in rows[:3]) or not all(map(is_number, (*rows[0], *rows[1]))):
-        return None
-    starts, rates = ([float(cell) for cell in row] for row in rows[:2])
-    if len(set(starts)) > 1 or len(set(rates)) > 1 or not (9.4e8 < starts[0] < 4.2e9 and 1 <= rates[0] <= 1000):
-        return None
-    filled = [line for line in range(len(head.lines)) if head.lines[line].strip()]
-    notes = (f"start and {rates[0]:g} Hz from its first two lines", "1/64 g")
-    return Table(
-        "empatica", filled[2], ",", 3, (0, 1, 2), None, ("x", "y", "z"),
-        scale=1 / 64, rate=rates[0], start_time=starts[0], notes=notes,
-    )  # fmt: skip
-
-
 def _unit_in_name(name: str) -> str:
     """Unit in brackets after a column name."""
     stated = re.search(r"\(([^()]*(?:\([^()]*\))?[^()]*)\)\s*$", name)
@@ -278,7 +264,7 @@ def _unit_in_name(name: str) -> str:
 _FORMATS: dict[str, Callable[[Head, Layout], Table | None]] = {
     "actigraph_csv": _actigraph,
     "geneactiv_csv": _geneactiv,
-    "empatica": _empatica,
+    "empatica": read_empatica,
     "shimmer": _by_names(
         "shimmer",
         (r"Accel_LN_<X>(_CAL)?$", r"Low.Noise.Accel\w*.<X>", r"Accel_WR_<X>(_CAL)?$", r"Wide.Range.Accel\w*.<X>"),

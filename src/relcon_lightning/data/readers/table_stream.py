@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -37,7 +37,6 @@ _SHARED = 0.01  # maximum fraction of repeated time stamps whose samples are dro
 _LATE = 0.05  # maximum fraction of late samples
 _DAMAGED, _FEW_DAMAGED = 0.01, 10  # maximum fraction and number of damaged rows that are skipped
 _SHIFT_MINUTES = 5  # minimum number of minutes with twice the samples that shows a repeated hour
-_SAME_RATE = 0.01  # relative difference of rates below which no new message is logged
 _LATEST_CHANGE = 3  # latest hour of the day in which clocks are set back
 _COUNTS = (1 / 8, 1 / 16, 1 / 64, 1 / 128, 1 / 256, 1 / 341, 1 / 512, 1 / 1024, 1 / 2048, 1 / 4096, 1 / 8192, 1 / 16384)
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -270,24 +269,30 @@ class TableStream:
         )
 
     def _tell(self, survey: _Survey, rate: float) -> None:
-        """Log what was detected, once per folder."""
+        """Log what was detected, once for all files with the same layout."""
         if note := recognised(self.table):
-            _say(self.path.parent, note, self.path.name)
+            self._say_once(note, note)
         clock = self.table.clock
         if (clock is not None and clock.local) or (clock is None and self.table.start_time and self.table.local):
             text = "the time has no zone and is taken for UTC; if it is local, give data.source.time_zone"
-            _say(self.path.parent, text, self.path.name)
+            self._say_once(text, text)
         if self._bursts:
             text = (
                 f"{self._bursts.interval_s / self._bursts.period_s:.0f} samples share a time stamp; they are spread "
                 f"over {self._bursts.interval_s:.4g} s"
             )
-            _say(self.path.parent, text, self.path.name)
+            self._say_once(text, text)
         if clock is not None and self.layout.sampling_rate is None:
-            _say_rate(self.path, rate)
+            self._say_once(f"{rate:.2g} Hz", f"{rate:.6g} Hz by its time stamps")
         if survey.late:
             log.warning("%s: sorted %d samples that were late.", self.where, survey.late)
         name_missing(self.where, survey.missing, survey.rows)
+
+    def _say_once(self, what: str, text: str) -> None:
+        """Log a message about the first file that it holds for, in this process and in those that read files."""
+        if what not in self.layout.said:
+            self.layout.said.add(what)
+            log.info("%s: %s.", self.where, text, extra={"once": what})
 
     def _spread(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """Spread samples that share a time stamp over its interval."""
@@ -479,23 +484,6 @@ def _counts_hint(signal: np.ndarray) -> str:
         return ""
     best = min(near, key=lambda scale: abs(np.log(norm * scale)))
     return f" If the cells are counts, give the g per count: data.source.scale=1/{round(1 / best)}."
-
-
-@cache
-def _say(folder: Path, what: str, example: str) -> None:
-    """Log a message about the files of a folder once."""
-    log.info("%s: %s.", text_of(folder / example), what)
-
-
-_RATES_SAID: dict[Path, list[float]] = {}
-
-
-def _say_rate(path: Path, rate: float) -> None:
-    """Log the rate of a file, unless a file in the same folder has about the same rate."""
-    said = _RATES_SAID.setdefault(path.parent, [])
-    if not any(abs(rate / other - 1) < _SAME_RATE for other in said):
-        said.append(rate)
-        log.info("%s: %.6g Hz by its time stamps.", text_of(path), rate)
 
 
 def _in_blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

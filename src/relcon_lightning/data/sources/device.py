@@ -1,4 +1,4 @@
-"""A folder of device files: Axivity .cwa, GENEActiv .bin and ActiGraph .gt3x."""
+"""A folder of device files: Axivity .cwa, GENEActiv .bin, ActiGraph .gt3x and Empatica E4 sessions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 from relcon_lightning.data.readers.device_clock import DeviceClock
 from relcon_lightning.data.readers.device_files.contents import Contents, Samples
 from relcon_lightning.data.readers.device_files.device_file import open_device_file
+from relcon_lightning.data.readers.empatica import KIND, is_session, refuse_twice, without_other_signals
 from relcon_lightning.data.readers.missing import missing_rows, name_missing
 from relcon_lightning.data.readers.paths import participant_in
 from relcon_lightning.data.readers.stretches import gap_free, part_ids
@@ -25,9 +26,11 @@ from relcon_lightning.data.readers.suffixes import (
     is_table,
     name_passed_over,
     refuse_none,
+    stem,
     text_of,
-    unpacked,
 )
+from relcon_lightning.data.readers.table_layout import Layout
+from relcon_lightning.data.readers.table_stream import TableStream
 from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.stream import Block
 from relcon_lightning.data.units import InUnits, Unit
@@ -64,6 +67,9 @@ class DeviceFolder(InUnits):
     are interpolated to the nominal rate. Files are read block by block, also compressed ones. Rows of zeros, as in the
     idle sleep mode of an ActiGraph, count as missing; see :func:`~relcon_lightning.data.readers.missing.missing_rows`.
 
+    Sessions of an Empatica E4 are read too: the files ``ACC.csv`` or ``S01_ACC.csv``, also compressed, and zip archives
+    with an ``ACC.csv``. Their other files are skipped. Sessions start in UTC, whatever the ``time_zone``.
+
     Args:
         raw_dir: Folder of the files, with or without sub-folders.
         participant: Regular expression that is searched in a file's path below ``raw_dir``. The participant is its
@@ -74,7 +80,8 @@ class DeviceFolder(InUnits):
         lenient: Read the intact part of a damaged file, with a warning.
         time_zone: Time zone of the device clocks: an IANA name such as ``Europe/London`` or an offset such as
             ``+01:00``. None: the zone that a file states, or UTC if it states none.
-        files: Pattern for the paths of the files to read below ``raw_dir``, such as ``**/wrist.cwa``; None: all.
+        files: Pattern for the paths of the files to read below ``raw_dir``, such as ``**/wrist.cwa``; None: all. If the
+            pattern ends like the name of a table, such as ``*_e4.csv``, its files are read as sessions of an E4.
 
     Raises:
         ConfigError: The regular expression, pattern or time zone is invalid.
@@ -97,6 +104,7 @@ class DeviceFolder(InUnits):
             raise DataError("data.raw_dir must name the folder of your recordings.")
         self.root, self.name, self.position, self.max_gap_s = Path(raw_dir), name, position, max_gap_s
         self.lenient, self.clock = lenient, DeviceClock(time_zone)
+        self.session = Layout(format="empatica", max_gap_s=max_gap_s, lenient=lenient)
         self.people = {
             path: participant_in(participant, name, self.root)
             for name, path in _recordings_in(self.root, files).items()
@@ -107,9 +115,9 @@ class DeviceFolder(InUnits):
         """Description of the cohort, with the rate of the first readable file."""
         *others, last = self.people
         for path in others:
-            with suppress(DataError), open_stream(path, self.clock, self.lenient) as stream:
+            with suppress(DataError), self._open(path) as stream:
                 return self._info(stream.rate)
-        with open_stream(last, self.clock, self.lenient) as stream:
+        with self._open(last) as stream:
             return self._info(stream.rate)
 
     def _info(self, rate: float) -> CohortInfo:
@@ -117,20 +125,30 @@ class DeviceFolder(InUnits):
 
     def units(self) -> list[Unit]:
         """One unit per file."""
-        names = {path: text_of(path.relative_to(self.root)) for path in self.people}
+        names = {path: _id_of(path.relative_to(self.root)) for path in self.people}
         settings = (self.max_gap_s, self.lenient, self.clock.name)
         return [Unit(names[path], path, path, repr((person, settings))) for path, person in self.people.items()]
 
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """Read the recordings of a file, split at gaps."""
         path: Path = unit.key
-        with open_stream(path, self.clock, self.lenient) as stream:
+        with self._open(path) as stream:
             parts = _in_parts(stream.blocks, round(PART_S * stream.rate))
             for part_id, (times, signal) in _numbered(unit.name, parts):
                 _, stretches = gap_free(times, signal, text_of(path), self.max_gap_s, stream.rate)
                 for name, (start_s, stretch) in zip(part_ids(part_id, len(stretches)), stretches, strict=True):
                     start_time = stream.start_time + start_s
                     yield Recording(name, self.people[path], stretch, stream.rate, start_time=start_time)
+
+    @contextmanager
+    def _open(self, path: Path) -> Iterator[DeviceStream]:
+        if is_device_file(path.name):
+            with open_stream(path, self.clock, self.lenient) as stream:
+                yield stream
+        else:
+            table = TableStream(path, self.session)
+            found = table.scan()
+            yield DeviceStream(found.rate, found.start_time or 0.0, _present(table.blocks()), found.duration_s)
 
 
 @contextmanager
@@ -154,6 +172,20 @@ def open_stream(path: Path, clock: DeviceClock, lenient: bool = False) -> Iterat
         offset_s = clock.offset_s(origin / 1e9, contents.utc_offset_s, text_of(path))
         blocks = _blocks(path, contents, chain([first], samples), origin, clock)
         yield DeviceStream(contents.rate, origin / 1e9 - offset_s, blocks, contents.duration_s)
+
+
+def _present(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Blocks without missing samples."""
+    for block in blocks:
+        present = np.isfinite(block.signal).all(axis=1)
+        if present.any():
+            yield Block(block.times[present], block.signal[present])
+
+
+def _id_of(path: Path) -> str:
+    """Id of a recording, as in embeddings: its path, for a session without the suffix."""
+    name = text_of(path)
+    return name if is_device_file(name) else stem(name)
 
 
 def _blocks(
@@ -223,15 +255,16 @@ def _numbered(
 
 def _recordings_in(root: Path, pattern: str | None) -> dict[str, Path]:
     """Files by their path below the folder."""
+    if root.is_file():
+        raise DataError(f"{root} is a file: give the folder that contains it.")
     if not root.is_dir():
         raise DataError(f"There is no folder {root}{nearest_path(root)}.")
-    files = files_below(root, pattern)
-    found = {name: path for name, path in files.items() if is_device_file(name)}
-    name_passed_over(root, (path for name, path in files.items() if name not in found), DEVICE_KINDS)
+    files = without_other_signals(root, files_below(root, pattern))
+    every = pattern is not None and is_table(pattern, chosen=True)
+    found = {name: path for name, path in files.items() if every or is_device_file(name) or is_session(path)}
+    known = f"{DEVICE_KINDS}; {KIND}"
+    name_passed_over(root, (path for name, path in files.items() if name not in found), known)
     hint = " Tables are read with data=folder." if any(map(is_table, files)) else ""
-    refuse_none(root, found, pattern, DEVICE_KINDS, hint)
-    once: dict[str, str] = {}
-    for name in found:
-        if (other := once.setdefault(unpacked(name), name)) != name:
-            raise DataError(f"{root / other} and {root / name} are the same recording; remove one of them.")
+    refuse_none(root, found, pattern, known, hint)
+    refuse_twice(root, found)
     return found

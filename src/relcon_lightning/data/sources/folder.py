@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from relcon_lightning.data.readers.empatica import refuse_twice, without_other_signals
 from relcon_lightning.data.readers.folder_tables import RECORDINGS, SEGMENTS, read_recordings, read_segments
 from relcon_lightning.data.readers.labels import within
 from relcon_lightning.data.readers.paths import participant_in
@@ -135,12 +136,13 @@ def _recordings_in(root: Path, pattern: str | None) -> dict[str, Path]:
     """Files by their path below the folder."""
     if not root.is_dir():
         raise DataError(f"There is no folder {root}{nearest_path(root)}.")
-    files = files_below(root, pattern)
+    files = without_other_signals(root, files_below(root, pattern))
     tables = {name: path for name, path in files.items() if is_table(name, pattern is not None)}
     found = {name: path for name, path in tables.items() if name not in (RECORDINGS, SEGMENTS)}
     name_passed_over(root, (path for name, path in files.items() if name not in tables), ", ".join(TABLE_SUFFIXES))
     hint = " Device files are read with data=device." if any(map(is_device_file, files)) else ""
     refuse_none(root, found, pattern, ", ".join(TABLE_SUFFIXES), hint)
+    refuse_twice(root, found)
     stems: dict[str, str] = {}
     for name in found:
         if (other := stems.setdefault(stem(name), name)) != name:
