@@ -43,7 +43,7 @@ def counts(seconds: float, seed: int = 0) -> np.ndarray:
     generator = np.random.default_rng(seed)
     times = np.arange(round(seconds * 32)) / 32
     swing = 20 * np.sin(2 * np.pi * 1.5 * times)[:, None] + generator.normal(0, 2, (len(times), 3))
-    return np.round(swing + [0, 20, 60]).astype(int)
+    return np.round(swing + np.array([0, 20, 60])).astype(int)
 
 
 def acceleration(signal: np.ndarray, header: str = HEADER) -> str:
@@ -200,7 +200,7 @@ def test_a_users_table_of_that_name_stays_a_table(tmp_path: Path) -> None:
     (tmp_path / "acc.csv").write_text(f"time,x,y,z\n{rows}")
     [one] = find_inputs(tmp_path, LAYOUT)
     assert one.open().rate == pytest.approx(32)
-    with pytest.raises(DataError, match="acc.csv is no acceleration of an Empatica E4 session"):
+    with pytest.raises(DataError, match=r"acc\.csv is no acceleration of an Empatica E4 session"):
         list(DeviceFolder(tmp_path, "acc").recordings())
 
 
