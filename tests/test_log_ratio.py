@@ -7,9 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relcon_lightning.losses import log_ratio_loss
 from tests import oracles
-from tests.test_losses import distinct_distances, embeddings
+from tests.test_losses import distinct_distances, embeddings, log_ratio_loss
 
 
 @settings(deadline=None, max_examples=40)

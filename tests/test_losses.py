@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,13 +13,24 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from relcon_lightning.losses import (
-    log_ratio_loss,
+    cosine_similarities,
+    log_ratio,
     nearest_positive,
-    nearest_positive_loss,
     relative_contrastive,
     relative_contrastive_loss,
 )
 from tests import oracles
+
+
+def nearest_positive_loss(anchor: Tensor, candidates: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
+    """The loss of embeddings ``(B, E)`` and ``(B, C, E)``."""
+    return nearest_positive(cosine_similarities(anchor, candidates), *arguments, **keywords)
+
+
+def log_ratio_loss(anchor: Tensor, candidates: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
+    """The loss of embeddings ``(B, E)`` and ``(B, C, E)``."""
+    return log_ratio(cosine_similarities(anchor, candidates), *arguments, **keywords)
+
 
 TEMPERATURES = (1e-2, 0.1, 1.0, 1e2)
 RANKING_LOSSES = [

@@ -49,27 +49,6 @@ def relative_contrastive_loss(
     return relative_contrastive(cosine_similarities(anchor, candidates), distances, temperature, mask)
 
 
-def nearest_positive_loss(
-    anchor: Float[Tensor, "B E"],
-    candidates: Float[Tensor, "B C E"],
-    distances: Real[Tensor, "B C"],
-    temperature: float = 1.0,
-    mask: Bool[Tensor, "B C"] | None = None,
-) -> Float[Tensor, ""]:
-    """:func:`nearest_positive` of embeddings ``(B, E)``, ``(B, C, E)`` and ``distances`` ``(B, C)``."""
-    return nearest_positive(cosine_similarities(anchor, candidates), distances, temperature, mask)
-
-
-def log_ratio_loss(
-    anchor: Float[Tensor, "B E"],
-    candidates: Float[Tensor, "B C E"],
-    distances: Real[Tensor, "B C"],
-    mask: Bool[Tensor, "B C"] | None = None,
-) -> Float[Tensor, ""]:
-    """:func:`log_ratio` of embeddings ``(B, E)``, ``(B, C, E)`` and ``distances`` ``(B, C)``."""
-    return log_ratio(cosine_similarities(anchor, candidates), distances, mask=mask)
-
-
 def relative_contrastive(
     similarities: Float[Tensor, "B C"],
     distances: Real[Tensor, "B C"],

@@ -5,6 +5,7 @@ import torch
 
 from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.losses import relative_contrastive
 from relcon_lightning.methods import Rebar
 from relcon_lightning.nets import MotifDistance, ResNet1d
 
@@ -87,3 +88,8 @@ def test_the_encoder_learns_and_the_distance_does_not():
     assert all(p.grad is not None for p in rebar.encoder.parameters())
     assert all(p.grad is None for p in rebar.distance.parameters())
     assert not rebar.distance.training
+
+
+def test_a_loss_is_refused_because_rebar_has_its_own():
+    with pytest.raises(TypeError, match="'loss'"):
+        method(loss=relative_contrastive)

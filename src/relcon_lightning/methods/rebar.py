@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods.base import Stage
-from relcon_lightning.methods.relcon import RankedCandidates, RelCon
+from relcon_lightning.methods.candidates import CandidateMethod, RankedCandidates
 from relcon_lightning.nets.base import WindowDistance
 
 
-class Rebar(RelCon):
+class Rebar(CandidateMethod):
     """RelCon's candidates and frozen distance, with one positive: the nearest candidate of the anchor's participant.
 
     Args:
@@ -24,7 +24,7 @@ class Rebar(RelCon):
         temporal_weight: None: all other candidates are negatives. A number alpha: the weighted sum of the original
             method, alpha times the loss with the other within-user candidates as negatives, plus 1 - alpha times the
             loss with windows of other people as negatives.
-        **kwargs: Arguments of :class:`~relcon_lightning.methods.relcon.RelCon`.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.candidates.CandidateMethod`.
     """
 
     def __init__(

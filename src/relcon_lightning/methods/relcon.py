@@ -2,129 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from relcon_lightning.augment import Augmentation, RandomAugmentations
 from relcon_lightning.batch import CandidateBatch
-from relcon_lightning.errors import ConfigError
-from relcon_lightning.losses import cosine_similarities, cross_similarities, relative_contrastive
-from relcon_lightning.methods.base import EmbeddingMethod, Stage, positive
-from relcon_lightning.methods.distributed import gather, rank
-from relcon_lightning.nets.base import WindowDistance, as_distance
-from relcon_lightning.nets.heads import mlp
+from relcon_lightning.losses import relative_contrastive
+from relcon_lightning.methods.base import Stage
+from relcon_lightning.methods.candidates import CandidateMethod
+from relcon_lightning.nets.base import WindowDistance
 
 RankingLoss = Callable[[Tensor, Tensor, float, Tensor], Tensor]
-_ONE_PERSON = (
-    "model.within_user=false compares each anchor with windows of other participants, and a batch has one participant: "
-    "set data.participants_per_batch to 2 or more (or null), and data.ratios so that training and validation have 2 "
-    "participants or more."
-)
 
 
-class RankedCandidates(NamedTuple):
-    """Comparisons of anchors with their candidates: tensors ``(B, C)``, or ``(2B, C)`` with two views.
-
-    Attributes:
-        similarities: Cosines of the embeddings.
-        distances: Distances given by the frozen motif distance.
-        mask: True for candidates that count; an anchor is not its own candidate.
-        within: True for candidates that count and are of the anchor's participant.
-    """
-
-    similarities: Tensor
-    distances: Tensor
-    mask: Tensor
-    within: Tensor
-
-
-class RelCon(EmbeddingMethod):
+class RelCon(CandidateMethod):
     """Relative contrastive learning with candidates of the same participant and of the batch.
-
-    The distance is frozen: it stays in evaluation mode, gets no gradient, and is not passed to the optimizer.
 
     Args:
         encoder: Network to train, from windows ``(B, 3, T)`` to embeddings ``(B, dim)``.
         distance: Trained motif distance, or another distance that ranks candidates.
         loss: Function of similarities, distances, temperature and mask ``(B, C)``; see :mod:`relcon_lightning.losses`.
-        temperature: Temperature tau.
-        within_user: True: windows of the anchor's participant at other times are candidates. False (Table 5):
-            candidates are an augmented copy of the anchor (with two views, the other view) and windows of others.
-        batch_candidates: Also use the other anchors of the batch as candidates.
-        gather: Also use windows on other ranks as candidates. The loss is then that of one large batch. Batch
-            normalisation still uses the windows of each rank alone, unless ``trainer.sync_batchnorm`` is set.
-        pairs: Number of other windows in the batch that are candidates of an anchor, drawn at random; None: all. Time
-            and memory for distances grow with it.
-        augmentation: Augmentation that creates the copy of the anchor if ``within_user`` is False.
-        view: Augmentation of the windows before they are embedded. Distances are still those of the original windows.
-            None (as in the paper): windows are embedded as recorded.
-        views: Number of augmented views per anchor, 1 or 2. With two, each view is an anchor, all other views of the
-            batch are its candidates, and the other view of the same window is at distance 0. Not in the paper.
-        projection: Widths of the linear layers of a projection head between the embedding and the loss, which is
-            discarded after training. None (as in the paper): no head.
-        **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
+        **kwargs: Arguments of :class:`~relcon_lightning.methods.candidates.CandidateMethod`.
     """
 
     def __init__(
-        self,
-        encoder: nn.Module,
-        distance: WindowDistance,
-        loss: RankingLoss = relative_contrastive,
-        temperature: float = 1.0,
-        within_user: bool = True,
-        batch_candidates: bool = True,
-        gather: bool = False,
-        pairs: int | None = None,
-        augmentation: Augmentation | None = None,
-        view: Augmentation | None = None,
-        views: int = 1,
-        projection: Sequence[int] | None = None,
-        **kwargs: Any,
+        self, encoder: nn.Module, distance: WindowDistance, loss: RankingLoss = relative_contrastive, **kwargs: Any
     ) -> None:
-        super().__init__(encoder, **kwargs)
-        self.distance = as_distance(distance).requires_grad_(False).eval()
+        super().__init__(encoder, distance, **kwargs)
         self.summed = getattr(loss, "func", loss) is relative_contrastive
-        self.ranking_loss, self.temperature = loss, positive("temperature", temperature)
-        self.within_user, self.batch_candidates = within_user, batch_candidates
-        if not within_user:
-            self.stages_with_candidates = ("val",)  # for the monitor of distances
-        self.gather, self.pairs = gather, pairs
-        self.augmentation = augmentation or RandomAugmentations()
-        if views not in (1, 2):
-            raise ConfigError(f"model.views={views}: expected 1 or 2.")
-        if views == 2 and view is None:
-            raise ConfigError(
-                "model.views=2 needs an augmentation that makes the views: set view, as preset=laptop does."
-            )
-        if not (within_user or batch_candidates):
-            raise ConfigError(
-                "model.within_user=false compares with windows of other participants, which are in the batch: leave "
-                "model.batch_candidates=true."
-            )
-        self.view, self.views = view, views
-        self.head = mlp([self.dim, *projection]) if projection else nn.Identity()
-
-    def train(self, mode: bool = True) -> RelCon:
-        """Set the training mode of all parts but the distance, because dropout would change the ranking."""
-        super().train(mode)
-        self.distance.eval()
-        return self
-
-    def on_fit_start(self) -> None:
-        """Refuse a cohort whose batches cannot contain the required candidates, before the first step.
-
-        Raises:
-            ConfigError: ``within_user`` is False, and training or validation has only one participant.
-        """
-        data = getattr(self.trainer, "datamodule", None)
-        samplers = [getattr(data, name, None) for name in ("train_sampler", "val_sampler")]
-        together = self.gather and self.trainer.world_size > 1
-        for sampler in samplers:
-            if sampler is not None and not (self.within_user or together) and sampler.people_per_batch < 2:
-                raise ConfigError(_ONE_PERSON)
+        self.ranking_loss = loss
 
     def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """Ranking loss over the candidates of each anchor."""
@@ -133,121 +41,3 @@ class RelCon(EmbeddingMethod):
         if self.summed:  # the loss grows with the number of candidates, which may be larger in training
             self.log_values(stage, loss_per_candidate=loss.detach() / ranked.mask.sum(1).float().mean())
         return loss
-
-    def rank(self, batch: CandidateBatch, generator: torch.Generator) -> RankedCandidates:
-        """Similarities and frozen distances of each anchor and its candidates; two views give 2B anchors.
-
-        A candidate that overlaps its anchor in time does not count. In batches without ``recording`` and ``start``, no
-        windows are assumed to overlap.
-
-        Raises:
-            ConfigError: There are no candidates, or ``within_user`` is False and the batch has only one participant.
-        """
-        ranked = batch if self.within_user else self._with_copies(batch, generator)
-        anchor, candidates, apart = ranked.anchor, ranked.candidates, ~_overlaps_of_candidates(ranked)
-        z, z_candidates = self._embed(ranked, generator)
-        blocks = []
-        if candidates.shape[1]:
-            similarities = torch.cat([cosine_similarities(view, z_candidates) for view in z])
-            distances = self._frozen(self.distance.pairwise, anchor, candidates).repeat(self.views, 1)
-            counts = apart.repeat(self.views, 1)
-            blocks.append((similarities, distances, counts, counts))
-        if self.batch_candidates:
-            blocks += self._batch_block(batch, z, generator)
-        if not blocks:
-            raise ConfigError("RelCon has no candidates: set data.n_candidates above 0 or model.batch_candidates=true.")
-        return RankedCandidates(*(torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True)))
-
-    def _with_copies(self, batch: CandidateBatch, generator: torch.Generator) -> CandidateBatch:
-        """The anchors with an augmented copy each; with two views, the other view is the copy."""
-        copies = self.augmentation(batch.anchor, generator)[:, None] if self.views == 1 else None
-        return CandidateBatch.of(batch.anchor, copies, batch.participant)
-
-    def _batch_block(
-        self, batch: CandidateBatch, z: Tensor, generator: torch.Generator
-    ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Compare each view ``(V, B, E)`` with the other views of the batch, of all ranks, or of a random subset.
-
-        Another view of the anchor's own window is at distance 0. The result is empty if there is only one window.
-        """
-        anchor, person, place = batch.anchor, batch.participant, _places(batch)
-        windows, z_windows, people, places, first = anchor, z, person, place, 0
-        if self.gather:
-            windows, people, places = gather(anchor), gather(person), gather(place)
-            z_windows = gather(z.transpose(0, 1)).transpose(0, 1)
-            first = rank() * len(anchor)
-        same_person = person[:, None] == people
-        if not self.within_user and same_person.all():
-            raise ConfigError(_ONE_PERSON)
-        if len(windows) == 1 and self.views == 1:
-            return []
-        own = torch.arange(first, first + len(anchor), device=anchor.device)[:, None]
-        barred = _overlap(place[:, None], places, anchor.shape[-1])
-        barred = (barred if self.within_user else barred | same_person).scatter(1, own, False)
-        columns = self._columns(own, barred, generator)
-        if columns is None:
-            columns = torch.arange(len(windows), device=anchor.device).expand(len(anchor), -1)
-            distances = self._frozen(self.distance.between, anchor, windows)
-        else:
-            distances = self._frozen(self.distance.to_some, anchor, windows, columns)
-        itself = columns == own
-        if self.views > 1:
-            distances = distances.masked_fill(itself, 0)
-        shape = (self.views, len(anchor), self.views, -1)
-        similarities = cross_similarities(z.flatten(0, 1), z_windows.flatten(0, 1)).view(shape)
-        similarities = similarities.gather(3, columns[None, :, None].expand(shape))
-        same_view = torch.eye(self.views, dtype=torch.bool, device=anchor.device)
-        counts = ~(itself[None, :, None] & same_view[:, None, :, None]) & ~barred.gather(1, columns)[None, :, None]
-        within = counts & same_person.gather(1, columns)[None, :, None]
-        spread = distances[None, :, None].expand_as(similarities)
-        return [tuple(part.flatten(2).flatten(0, 1) for part in (similarities, spread, counts, within))]  # type: ignore[list-item]
-
-    def _columns(self, own: Tensor, barred: Tensor, generator: torch.Generator) -> Tensor | None:
-        """Columns ``(B, K)`` of random candidates, the anchor's own first if it has another view; None: all windows.
-
-        Windows that are ``barred`` ``(B, N)`` are drawn only if there are too few others.
-        """
-        if self.pairs is None or self.pairs >= barred.shape[1] - 1:
-            return None
-        chance = torch.rand(barred.shape, generator=generator, device=own.device) + barred
-        some = chance.scatter_(1, own, 3).argsort(1)[:, : self.pairs]
-        return some if self.views == 1 else torch.cat([own, some], dim=1)
-
-    def _embed(self, batch: CandidateBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Embed views of the anchors ``(V, B, E)`` and candidates ``(B, c, E)`` in one pass of the encoder."""
-        n, viewed = len(batch), self._viewed(batch.pool, generator)
-        if self.views > 1:
-            viewed = torch.cat([viewed, *(self._viewed(batch.anchor, generator) for _ in range(1, self.views))])
-        z = self.head(self.encoder(viewed))
-        first, own, others = z.split([n, len(batch.pool) - n, len(z) - len(batch.pool)])
-        views = torch.stack([first, *others.split(n)]) if self.views > 1 else first[None]
-        return views, own.unflatten(0, batch.candidates.shape[:2])
-
-    def _viewed(self, windows: Tensor, generator: torch.Generator) -> Tensor:
-        return windows if self.view is None else self.view(windows, generator)
-
-    @staticmethod
-    @torch.no_grad()
-    def _frozen(distance: Callable[..., Tensor], *windows: Tensor) -> Tensor:
-        return distance(*windows)
-
-
-def _places(batch: CandidateBatch) -> Tensor:
-    """Recording and first sample ``(B, 2)`` of the anchors; windows of unknown place are separate recordings."""
-    if (places := batch.places) is not None:
-        return places[:, 0]
-    numbers = torch.arange(len(batch), device=batch.anchor.device) + rank() * len(batch)
-    return torch.stack([numbers, torch.zeros_like(numbers)], dim=-1)
-
-
-def _overlaps_of_candidates(batch: CandidateBatch) -> Tensor:
-    """Mask ``(B, c)``, True where a candidate overlaps its anchor."""
-    if (places := batch.places) is None:
-        return torch.zeros(batch.candidates.shape[:2], dtype=torch.bool, device=batch.anchor.device)
-    return _overlap(places[:, :1], places[:, 1:], batch.anchor.shape[-1])
-
-
-def _overlap(places: Tensor, others: Tensor, window: int) -> Tensor:
-    """True where windows of ``window`` samples overlap; places ``(..., 2)`` are recording and first sample."""
-    gap = (places - others).abs()
-    return (gap[..., 0] == 0) & (gap[..., 1] < window)

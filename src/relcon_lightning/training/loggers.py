@@ -69,7 +69,8 @@ def wandb_logger(save_dir: str | Path, resume: str | None = None, **kwargs: Any)
         _say_offline(f"{server} {fault}", Path(save_dir))
         mode = "offline"
     logger = GuardedWandbLogger(save_dir=str(save_dir), mode=mode, settings=settings, **kwargs)
-    logger._wandb_init.pop("anonymous", None)  # Lightning passes it, and W&B warns that it has no effect
+    # Lightning always passes it, and W&B warns that it has no effect. No argument leaves it out.
+    logger._wandb_init.pop("anonymous", None)
     return logger
 
 
@@ -84,7 +85,7 @@ def begin(logger: WandbLogger) -> None:
     except wandb.Error as error:
         _say_offline(_first_line(error), Path(str(logger.save_dir)))
         wandb.teardown()
-        logger._wandb_init["mode"] = "offline"
+        logger._wandb_init["mode"] = "offline"  # the trainer has this logger, and Lightning cannot change its mode
         _ = logger.experiment
 
 

@@ -34,7 +34,7 @@ class StepProfiler(PyTorchProfiler):
         """The table, or a line that says why there is none."""
         return super().summary() or f"No step was profiled: the run ended before step {self.needed}.\n"
 
-    def _cache_functions_events(self) -> None:
+    def _cache_functions_events(self) -> None:  # called at the end of the run, where Lightning has no public hook
         try:
             super()._cache_functions_events()
         except AssertionError:  # torch raises it if no step was profiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock, PropertyMock
+from unittest.mock import MagicMock
 
 import lightning as L
 import numpy as np
@@ -227,12 +227,11 @@ def test_nan_in_the_data_is_blamed_on_the_participant(toy_store, tmp_path):
 def test_speed_counts_what_waits_and_leaves_validation_out(monkeypatch):
     clock = iter([0.0, 1.0, 1.5, 2.5, 2.5, 9.0, 9.1, 10.1, 10.1])  # step, step, validation until 9, step
     monkeypatch.setattr("relcon_lightning.training.callbacks.speed.time.perf_counter", lambda: next(clock))
-    trainer, module = MagicMock(world_size=2), MagicMock()
-    updates = iter([False, True])
-    type(trainer._logger_connector).should_update_logs = PropertyMock(side_effect=lambda: next(updates))
+    trainer, module = MagicMock(world_size=2, log_every_n_steps=3, should_stop=False), MagicMock()
     batch = CandidateBatch.of(torch.zeros(4, 3, 8))
     speed = Speed()
     for step in range(3):
+        trainer.global_step = step + 1
         speed.on_train_batch_start(trainer, module, batch, step)
         speed.on_train_batch_end(trainer, module)
         if step == 1:
@@ -240,3 +239,18 @@ def test_speed_counts_what_waits_and_leaves_validation_out(monkeypatch):
     logged = module.log_dict.call_args.args[0]
     assert logged["time/waiting_share"] == pytest.approx(0.6 / 2.6)  # 0.5 and 0.1 of 1.5 and 1.1
     assert logged["time/anchors_per_s"] == pytest.approx(16 / 2.6)
+
+
+@pytest.mark.parametrize(
+    ("every", "stops", "logged"), [(2, False, [2, 4]), (4, False, [4]), (0, False, []), (9, True, [5])]
+)
+def test_speed_logs_once_per_logged_step_also_with_several_batches_per_step(every, stops, logged):
+    trainer, module, steps = MagicMock(world_size=1, log_every_n_steps=every, should_stop=False), MagicMock(), []
+    speed = Speed()
+    module.log_dict.side_effect = lambda _: steps.append(trainer.global_step)
+    for number in range(10):
+        trainer.should_stop = stops and number == 9
+        speed.on_train_batch_start(trainer, module, CandidateBatch.of(torch.zeros(4, 3, 8)), number)
+        trainer.global_step = (number + 1) // 2  # of two batches
+        speed.on_train_batch_end(trainer, module)
+    assert steps == logged

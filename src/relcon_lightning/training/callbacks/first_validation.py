@@ -19,7 +19,7 @@ class FirstValidation(Callback):
         if trainer.global_step or not trainer.enable_validation:
             return
         trainer.validating = True
-        loop._batches_that_stepped = -1
+        loop._batches_that_stepped = -1  # the step of logged values, which Lightning gives no other access to
         try:
             loop.val_loop.run()
         finally:

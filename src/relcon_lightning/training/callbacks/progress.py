@@ -29,7 +29,7 @@ class Progress(RichProgressBar):
         metrics.pop("v_num", None)
         return {{"train/loss": "loss", "val/loss": "val"}.get(name, name): value for name, value in metrics.items()}
 
-    def _init_progress(self, trainer: L.Trainer) -> None:
+    def _init_progress(self, trainer: L.Trainer) -> None:  # Lightning has no public hook for the bar that it creates
         super()._init_progress(trainer)
         if self.progress is None:
             return
@@ -37,7 +37,7 @@ class Progress(RichProgressBar):
             if isinstance(column, BarColumn):
                 column.bar_width = None
             elif isinstance(column, ProgressColumn):
-                column._table_column = Column(no_wrap=True)
+                column._table_column = Column(no_wrap=True)  # rich takes it only when a column is created
 
-    def _get_train_description(self, current_epoch: int) -> str:
+    def _get_train_description(self, current_epoch: int) -> str:  # only the description of validation has a public hook
         return "Training  "  # one endless epoch; as long as "Validation"

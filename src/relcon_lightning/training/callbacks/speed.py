@@ -22,6 +22,7 @@ class Speed(Callback):
         self.begun: float | None = None  # start of the time between two steps
         self.anchors, self.waited, self.total = 0, 0.0, 0.0
         self.started = 0.0
+        self.logged = 0  # step of the last logged values; a step can have several batches
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: CandidateBatch, _: int
@@ -37,10 +38,12 @@ class Speed(Callback):
         """Note the time at which the step ended, and log."""
         if self.begun is not None:  # skip the first step, which compiles and warms up
             self.total += time.perf_counter() - self.started
-        if self.total and trainer._logger_connector.should_update_logs:
+        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined] # set by its connector
+        if self.total and step != self.logged and every and (step % every == 0 or trainer.should_stop):
             share, rate = self.waited / self.total, self.anchors / self.total
             pl_module.log_dict({"time/waiting_share": share, "time/anchors_per_s": rate})
             self.anchors, self.waited, self.total = 0, 0.0, 0.0
+            self.logged = step
         self.begun = time.perf_counter()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
