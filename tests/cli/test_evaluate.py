@@ -12,6 +12,8 @@ from hydra import compose, initialize_config_dir
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.cli.evaluate import _training
 from relcon_lightning.cli.systems import check_rates, classifiers
+from relcon_lightning.data.resample import resample_windows
+from relcon_lightning.downstream import systems
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets import ResNet1d
 from relcon_lightning.runs import checkpoint_files
@@ -21,13 +23,13 @@ from relcon_lightning.runs.compare import find_checkpoints, group
 ENCODER = {"_target_": "relcon_lightning.nets.ResNet1d", "widths": [4], "depths": [1], "kernel_sizes": [3]}
 
 
-def write(path: Path, seed: int) -> str:
+def write(path: Path, seed: int, rate: float = 50) -> str:
     """The checkpoint of a run with a seed."""
     config = {
         "seed": seed,
         "model": {"name": "simclr", "method": {"encoder": ENCODER}},
         "trainer": {"max_steps": 1},
-        "data": {"name": "toy", "sampling_rate": 50, "window_s": 1.28},
+        "data": {"name": "toy", "sampling_rate": rate, "window_s": 1.28},
     }
     weights = {f"encoder.{k}": v for k, v in ResNet1d((4,), (1,), (3,)).state_dict().items()}
     entry = {"format": FORMAT, "version": "0", "config": config, "participants": {"salt": "s", "hashes": []}}
@@ -79,6 +81,31 @@ def test_an_encoder_of_another_rate_gets_resampled_windows(tmp_path, monkeypatch
     assert "simclr was trained at 50 Hz: windows are resampled from 100 Hz for it." in caplog.text
     plain = runs[0].checkpoints[0].encoder()(torch.from_numpy(fast)).detach().numpy()
     assert np.abs(found - slow).max() < 0.2 * np.abs(plain - slow).max()
+
+
+def test_windows_are_resampled_once_per_rate(tmp_path, monkeypatch):
+    monkeypatch.setenv("RELCON_CACHE", str(tmp_path / "cache"))
+    rates: list[float] = []
+
+    def counted(windows: np.ndarray, source_rate: float, target_rate: float) -> np.ndarray:
+        rates.append(target_rate)
+        return resample_windows(windows, source_rate, target_rate)
+
+    monkeypatch.setattr(systems, "resample_windows", counted)
+    paths = [write(tmp_path / f"{rate}-{seed}.ckpt", seed, rate) for rate in (25, 50, 100) for seed in range(3)]
+    runs = group(find_checkpoints(paths))
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose("eval", ["run_dir=here", "checkpoint=x", "data.sampling_rate=100"])
+    windows = np.random.default_rng(0).standard_normal((2, 4, 3, 256)).astype(np.float32)
+    compared = classifiers(config, runs)[:3]
+    for some in windows:  # as when windows are standardised per fold
+        own = [{seed: system.features(seed, some) for seed in range(3)} for system in compared]
+    assert sorted(rates) == [25, 25, 50, 50]
+    for one, features in zip(runs, own, strict=True):
+        for seed, checkpoint in enumerate(one.checkpoints):
+            at_rate = resample_windows(windows[1], 100, checkpoint.sampling_rate)
+            expected = checkpoint.encoder()(torch.from_numpy(at_rate)).detach().numpy()
+            np.testing.assert_allclose(features[seed], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_an_encoder_of_another_rate_is_not_fine_tuned(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from relcon_lightning.runs.checkpoint_paths import shipped
 from tests.integration.commands import SIMULATED, fork, wandb_records
 
 
@@ -25,6 +26,25 @@ def test_wandb_gets_scores_tables_and_pictures_of_an_evaluation(folder):
     media = file.parent / "files" / "media"
     assert list(media.rglob("*.table.json"))
     assert list(media.rglob("*.png"))
+
+
+def test_reports_name_the_shipped_encoder_and_not_its_place(folder):
+    name = "open-wrist-small"
+    said = fork(
+        folder,
+        "relcon-eval",
+        f"checkpoint=[{name},runs/watch/relcon/seed0]",
+        "name=shipped",
+        "seeds=[0]",
+        "folds@task.folds=halves",
+        "logger=csv",
+    )
+    report = folder / "reports" / "watch" / "shipped"
+    assert json.loads((report / "systems.json").read_text()) == {name: [name], "relcon": ["runs/watch/relcon/seed0"]}
+    assert f"- Checkpoints: {name}: {name}; relcon: runs/watch/relcon/seed0" in (report / "report.md").read_text()
+    place = str(shipped()[name])
+    assert place not in said
+    assert not [path for path in report.rglob("*") if path.is_file() and place.encode() in path.read_bytes()]
 
 
 def test_evaluation_prints_and_writes_the_table_with_all_baselines(folder):

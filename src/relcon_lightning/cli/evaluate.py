@@ -87,7 +87,7 @@ def _report(config: DictConfig, trained: Sequence[MethodRuns], store: CohortStor
     for i, split in enumerate(splits):
         split.save(folder / "splits" / f"{i}.json")
     facts = {
-        "Checkpoints": "; ".join(f"{one.name}: {', '.join(run.path for run in one.checkpoints)}" for one in trained),
+        "Checkpoints": "; ".join(f"{one.name}: {', '.join(run.name for run in one.checkpoints)}" for one in trained),
         "Trained": "; ".join(f"{one.name}: {_training(one.checkpoints[0])}" for one in trained),
         "Version": ", ".join(sorted({checkpoint.version for checkpoint in checkpoints})),
         "Data": f"{store.info.name}: {store.info.citation}",
@@ -98,7 +98,7 @@ def _report(config: DictConfig, trained: Sequence[MethodRuns], store: CohortStor
         **_spelled_out(config, result.classes),
     }
     make_room(folder, plain(config))
-    systems = {one.name: [run.path for run in one.checkpoints] for one in trained}
+    systems = {one.name: [run.name for run in one.checkpoints] for one in trained}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SYSTEMS).write_text(json.dumps(systems, indent=1) + "\n", "utf-8")
     page = write_report(result, title, facts, folder, _pictures(trained))

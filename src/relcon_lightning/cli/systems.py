@@ -17,6 +17,7 @@ from relcon_lightning.downstream.systems import (
     P,
     Probe,
     RegressionProbe,
+    Resampler,
     System,
     end_to_end,
     frozen,
@@ -89,7 +90,7 @@ def classifiers(config: DictConfig, trained: Sequence[MethodRuns]) -> list[Syste
 
 def _frozen(config: DictConfig, trained: Sequence[MethodRuns], probe: Callable[[], P]) -> list[System[P]]:
     """The trained encoders, and the first architecture with random weights, all with the same kind of probe."""
-    device, rate = find_device(config.device), config.data.sampling_rate
+    device, resampler = find_device(config.device), Resampler(config.data.sampling_rate)
     own = [
         frozen(
             one.name,
@@ -97,7 +98,7 @@ def _frozen(config: DictConfig, trained: Sequence[MethodRuns], probe: Callable[[
             probe,
             len(one.checkpoints) > 1,
             device,
-            (rate, one.checkpoints[0].sampling_rate),
+            partial(resampler.to, one.checkpoints[0].sampling_rate),
         )
         for one in trained
     ]

@@ -84,13 +84,35 @@ class System(Generic[P]):
     seeded: bool = False
 
 
+class Resampler:
+    """Resamples the windows of an evaluation, once per rate.
+
+    Args:
+        rate: Sampling rate of the windows in Hz.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self._last: dict[float, tuple[np.ndarray, np.ndarray]] = {}  # by rate: the windows, and resampled
+
+    def to(self, rate: float, windows: np.ndarray) -> np.ndarray:
+        """Windows ``(N, 3, T')`` at ``rate``; the same array as before if ``windows`` is the same array."""
+        if rate == self.rate:
+            return windows
+        source, resampled = self._last.get(rate, (None, windows))
+        if source is not windows:
+            resampled = resample_windows(windows, self.rate, rate)
+            self._last[rate] = (windows, resampled)
+        return resampled
+
+
 def frozen(
     name: str,
     encoders: Nets,
     probe: Callable[[], P],
     seeded: bool = True,
     device: str = "cpu",
-    rates: tuple[float, float] = (1, 1),
+    resampled: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> System[P]:
     """Frozen encoders with a probe on their embeddings.
 
@@ -100,12 +122,11 @@ def frozen(
         probe: Function that creates a new probe.
         seeded: True if the encoder depends on the seed.
         device: Device that computes the embeddings.
-        rates: Sampling rate of the windows and of the encoder's training windows in Hz. If they differ, the windows are
-            resampled first.
+        resampled: Function from windows to windows at the sampling rate of the encoder's training windows.
     """
 
     def features(seed: int, signal: np.ndarray) -> np.ndarray:
-        return embed_cached(encoders(seed), resample_windows(signal, *rates), device, name)
+        return embed_cached(encoders(seed), resampled(signal), device, name)
 
     return System(name, features, probe, _parameters(encoders(0)), seeded)
 

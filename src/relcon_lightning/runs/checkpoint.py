@@ -17,7 +17,7 @@ from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets import EmbeddingDistance, MotifDistance
 from relcon_lightning.runs.checkpoint_files import read_content
 from relcon_lightning.runs.checkpoint_format import CHOSEN, KEY
-from relcon_lightning.runs.checkpoint_paths import located, require_distance
+from relcon_lightning.runs.checkpoint_paths import located, require_distance, shipped_name
 from relcon_lightning.runs.networks import refuse_unfit, restored, seeded, weights_hash
 
 
@@ -81,6 +81,11 @@ class Checkpoint:
         entry = content[KEY]
         step = content.get("global_step", entry.get("steps"))
         return cls(str(located(path)), entry, content.get("state_dict", {}), step if isinstance(step, int) else None)
+
+    @property
+    def name(self) -> str:
+        """Path for reports; for an encoder that comes with the package its name, which is the same on all machines."""
+        return shipped_name(self.path) or self.path
 
     @property
     def format(self) -> int:
@@ -154,7 +159,7 @@ class Checkpoint:
         """
         if "participants" not in self.entry:
             raise ConfigError(
-                f"{self.path} has no list of its training participants, so they cannot be excluded from a test."
+                f"{self.name} has no list of its training participants, so they cannot be excluded from a test."
             )
         own = [self.entry["participants"], *(people for part in self.built_from for people in part.participants)]
         return [people for i, people in enumerate(own) if people not in own[:i]]
@@ -197,7 +202,7 @@ class Checkpoint:
         """
         name, method = self._model()
         if "encoder" not in method:
-            raise ConfigError(f"{self.path} contains no encoder: it is a run with model={name}.")
+            raise ConfigError(f"{self.name} contains no encoder: it is a run with model={name}.")
         config: dict[str, Any] = method["encoder"]
         return config
 
@@ -207,7 +212,7 @@ class Checkpoint:
         Raises:
             ConfigError: It contains no encoder, or one that cannot be built.
         """
-        return restored(self.encoder_config, self._part("encoder."), self.path)
+        return restored(self.encoder_config, self._part("encoder."), self.name)
 
     def fresh_encoder(self, seed: int) -> nn.Module:
         """The architecture of :meth:`encoder` with random weights, as a baseline.
@@ -215,7 +220,7 @@ class Checkpoint:
         Raises:
             ConfigError: See :meth:`encoder`.
         """
-        refuse_unfit(self.encoder_config, self._part("encoder."), self.path)
+        refuse_unfit(self.encoder_config, self._part("encoder."), self.name)
         return seeded(self.encoder_config)(seed).eval()
 
     def distance(self, fused: bool = False) -> MotifDistance:
@@ -233,13 +238,13 @@ class Checkpoint:
         config = method.get("distance")
         if not isinstance(config, dict) or "channels" not in config:
             raise ConfigError(
-                f"{self.path} contains no motif distance; it is a run with model={name}: "
+                f"{self.name} contains no motif distance; it is a run with model={name}: "
                 "give model.distance_checkpoint=PATH of a run with model=distance."
             )
-        distance = restored(config, self._part("distance."), self.path)
+        distance = restored(config, self._part("distance."), self.name)
         if not isinstance(distance, MotifDistance):
             raise ConfigError(
-                f"{self.path} was changed or damaged: its motif distance describes another network, "
+                f"{self.name} was changed or damaged: its motif distance describes another network, "
                 f"{type(distance).__name__}. Give another checkpoint, or get it again."
             )
         distance.fused = fused
@@ -260,13 +265,13 @@ class Checkpoint:
             return model["name"], model["method"]
         except KeyError as error:
             raise ConfigError(
-                f"{self.path} has no description of the model ({error} is missing): give another checkpoint."
+                f"{self.name} has no description of the model ({error} is missing): give another checkpoint."
             ) from error
 
     def _window(self, name: str) -> float:
         data = self.config.get("data", {})
         if name not in data:
-            raise ConfigError(f"{self.path} does not say data.{name} of its windows.")
+            raise ConfigError(f"{self.name} does not say data.{name} of its windows.")
         value: float = data[name]
         return value
 

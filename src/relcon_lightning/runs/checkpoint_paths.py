@@ -30,6 +30,11 @@ def located(path: str | Path) -> Path | str:
     return Path(path) if Path(path).exists() else shipped().get(str(path), Path(path))
 
 
+def shipped_name(path: str | Path) -> str | None:
+    """Name of the encoder of :func:`shipped` that is in a folder; None if it is another folder."""
+    return next((name for name, folder in shipped().items() if Path(path) == folder), None)
+
+
 def file_of(found: Path) -> Path:
     """The checkpoint file of a run's folder, or the path itself if it is not a folder.
 

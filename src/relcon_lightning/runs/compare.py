@@ -11,7 +11,7 @@ from typing import Any
 
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.runs.checkpoint import Checkpoint
-from relcon_lightning.runs.checkpoint_paths import CONFIG, LAST, located, shipped
+from relcon_lightning.runs.checkpoint_paths import CONFIG, LAST, located, shipped_name
 from relcon_lightning.runs.record import flat
 from relcon_lightning.wording import counted
 
@@ -83,14 +83,14 @@ def group(checkpoints: Sequence[Checkpoint]) -> list[MethodRuns]:
             groups.append((settings, [checkpoint]))
         else:
             own.append(checkpoint)
-    names = {str(folder): name for name, folder in shipped().items()}
+    others = [settings for settings, runs in groups if shipped_name(runs[0].path) is None]
     grouped = []
     for settings, runs in groups:
         runs.sort(key=lambda run: run.seed)
         if len({run.seed for run in runs}) < len(runs):
-            paths = ", ".join(run.path for run in runs)
+            paths = ", ".join(run.name for run in runs)
             raise ConfigError(f"{paths} are runs with the same configuration and seed; give one of them.")
-        name = names.get(runs[0].path) or _name(settings, [other for other, own in groups if own[0].path not in names])
+        name = shipped_name(runs[0].path) or _name(settings, others)
         grouped.append(MethodRuns(name, tuple(runs)))
     return grouped
 
