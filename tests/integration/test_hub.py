@@ -29,7 +29,7 @@ def published(folder, hub: Hub, name: str, monkeypatch, *more: str, token: str =
 
 
 def test_what_is_pushed_can_be_used_by_its_address(folder, hub, monkeypatch, tmp_path):
-    output = published(folder, hub, "anna/wrist", monkeypatch, "licence=apache-2.0")
+    output = published(folder, hub, "anna/wrist", monkeypatch, "license=apache-2.0")
     assert f"{hub.address}/anna/wrist" in output
     assert hub.private == {"anna/wrist": True}
     files = hub.models["anna/wrist"]

@@ -46,7 +46,7 @@ def run(tmp_path):
         "version": "0.1.0",
         "config": config,
         "participants": {"salt": "s", "hashes": hash_participants(["p1", "p2"], "s")},
-        "data": {"name": "toy", "position": "wrist", "licence": "CC BY 4.0", "citation": "A and B (2020)"},
+        "data": {"name": "toy", "position": "wrist", "license": "CC BY 4.0", "citation": "A and B (2020)"},
         "built_from": [
             {
                 "role": "distance",
@@ -94,7 +94,7 @@ def test_the_card_says_what_a_user_has_to_know(run, tmp_path):
         "# Walking\n\n- Checkpoints: relcon: /home/anna/run\n- Participants: anna, bo\n- Folds: 3\n\n"
         "## Window level\n\n| relcon | 0.9 |\n\n![Macro F1](f1.png)\n\n![Areas](roc.png)\n"
     )
-    card = (export(run, tmp_path / "out", results=report, licence="apache-2.0") / "README.md").read_text()
+    card = (export(run, tmp_path / "out", results=report, license="apache-2.0") / "README.md").read_text()
     facts = ["license: apache-2.0", "CC BY 4.0", "A and B (2020)", "wrist", "| steps | 77"]
     facts += ["| participants | 2, as", "| participants of its distance | 1, who are refused as well |\n| written by"]
     for fact in facts:
@@ -112,7 +112,7 @@ def test_nothing_but_the_exporter_writes_the_head_of_the_card(run, tmp_path):
     config["data"]["name"] = "toy\n---\nlicense: mit\n---\n<script>alert(1)</script>"
     content[KEY]["data"]["citation"] = "A | B\n\n# Heading <img src=x>"
     torch.save(content, run)
-    card = (export(run, tmp_path / "out", licence="cc0-1.0") / "README.md").read_text()
+    card = (export(run, tmp_path / "out", license="cc0-1.0") / "README.md").read_text()
     _, head, _ = card.split("---\n", 2)
     assert yaml.safe_load(head)["license"] == "cc0-1.0"
     assert yaml.safe_load(head)["tags"][-1] == "relcon] license: mit x: ["

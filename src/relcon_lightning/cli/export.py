@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Write the folder, and upload it on request."""
     trust(config.trust)
-    options = {key: config[key] for key in ("onnx", "torch_export", "results", "licence", "overwrite")}
+    options = {key: config[key] for key in ("onnx", "torch_export", "results", "license", "overwrite")}
     folder = export(config.checkpoint, config.to, **options)
     log.info("Encoder: %s", folder)
     if config.push_to_hub:

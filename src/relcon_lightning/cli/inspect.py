@@ -57,7 +57,7 @@ def _facts(store: CohortStore, found: Inspection) -> dict[str, str]:
         "Clipped": f"{found.clipped_share:.1%} of windows stay at an extreme",
         "Gaps": _gaps(found.gaps_s),
         "Left out": "; ".join(f"{name}: {why}" for name, why in store.excluded.items()) or "nothing",
-        "Source": f"{info.source} ({info.licence})",
+        "Source": f"{info.source} ({info.license})",
         "Citation": info.citation,
     }
 

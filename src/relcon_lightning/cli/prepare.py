@@ -97,8 +97,8 @@ def _fetch(config: DictConfig, archive: DictConfig) -> str:
     if not config.download:
         raise ConfigError(
             f"data.raw_dir must name the original files of {config.data.name}, or fetch them with download=true: "
-            f"{archive.size} from {archive.url} ({archive.licence})."
+            f"{archive.size} from {archive.url} ({archive.license})."
         )
     folder = Path(config.data.root) / "raw" / config.data.name
-    log.info("Fetching %s (%s, %s) to %s", archive.url, archive.size, archive.licence, folder)
+    log.info("Fetching %s (%s, %s) to %s", archive.url, archive.size, archive.license, folder)
     return str(download(archive.url, folder, archive.file, archive.sha256))

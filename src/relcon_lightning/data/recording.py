@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +72,15 @@ class Recording:
             )
 
 
+def with_license(described: Any) -> Any:
+    """A description with the key ``license`` at all depths, which older stores and checkpoints call ``licence``."""
+    if isinstance(described, list):
+        return [with_license(one) for one in described]
+    if not isinstance(described, dict):
+        return described
+    return {"license" if key == "licence" else key: with_license(value) for key, value in described.items()}
+
+
 @dataclass(frozen=True)
 class CohortInfo:
     """Origin of a cohort, and how it was recorded.
@@ -80,7 +90,7 @@ class CohortInfo:
         sampling_rate: Hz of the stored signals.
         position: Position of the sensor on the body.
         source: Where the recordings can be obtained.
-        licence: Licence of the recordings.
+        license: Licence of the recordings.
         citation: Publication to cite with results.
     """
 
@@ -88,7 +98,7 @@ class CohortInfo:
     sampling_rate: float
     position: str
     source: str
-    licence: str
+    license: str
     citation: str
 
     def __post_init__(self) -> None:

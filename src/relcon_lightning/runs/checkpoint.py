@@ -172,7 +172,7 @@ class Checkpoint:
 
     @property
     def cohort(self) -> Mapping[str, str]:
-        """``name``, ``position``, ``licence`` and ``citation`` of the cohort, if they are known."""
+        """``name``, ``position``, ``license`` and ``citation`` of the cohort, if they are known."""
         cohort: Mapping[str, str] = self.entry.get("data", {})
         return cohort
 

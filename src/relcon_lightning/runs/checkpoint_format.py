@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from relcon_lightning.data.recording import with_license
 from relcon_lightning.runs.entry import check_entry
 
 KEY = "relcon_lightning"
@@ -32,7 +33,7 @@ def new_entry(
         participants: ``salt`` and ``hashes`` of the participants of training and validation.
         built_from: Description of each checkpoint from which the run started.
         training: ``data``, the fingerprint of the cohort store, and ``ranks``, the number of processes.
-        data: ``name``, ``position``, ``licence`` and ``citation`` of the cohort.
+        data: ``name``, ``position``, ``license`` and ``citation`` of the cohort.
     """
     return {
         "format": FORMAT,
@@ -64,6 +65,7 @@ def upgraded(content: Any, where: str) -> dict[str, Any]:
                 f"{where} has checkpoint format {found}, this version reads {FORMAT}: upgrade relcon-lightning."
             )
         current = _UPGRADES[found](current)
+    current = {**current, KEY: with_license(current[KEY])}
     try:
         check_entry(current[KEY], current.get("state_dict", {}))
     except ValueError as error:

@@ -37,7 +37,7 @@ def export(
     onnx: bool = False,
     torch_export: bool = False,
     results: str | Path | None = None,
-    licence: str | None = None,
+    license: str | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Export the encoder of a run with everything that is needed to use it.
@@ -52,7 +52,7 @@ def export(
         onnx: Also write ``encoder.onnx`` (extra ``onnx``).
         torch_export: Also write ``encoder.pt2``.
         results: A ``report.md``, whose tables become part of the card.
-        licence: Licence of the weights, with Hugging Face's name for it (``apache-2.0``).
+        license: Licence of the weights, with Hugging Face's name for it (``apache-2.0``).
         overwrite: Replace an existing folder.
 
     Raises:
@@ -74,7 +74,7 @@ def export(
         entry = _published(source)
         write_exported(made, entry, packed)
         report = _results(Path(results).read_text("utf-8")) if results is not None else None
-        (made / "README.md").write_text(_card(entry, encoder, report, licence), "utf-8")
+        (made / "README.md").write_text(_card(entry, encoder, report, license), "utf-8")
         if onnx or torch_export:
             program = _program(encoder, entry)
         if onnx:
@@ -141,7 +141,7 @@ def _origin(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _card(entry: dict[str, Any], encoder: nn.Module, report: str | None, licence: str | None) -> str:
+def _card(entry: dict[str, Any], encoder: nn.Module, report: str | None, license: str | None) -> str:
     template = files("relcon_lightning.runs").joinpath("card.md.j2").read_text("utf-8")
     environment = Environment(
         undefined=StrictUndefined,
@@ -151,7 +151,7 @@ def _card(entry: dict[str, Any], encoder: nn.Module, report: str | None, licence
         finalize=lambda value: value if isinstance(value, _Markdown) else inline(value),
     )
     tags = ["accelerometer", "wearables", "self-supervised", " ".join(str(entry["config"]["model"]["name"]).split())]
-    head = {"library_name": "relcon-lightning", "tags": tags} | ({"license": licence} if licence else {})
+    head = {"library_name": "relcon-lightning", "tags": tags} | ({"license": license} if license else {})
     return environment.from_string(template).render(
         head=_Markdown(yaml.safe_dump(head, sort_keys=False, allow_unicode=True)),
         entry=entry,

@@ -30,7 +30,7 @@ def stores(tmp_path):
     one = [recording("a", 0, "walk"), recording("a", 1), recording("b", 0, None, velocity=1.5)]
     two = [recording("c", 0, "row"), recording("d", 2, "walk", velocity=0.5)]
     CohortStore.write(tmp_path / "one", one, INFO)
-    CohortStore.write(tmp_path / "two", two, replace(INFO, name="two", position="ankle", licence="CC0"))
+    CohortStore.write(tmp_path / "two", two, replace(INFO, name="two", position="ankle", license="CC0"))
     return tmp_path, [*one, *two]
 
 
@@ -52,7 +52,7 @@ def test_every_recording_is_kept_as_it_was(stores):
             velocity = s.targets.get("velocity", np.nan)
             np.testing.assert_equal(float(found["velocity"]), velocity)
     assert merged.info.position == "wrist; ankle"
-    assert merged.info.licence == "one: MIT; two: CC0"
+    assert merged.info.license == "one: MIT; two: CC0"
     assert merged.info.citation == "A (2020)."
 
 

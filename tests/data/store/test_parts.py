@@ -17,6 +17,7 @@ from relcon_lightning.data.prepare import Reading, add, prepare, source_changes
 from relcon_lightning.data.readers.table_layout import Layout
 from relcon_lightning.data.sampling import CandidateSampler
 from relcon_lightning.data.sources.folder import RecordingFolder
+from relcon_lightning.data.store.manifest import description_checksum
 from relcon_lightning.data.store.origins import SOURCES
 from relcon_lightning.data.store.parts import Part
 from relcon_lightning.errors import ConfigError, DataError
@@ -177,6 +178,30 @@ def test_new_files_are_added_and_the_old_ones_are_not_written_again(tmp_path, of
     assert str(source_changes(folder_source(folder), after)) == ""
     walk(folder, "d1")
     assert_same(add(folder_source(folder), after), prepare(folder_source(folder), tmp_path / "again"))
+
+
+def spell_as_before(path: Path) -> None:
+    """Write the manifest as older versions did, which spelled the key ``license`` in the British way."""
+    manifest = json.loads(path.read_text())
+    manifest["info"]["licence"] = manifest["info"].pop("license")
+    manifest["description_sha256"] = description_checksum(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("of", [None, 2])
+def test_a_store_with_the_older_spelling_of_license_opens_and_is_added_to(tmp_path, of):
+    folder, path = walk(walk(tmp_path / "walks", "b1"), "a1"), tmp_path / "store"
+    before = prepare(folder_source(folder), path) if of is None else in_parts(folder_source(folder), path, of)
+    older = path / "cohort.json" if of is None else path / "part-001-of-002" / "cohort.json"
+    spell_as_before(older)  # of two parts, one
+    store = CohortStore.open(path)
+    assert_same(store, before)
+    assert store.info.license == "own"
+    store.verify()
+    walk(folder, "c1")
+    assert_same(add(folder_source(folder), store), prepare(folder_source(folder), tmp_path / "anew"))
+    manifest = json.loads(older.read_text())
+    assert ("license" in manifest["info"]) == (of is None)  # added files rewrite the manifest of a whole store
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class Capture24(InFiles):
         sampling_rate=100.0,
         position="wrist",
         source="https://ora.ox.ac.uk/objects/uuid:99d7c092-d865-4a19-b096-cc16440cd001",
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
         citation=(
             "Chan, Hang, Tong et al. (2024). CAPTURE-24: a large dataset of wrist-worn activity tracker data collected "
             "in the wild for human activity recognition. Scientific Data 11."

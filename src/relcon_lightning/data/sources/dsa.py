@@ -55,7 +55,7 @@ class DailyAndSports(InUnits):
             sampling_rate=25.0,
             position=position.replace("_", " "),
             source="UCI data set 256",
-            licence="CC BY 4.0 (as UCI lists it)",
+            license="CC BY 4.0 (as UCI lists it)",
             citation=(
                 "Altun, Barshan, Tuncel (2010). Comparative study on classifying human activities with miniature "
                 "inertial and magnetic sensors. Pattern Recognition 43(10)."

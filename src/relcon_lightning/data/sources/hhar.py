@@ -59,7 +59,7 @@ class Hhar:
         sampling_rate=100.0,
         position="wrist",
         source="UCI data set 344, Watch_accelerometer.csv",
-        licence="CC BY 4.0 (as UCI lists it)",
+        license="CC BY 4.0 (as UCI lists it)",
         citation=(
             "Stisen, Blunck, Bhattacharya et al. (2015). Smart devices are different: assessing and mitigating mobile "
             "sensing heterogeneities for activity recognition. Conference on Embedded Networked Sensor Systems."

@@ -67,7 +67,7 @@ class IpolGait(InUnits):
         sampling_rate=100.0,
         position="lower back",
         source="https://github.com/CyrilVoisard/ipol_dataset_1",
-        licence="AGPL-3.0",
+        license="AGPL-3.0",
         citation="Voisard et al. (2023). Image Processing On Line.",
     )
 

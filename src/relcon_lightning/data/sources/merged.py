@@ -47,7 +47,7 @@ class MergedStores:
             sampling_rate=first.sampling_rate,
             position=_joined(info.position for info in infos),
             source=_joined(f"{info.name}: {info.source}" for info in infos),
-            licence=_joined(f"{info.name}: {info.licence}" for info in infos),
+            license=_joined(f"{info.name}: {info.license}" for info in infos),
             citation=" ".join(dict.fromkeys(info.citation for info in infos)),
         )
 

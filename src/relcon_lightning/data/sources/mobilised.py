@@ -56,7 +56,7 @@ class MobiliseD(InFiles):
         sampling_rate=100.0,
         position="lower back",
         source="https://zenodo.org/records/13899386, laboratory",
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
         citation=(
             "Mazzà, Alcock, Aminian et al. (2021). Technical validation of real-world monitoring of gait: a "
             "multicentric observational study. BMJ Open 11."

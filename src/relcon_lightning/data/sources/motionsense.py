@@ -42,7 +42,7 @@ class MotionSense(InFiles):
         sampling_rate=50.0,
         position="front trouser pocket",
         source="https://github.com/mmalekzadeh/motion-sense",
-        licence="MIT",
+        license="MIT",
         citation=(
             "Malekzadeh, Clegg, Cavallaro, Haddadi (2019). Mobile sensor data anonymization. "
             "Internet of Things Design and Implementation."

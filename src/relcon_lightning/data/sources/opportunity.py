@@ -39,7 +39,7 @@ class Opportunity(InFiles):
         sampling_rate=30.0,
         position="wrist",
         source="UCI data set 226, OpportunityUCIDataset/dataset",
-        licence="CC BY 4.0 (as UCI lists it)",
+        license="CC BY 4.0 (as UCI lists it)",
         citation=(
             "Roggen, Calatroni, Rossi et al. (2010). Collecting complex activity datasets in highly rich networked "
             "sensor environments. International Conference on Networked Sensing Systems."

@@ -65,7 +65,7 @@ class Pamap2(InFiles):
             sampling_rate=100.0,
             position=position,
             source="UCI data set 231, PAMAP2_Dataset/Protocol",
-            licence="CC BY 4.0 (as UCI lists it)",
+            license="CC BY 4.0 (as UCI lists it)",
             citation=(
                 "Reiss, Stricker (2012). Introducing a new benchmarked dataset for activity monitoring. "
                 "International Symposium on Wearable Computers."

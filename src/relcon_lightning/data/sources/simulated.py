@@ -58,7 +58,7 @@ class SimulatedCohort(InUnits):
                 f"SIMULATED by relcon_lightning.data.sources.simulated: participants={participants}, "
                 f"minutes={minutes:g}, laps={laps}, seed={seed}"
             ),
-            licence="Apache-2.0",
+            license="Apache-2.0",
             citation=(
                 f"SIMULATED wrist accelerometry, no recordings of people ({participants} participants, {minutes:g} min "
                 f"a workout, {laps} laps, seed {seed}): results on it say nothing about people."

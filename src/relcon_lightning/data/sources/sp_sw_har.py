@@ -37,7 +37,7 @@ class SpSwHar(InFiles):
         sampling_rate=104.28,  # mean rate of the time stamps over all sequences
         position="wrist",
         source="github.com/GeoTecINIT/sp-sw-har-dataset, DATA, files *_sw.csv",
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
         citation=(
             "Matey-Sanz, Casteleyn, Granell (2023). Dataset of inertial measurements of smartphones and smartwatches "
             "for human activity recognition. Data in Brief 51, 109809."

@@ -38,7 +38,7 @@ class StressPredict(InFiles):
         sampling_rate=32.0,
         position="wrist",
         source="github.com/italha-d/Stress-Predict-Dataset, Raw_data",
-        licence="MIT",
+        license="MIT",
         citation=(
             "Iqbal, Simpkin, Roshan et al. (2022). Stress monitoring using wearable sensors: a pilot study and "
             "Stress-Predict dataset. Sensors 22(21), 8135."

@@ -37,7 +37,7 @@ class UWash(InFiles):
         sampling_rate=50.0,
         position="wrist",
         source="github.com/aiotgroup/UWash, inwildTest",
-        licence="MIT",
+        license="MIT",
         citation=(
             "Wang, Wu, Zhang et al. (2025). You can wash hands better: accurate daily handwashing assessment with a "
             "smartwatch. IEEE Transactions on Mobile Computing 24(10)."

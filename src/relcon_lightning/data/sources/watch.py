@@ -35,7 +35,7 @@ class WatchExercises:
         sampling_rate=50.0,
         position="wrist",
         source="PyPI package seglearn 1.2.5, seglearn/data/watch_dataset.npy",
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         citation=(
             "Burns, Leung, Hardisty, Whyne, Henry, McLachlin (2018). Shoulder physiotherapy exercise recognition: "
             "machine learning the inertial signals from a smartwatch. Physiological Measurement 39(7)."

@@ -46,7 +46,7 @@ class Wisdm(InFiles):
         sampling_rate=20.0,
         position="wrist",
         source="UCI data set 507, wisdm-dataset/raw/watch/accel",
-        licence="CC BY 4.0 (as UCI lists it)",
+        license="CC BY 4.0 (as UCI lists it)",
         citation=(
             "Weiss, Yoneda, Hayajneh (2019). Smartphone and smartwatch-based biometrics using activities of daily "
             "living. IEEE Access 7."

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from relcon_lightning.data.recording import CohortInfo, Recording
+from relcon_lightning.data.recording import CohortInfo, Recording, with_license
 from relcon_lightning.data.store.check import check_participants, check_recordings, check_segments
 from relcon_lightning.data.store.folder import Folder, MappedSignals
 from relcon_lightning.data.store.manifest import MANIFEST, SCHEMAS, TABLES, description_checksum, schema_of
@@ -321,11 +321,10 @@ def _read_manifest(place: Folder | Bucket) -> dict[str, Any]:
         if not parts:
             raise
         manifests = {part: json.loads(place.read(f"{part}/{MANIFEST}")) for part in parts}
-        for part, own in manifests.items():
-            _check_manifest(place, own, f"{part}/")
-        manifest = one_manifest(manifests, place.path)
+        checked = {part: _checked(place, own, f"{part}/") for part, own in manifests.items()}
+        manifest = one_manifest(checked, place.path)
     else:
-        _check_manifest(place, manifest)
+        manifest = _checked(place, manifest)
     sizes = place.sizes()
     for name, expected in manifest["files"].items():
         size = sizes.get(name)
@@ -342,7 +341,7 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(columns))
 
 
-def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any], folder: str = "") -> None:
+def _checked(place: Folder | Bucket, manifest: dict[str, Any], folder: str = "") -> dict[str, Any]:
     where = f"{place.path}/{folder}{MANIFEST}"
     if manifest["schema"] not in SCHEMAS:
         known = " and ".join(map(str, SCHEMAS))
@@ -355,6 +354,7 @@ def _check_manifest(place: Folder | Bucket, manifest: dict[str, Any], folder: st
     if "description_sha256" in manifest and manifest["description_sha256"] != description_checksum(manifest):
         raise DataError(f"{where} was changed or damaged: its SHA-256 is not that of the written file; {place.remedy}.")
     _check_entries(manifest)
+    return {**manifest, "info": with_license(manifest["info"])}
 
 
 def _check_entries(manifest: dict[str, Any]) -> None:

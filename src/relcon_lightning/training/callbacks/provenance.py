@@ -44,5 +44,5 @@ class Provenance(Callback):
             participants={"salt": salt, "hashes": hash_participants(trained_on, salt)},
             built_from=[asdict(part) for part in self.built_from],
             training={"data": self.fingerprint(data), "ranks": trainer.world_size},
-            data={name: str(getattr(data.store.info, name)) for name in ("name", "position", "licence", "citation")},
+            data={name: str(getattr(data.store.info, name)) for name in ("name", "position", "license", "citation")},
         )
