@@ -36,7 +36,6 @@ def test_reports_name_the_shipped_encoder_and_not_its_place(folder):
         f"checkpoint=[{name},runs/watch/relcon/seed0]",
         "name=shipped",
         "seeds=[0]",
-        "folds@task.folds=halves",
         "logger=csv",
     )
     report = folder / "reports" / "watch" / "shipped"
