@@ -110,7 +110,7 @@ def test_composed_parameters_differ_between_windows() -> None:
 
 @pytest.mark.parametrize("n", [0, 9])
 def test_an_impossible_number_of_augmentations_is_refused(n: int) -> None:
-    with pytest.raises(ConfigError, match=f"n={n} different augmentations out of 8"):
+    with pytest.raises(ConfigError, match=f"n={n}: expected a number of different augmentations, 1 to 8"):
         RandomAugmentations(n=n)
 
 

@@ -35,7 +35,7 @@ class Augmentation(ABC):
     def __call__(self, x: Float[Tensor, "B 3 T"], generator: torch.Generator) -> Float[Tensor, "B 3 T"]:
         """Augment ``x`` ``(B, 3, T)`` with random numbers from ``generator``, which must be on the device of ``x``.
 
-        The precision is that of ``x`` even with autocast, because bfloat16 has fewer bits than a sensor.
+        The computation keeps the precision of ``x`` even with autocast, because bfloat16 is coarser than a sensor.
 
         Example:
             >>> still = torch.zeros(2, 3, 256)
@@ -211,7 +211,7 @@ class ContiguousMask(Augmentation):
 
     def __init__(self, share: float = 0.25) -> None:
         if not 0 < share < 1:
-            raise ConfigError(f"share={share} of a window to mask: expected a number between 0 and 1.")
+            raise ConfigError(f"share={share}: expected the fraction of a window to mask, a number between 0 and 1.")
         self.share = share
 
     def draws(self, time: int) -> int:
@@ -253,9 +253,7 @@ class RandomAugmentations(Augmentation):
     ) -> None:
         self.augmentations = default_augmentations(warp_per_axis) if augmentations is None else list(augmentations)
         if not 1 <= n <= len(self.augmentations):
-            raise ConfigError(
-                f"n={n} different augmentations out of {len(self.augmentations)}: expected 1 to that many."
-            )
+            raise ConfigError(f"n={n}: expected a number of different augmentations, 1 to {len(self.augmentations)}.")
         self.n = n
 
     def draws(self, time: int) -> int:
@@ -289,7 +287,7 @@ class OneTransformation:
     def __init__(self, augmentations: Sequence[Augmentation] | None = None, warp_per_axis: bool = True) -> None:
         self.augmentations = default_augmentations(warp_per_axis) if augmentations is None else list(augmentations)
         if len(self.augmentations) < 2:
-            raise ConfigError("Two views need two different augmentations to draw from.")
+            raise ConfigError("Two views need different augmentations: give two augmentations or more.")
 
     def __call__(
         self, x: Float[Tensor, "B 3 T"], generator: torch.Generator

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-@dataclass(eq=False)  # not frozen: Lightning sets the fields of a copy where it changes the precision of batches
+@dataclass(eq=False)  # not frozen: when Lightning changes the precision of a batch, it sets the fields of a copy
 class CandidateBatch:
     """B anchors with c candidates each, in one tensor, so that an encoder reads it without a copy.
 

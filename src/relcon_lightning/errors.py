@@ -14,7 +14,7 @@ from pathlib import Path
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: saved, try again later
 INTERRUPTED = 130  # exit code of a shell after SIGINT
 MISTAKE = 2  # an error that the user can fix
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # errno of an OSError: the disk is full, or the user's quota is
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # errno of an OSError: the disk is full, or the user's quota is used up
 
 
 class DataError(ValueError):

@@ -72,7 +72,7 @@ def relative_contrastive(
     """
     logits = _logits(similarities, temperature)
     distances = distances.detach()
-    if mask is not None:  # farthest of all and without negatives: loss and gradient are 0
+    if mask is not None:  # excluded candidates are farthest and have no negatives: their loss is 0
         logits = logits.masked_fill(~mask, _FAR_BELOW)
         distances = distances.masked_fill(~mask, torch.inf)
     ordered, order = distances.sort(dim=-1)
@@ -94,7 +94,7 @@ def nearest_positive(
     the first is the positive.
     """
     logits = _logits(similarities, temperature)
-    if mask is not None:  # without candidates: equal logits far below, whose cross-entropy is excluded
+    if mask is not None:  # if all candidates are excluded, the term is set to 0 below
         logits = logits.masked_fill(~mask, _FAR_BELOW)
         distances = distances.masked_fill(~mask, torch.inf)
     terms = F.cross_entropy(logits, distances.argmin(-1), reduction="none")

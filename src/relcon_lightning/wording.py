@@ -1,4 +1,4 @@
-"""Words of messages."""
+"""Grammar of messages: numbers with their nouns."""
 
 from __future__ import annotations
 

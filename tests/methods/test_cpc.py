@@ -110,8 +110,8 @@ def test_scores_keep_their_digits_under_autocast():
 
 @pytest.mark.parametrize("steps", [0, 4, 9])
 def test_impossible_options_are_refused(steps):
-    with pytest.raises(ConfigError, match=r"steps=\d to predict in 4 patches: expected 1 to 3"):
+    with pytest.raises(ConfigError, match=r"steps=\d: 4 patches allow 1 to 3 steps"):
         made(steps=steps)
-    with pytest.raises(ConfigError, match=r"4 patches in 43 samples are 10 .* needs 11: set .*patches to 3 or less"):
+    with pytest.raises(ConfigError, match=r"A patch has 10 of the 43 samples .* needs 11: set .*patches to 3 or less"):
         made().embed(batch(time=43)["anchor"])
     assert made().embed(batch(time=44)["anchor"]).shape == (5, 4, 16)

@@ -103,7 +103,7 @@ def test_the_decoder_reads_features_before_pooling(spread):
 def test_impossible_options_are_refused(share):
     with pytest.raises(ConfigError, match="between 0 and 1"):
         made(share=share)
-    with pytest.raises(ConfigError, match=r"single patch.*patch below 64"):
+    with pytest.raises(ConfigError, match=r"only one patch.*patch below 64"):
         made(patch=64).loss(batch(), generator(), "train")
-    with pytest.raises(ConfigError, match="decodes a ResNet1d, not a Linear"):
+    with pytest.raises(ConfigError, match="needs a ResNet1d, not a Linear"):
         MAE(nn.Linear(3, 3))

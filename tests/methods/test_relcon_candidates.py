@@ -163,7 +163,7 @@ def test_a_batch_of_one_person_is_refused(people, views):
 
 
 def test_no_windows_of_others_at_all_are_refused():
-    with pytest.raises(ConfigError, match=r"leave model\.batch_candidates=true"):
+    with pytest.raises(ConfigError, match=r"set model\.batch_candidates=true"):
         made(within_user=False, batch_candidates=False)
 
 

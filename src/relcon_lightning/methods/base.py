@@ -119,7 +119,7 @@ class EmbeddingMethod(Method):
         **kwargs: Arguments of :class:`Method`.
 
     Raises:
-        ConfigError: The network is no encoder.
+        ConfigError: The network is not an encoder.
     """
 
     def __init__(self, encoder: nn.Module, **kwargs: Any) -> None:

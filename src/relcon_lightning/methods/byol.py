@@ -55,7 +55,7 @@ class BYOL(EmbeddingMethod):
     def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """``2 - 2 cos``, summed over both directions (Eq. 2), between 0 and 8. Candidates are not used."""
         if stage == "train":
-            require_several(len(batch), "the batch normalisation of BYOL needs several windows")
+            require_several(len(batch), "the batch normalisation of BYOL needs several windows per batch")
         views = [self.augmentation(batch.anchor, generator) for _ in range(2)]
         online = [self.projector(self.encoder(view)) for view in views]
         with torch.no_grad():

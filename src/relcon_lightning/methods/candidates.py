@@ -18,8 +18,8 @@ from relcon_lightning.nets.base import WindowDistance, as_distance
 from relcon_lightning.nets.heads import mlp
 
 _ONE_PERSON = (
-    "model.within_user=false compares each anchor with windows of other participants, and a batch has one participant: "
-    "set data.participants_per_batch to 2 or more (or null), and data.ratios so that training and validation have 2 "
+    "model.within_user=false compares each anchor with windows of other participants, but this batch has only one: set "
+    "data.participants_per_batch to 2 or more (or null), and data.ratios so that training and validation have 2 "
     "participants or more."
 )
 
@@ -93,18 +93,18 @@ class CandidateMethod(EmbeddingMethod):
             raise ConfigError(f"model.views={views}: expected 1 or 2.")
         if views == 2 and view is None:
             raise ConfigError(
-                "model.views=2 needs an augmentation that makes the views: set view, as preset=laptop does."
+                "model.views=2 needs an augmentation that creates the views: set model.view, as preset=laptop does."
             )
         if not (within_user or batch_candidates):
             raise ConfigError(
-                "model.within_user=false compares with windows of other participants, which are in the batch: leave "
+                "model.within_user=false compares each anchor with windows of other participants in its batch: set "
                 "model.batch_candidates=true."
             )
         self.view, self.views = view, views
         self.head = mlp([self.dim, *projection]) if projection else nn.Identity()
 
     def train(self, mode: bool = True) -> CandidateMethod:
-        """Set the training mode of all parts but the distance, because dropout would change the ranking."""
+        """Set the training mode of all parts except the distance, because dropout would change its ranking."""
         super().train(mode)
         self.distance.eval()
         return self
@@ -221,7 +221,7 @@ class CandidateMethod(EmbeddingMethod):
 
 
 def _places(batch: CandidateBatch) -> Tensor:
-    """Recording and first sample ``(B, 2)`` of the anchors; windows of unknown place are separate recordings."""
+    """Recording and first sample ``(B, 2)`` of the anchors; each window of unknown place counts as a recording."""
     if (places := batch.places) is not None:
         return places[:, 0]
     numbers = torch.arange(len(batch), device=batch.anchor.device) + rank() * len(batch)

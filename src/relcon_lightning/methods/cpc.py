@@ -35,7 +35,7 @@ class CPC(EmbeddingMethod):
 
     def __init__(self, encoder: nn.Module, patches: int = 8, steps: int = 3, context: int = 256, **kwargs: Any) -> None:
         if not 0 < steps < patches:
-            raise ConfigError(f"steps={steps} to predict in {patches} patches: expected 1 to {patches - 1}.")
+            raise ConfigError(f"steps={steps}: {patches} patches allow 1 to {patches - 1} steps to predict.")
         super().__init__(encoder, **kwargs)
         self.patches = patches
         self.gru = nn.GRU(self.dim, context, batch_first=True)
@@ -65,7 +65,7 @@ class CPC(EmbeddingMethod):
         length, least = time // self.patches, getattr(self.encoder, "shortest", 1)
         if length < least:
             raise ConfigError(
-                f"{self.patches} patches in {time} samples are {length} samples each, the encoder needs {least}: set "
+                f"A patch has {length} of the {time} samples of a window, but the encoder needs {least}: set "
                 f"model.method.patches to {max(time // least, 1)} or less."
             )
         patches = windows[..., : length * self.patches].reshape(n, axes, self.patches, length).transpose(1, 2)

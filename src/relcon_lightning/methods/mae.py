@@ -35,10 +35,10 @@ class MAE(EmbeddingMethod):
 
     def __init__(self, encoder: ResNet1d, patch: int = 32, share: float = 0.5, width: int = 32, **kwargs: Any) -> None:
         if not 0 < share < 1:
-            raise ConfigError(f"share={share} of a window's patches to mask: expected a number between 0 and 1.")
+            raise ConfigError(f"share={share}: expected the fraction of patches to mask, a number between 0 and 1.")
         if not isinstance(encoder, ResNet1d):
             raise ConfigError(
-                f"The masked autoencoder decodes a ResNet1d, not a {type(encoder).__name__}: encoder=small."
+                f"The masked autoencoder needs a ResNet1d, not a {type(encoder).__name__}: set encoder=small."
             )
         super().__init__(encoder, **kwargs)
         self.patch, self.share = patch, share
@@ -60,7 +60,7 @@ class MAE(EmbeddingMethod):
         """
         patches = -(-time // self.patch)
         if patches < 2:
-            raise ConfigError(f"A window of {time} samples is a single patch: set model.method.patch below {time}.")
+            raise ConfigError(f"A window of {time} samples has only one patch: set model.method.patch below {time}.")
         count = min(max(round(self.share * patches), 1), patches - 1)
         rank = torch.rand(n, patches, generator=generator, device=generator.device).argsort(1).argsort(1)
         return (rank < count).repeat_interleave(self.patch, dim=1)[:, :time]

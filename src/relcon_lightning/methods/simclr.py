@@ -53,5 +53,5 @@ class SimCLR(EmbeddingMethod):
         views = self.views(batch.anchor, generator)
         pairs = torch.stack(self.head(self.encoder(torch.cat(views))).chunk(2), dim=1)
         first, second = (gather(pairs) if self.gather else pairs).unbind(1)
-        require_several(len(first), "the negatives of a window in SimCLR are the others of its batch")
+        require_several(len(first), "in SimCLR, the negatives of a window are the other windows of its batch")
         return nt_xent_loss(first, second, self.temperature)

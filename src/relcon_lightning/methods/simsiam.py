@@ -54,7 +54,7 @@ class SimSiam(EmbeddingMethod):
     def loss(self, batch: CandidateBatch, generator: torch.Generator, stage: Stage) -> Tensor:
         """Negative cosine, mean over both directions (Eq. 4), between -1 and 1. Candidates are not used."""
         if stage == "train":
-            require_several(len(batch), "the batch normalisation of SimSiam needs several windows")
+            require_several(len(batch), "the batch normalisation of SimSiam needs several windows per batch")
         first, second = (self.projector(self.encoder(self.augmentation(batch.anchor, generator))) for _ in range(2))
         self.log_values(stage, diversity=diversity(first))
         return -(agreement(self.predictor(first), second) + agreement(self.predictor(second), first)) / 2

@@ -65,10 +65,10 @@ def is_distance(net: object) -> TypeGuard[WindowDistance]:
 
 
 def as_encoder(net: nn.Module) -> Encoder:
-    """Return the network, if it is an encoder.
+    """Return the network if it is an encoder.
 
     Raises:
-        ConfigError: It is no encoder. The message names the missing members.
+        ConfigError: The network is not an encoder. The message names the missing members.
     """
     if not is_encoder(net):
         raise ConfigError(
@@ -78,10 +78,10 @@ def as_encoder(net: nn.Module) -> Encoder:
 
 
 def as_distance(net: WindowDistance) -> WindowDistance:
-    """Return the network, if it is a distance between windows.
+    """Return the network if it is a distance between windows.
 
     Raises:
-        ConfigError: It is no such distance. The message names the missing members.
+        ConfigError: The network is not such a distance. The message names the missing members.
     """
     if missing := _missing(net, _OF_DISTANCES):
         raise ConfigError(

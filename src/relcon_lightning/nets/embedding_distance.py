@@ -20,7 +20,7 @@ class EmbeddingDistance(nn.Module):
         encoder: Trained network from windows ``(B, 3, T)`` in g to embeddings ``(B, dim)``.
 
     Raises:
-        ConfigError: The network is no encoder.
+        ConfigError: The network is not an encoder.
     """
 
     unit = ""  # the distances have no unit

@@ -70,7 +70,8 @@ class MotifDistance(nn.Module):
         super().__init__()
         if attention not in _WEIGHTING or statistics not in ("candidate", "own"):
             raise ConfigError(
-                f"attention={attention!r}, statistics={statistics!r}: expected sparsemax or softmax, candidate or own."
+                f"attention={attention!r}, statistics={statistics!r}: expected attention sparsemax or softmax, and "
+                "statistics candidate or own."
             )
         if stem not in ("partial", "padded"):
             raise ConfigError(f"stem={stem!r} of the motif distance: expected partial or padded.")
@@ -185,10 +186,10 @@ def _squared_error(rebuilt: Tensor, anchor: Tensor) -> Tensor:
 def _fused(net: MotifDistance, *pairs: Tensor) -> Tensor | None:
     """:meth:`MotifDistance._errors` with compiled code; None if compilation failed or the result was not exact."""
     n = len(pairs[0])
-    row = torch.arange(net.chunk, device=pairs[0].device).clamp(max=n - 1)  # the last pair again: one shape to compile
+    row = torch.arange(net.chunk, device=pairs[0].device).clamp(max=n - 1)  # repeat the last pair: one shape to compile
     padded = pairs if n == net.chunk else [x[row] for x in pairs]
     try:
-        with torch.inference_mode(False), torch.no_grad():  # code is compiled anew for tensors of inference mode
+        with torch.inference_mode(False), torch.no_grad():  # tensors of inference mode would compile again
             errors, settled = _compiled()(net, *(x.clone() if x.is_inference() else x for x in padded))
     except (RuntimeError, ImportError) as error:  # no compiler, or none that torch can use
         net.fused = False

@@ -128,7 +128,7 @@ class ResNet1d(nn.Module):
         mean = features.mean(-1)
         if not self.spread:
             return mean
-        std = (features.var(-1, correction=0) + 1e-5).sqrt()  # the root of 0 has no gradient
+        std = (features.var(-1, correction=0) + 1e-5).sqrt()  # the gradient of the root is infinite at 0
         return torch.cat([mean, std], dim=1)
 
     def features(self, x: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ def _once(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractConte
 def _running_statistics_at_rest(block: nn.Module) -> Iterator[None]:
     norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:  # recompute the statistics, to save as many tensors as the first time
+    for norm in norms:  # still compute them: autograd must save as many tensors as before
         norm.momentum = 0.0
         norm.num_batches_tracked = None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()
     try:
@@ -171,7 +171,7 @@ def _doubled(width: int, stages: int) -> tuple[int, ...]:
     """Channels of each stage, twice those of the stage before.
 
     Raises:
-        ConfigError: Not a whole number above 0.
+        ConfigError: ``width`` is not a whole number above 0.
     """
     if not isinstance(width, int) or width < 1:
         raise ConfigError(f"encoder.width={width}: expected a whole number above 0.")
@@ -187,7 +187,7 @@ def resnet34_1d(recompute: bool = False, stem: Stem = "unpadded", width: int = 6
 
 
 def resnet18_1d(recompute: bool = False, stem: Stem = "unpadded", width: int = 64) -> ResNet1d:
-    """For Table 7 (Yuan et al. 2024): 18 convolutions, 1024-d embedding, 8.91 M parameters (they say 10 M).
+    """The encoder for Table 7 (Yuan et al. 2024): 18 convolutions, 1024-d embedding, 8.91 M parameters (they say 10 M).
 
     ``width`` is the number of channels of the first stage; the embedding has sixteen times as many numbers.
     """

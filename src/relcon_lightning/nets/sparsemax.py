@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 _NEWTON_STEPS = 8  # each step is a pass over memory; the few rows that need more steps are sorted
-_COMPILED_STEPS = 11  # in one kernel more steps cost little; if one row has not converged, all are computed again
+_COMPILED_STEPS = 11  # steps in one compiled kernel are cheap; all rows are computed again if one has not converged
 
 
 def sparsemax(logits: Tensor, dim: int = -1) -> Tensor:

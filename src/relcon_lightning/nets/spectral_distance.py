@@ -10,9 +10,9 @@ from torch import Tensor, nn
 class SpectralDistance(nn.Module):
     """Difference of two windows in mean, standard deviation and logarithmic spectrum of each axis.
 
-    This distance is not in the paper. It replaces the motif distance to separate the effects of RelCon's loss and of
-    its distance, and where the motif distance ranks badly (experiments/methods_wrist). It ignores phase, so the same
-    movement a moment later is near. It is symmetric.
+    This distance is not in the paper. Use it instead of the motif distance to separate the effect of RelCon's loss from
+    that of its distance, or where the motif distance ranks badly (see experiments/methods_wrist). It ignores phase, so
+    the same movement a moment later is near. It is symmetric.
 
     Args:
         level: Weight of the mean (orientation) and the standard deviation (magnitude), per g.
