@@ -59,12 +59,8 @@ def forest() -> object:
 
 def windows_of(name: str) -> LabelledWindows:
     """Labelled windows of a data set; of WISDM those of the test people."""
-    store = CohortStore.open(Path("data", name))
-    windows = labelled_windows(store, WINDOW, WINDOW)
-    if name == "wisdm":
-        split = json.loads((HERE / "split.json").read_text())
-        windows = windows.of([person.removeprefix("wisdm-") for person in split["test"]])
-    return windows
+    people = json.loads((HERE / "split.json").read_text())["test"] if name == "wisdm" else None
+    return labelled_windows(CohortStore.open(Path("data", name)), WINDOW, WINDOW, participants=people)
 
 
 def features_of(windows: LabelledWindows) -> dict[str, tuple[np.ndarray, Callable[[], object]]]:

@@ -57,6 +57,9 @@ def test_only_the_participants_asked_for(toy_store):
     found = labelled_windows(toy_store, 100, 100, participants=["p1", "p3"])
     assert set(found.participant) == {"p1", "p3"}
     assert set(found.of(["p3"]).participant) == {"p3"}
+    assert len(found.of([])) == 0
+    with pytest.raises(DataError, match=r"None of nobody, p2 has labelled windows; p1, p3 have some"):
+        found.of(["p2", "nobody"])
 
 
 def test_a_cohort_without_labels_says_so(tmp_path):

@@ -32,8 +32,18 @@ class LabelledWindows:
         return len(self.label)
 
     def of(self, participants: Collection[str]) -> LabelledWindows:
-        """The windows of some participants."""
-        return self.take(np.flatnonzero(np.isin(self.participant, list(participants))))
+        """The windows of some participants.
+
+        Raises:
+            DataError: None of them has a labelled window.
+        """
+        rows = np.flatnonzero(np.isin(self.participant, list(participants)))
+        if not len(rows) and len(participants):
+            known = np.unique(self.participant)
+            raise DataError(
+                f"None of {', '.join(sorted(participants))} has labelled windows; {', '.join(known)} have some."
+            )
+        return self.take(rows)
 
     def take(self, rows: np.ndarray) -> LabelledWindows:
         """The windows in some rows."""
