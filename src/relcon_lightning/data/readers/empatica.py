@@ -17,7 +17,7 @@ from relcon_lightning.data.readers.suffixes import (
     IN_ARCHIVES,
     UNREADABLE,
     is_table,
-    open_bytes,
+    only_table,
     stem,
     text_of,
     unpacked,
@@ -160,8 +160,8 @@ def _is_damaged(path: Path, rows: list[list[str]]) -> bool:
         return False
     if path.suffix.lower() != ".zip":
         return _ACCELERATION.search(path.name) is not None
-    with open_bytes(path) as file:
-        return _is_member(str(getattr(file, "name", "")))
+    with zipfile.ZipFile(path) as archive:
+        return _is_member(only_table(path, archive.namelist()))
 
 
 def _is_member(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
 import numpy as np
@@ -22,6 +22,8 @@ ISO, TIME_OF_DAY = "ISO 8601", "time of day"
 
 _EPOCH_S = (9.4e8, 4.2e9)  # unix time of the years 1999 to 2103
 _DAY_S, _HOUR_S = 86400.0, 3600.0
+_DAY_ZERO = {"a spreadsheet": 25569.0, "MATLAB": 719529.0}  # number of 1970-01-01 in days
+_DAYS = (10957.0, 47482.0)  # from 1970-01-01: the years 2000 to 2099
 _MISSING = np.iinfo(np.int64).min  # NaT
 
 # Unambiguous dates. Two numbers of two digits with a slash or dash are ambiguous: either can be the month.
@@ -59,6 +61,7 @@ class Clock:
         local: True: the time zone of the dates is unknown.
         absolute: True: the stamps include the date.
         note: Description of the stamps for the log.
+        day_zero: Number of 1970-01-01, for stamps that count days; None: they do not.
     """
 
     unit: float | None = None
@@ -68,6 +71,7 @@ class Clock:
     local: bool = False
     absolute: bool = False
     note: str = ""
+    day_zero: float | None = None
 
     @classmethod
     def find(
@@ -104,6 +108,11 @@ class Clock:
             return cls(unit, absolute=_is_epoch(stamps, unit))
         epochs = [key for key, unit in TIME_UNITS.items() if _is_epoch(stamps, unit) and _is_plausible(stamps, unit)]
         stated = next((key for key, pattern in _UNIT_IN_NAME.items() if re.search(pattern, name, re.IGNORECASE)), "s")
+        if not epochs and stated == "s" and (program := _counts_days(stamps)):
+            chosen = zone(layout.time_zone) if layout.time_zone else None
+            clock = cls(_DAY_S, zone=chosen, local=chosen is None, absolute=True, day_zero=_DAY_ZERO[program])
+            date = pd.Timestamp(clock.nanoseconds(stamps[:1])[0]).round("s")
+            return replace(clock, note=f"time stamps such as {stamps[0]:.6f} as days of {program} ({date})")
         key = epochs[0] if epochs else stated
         note = f"unix time in {key}" if epochs else f"time stamps in {key}" if key != "s" else ""
         return cls(TIME_UNITS[key], absolute=bool(epochs), note=note)
@@ -143,7 +152,14 @@ class Clock:
         return np.where(nanoseconds == _MISSING, np.nan, nanoseconds / 1e9)
 
     def nanoseconds(self, stamps: np.ndarray) -> np.ndarray:
-        """Convert text ``(n,)`` to int64 ns since 1970 in local time, or in UTC if it has an offset; NaT if invalid."""
+        """Convert text or days ``(n,)`` to int64 ns since 1970 in local time, or in UTC if it has an offset.
+
+        Invalid stamps become NaT.
+        """
+        if self.day_zero is not None:
+            days = stamps - self.day_zero
+            found = np.abs(days) < _DAYS[1]
+            return np.where(found, np.where(found, days, 0) * (_DAY_S * 1e9), _MISSING).round().astype(np.int64)
         text = _tidied(stamps) if self.tidy else pa.array(stamps, pa.string(), from_pandas=True)
         words = text.to_numpy(zero_copy_only=False)
         if self.form == TIME_OF_DAY:
@@ -181,7 +197,7 @@ class Stopwatch:
         Raises:
             DataError: A date does not exist, or is ambiguous, in the given time zone.
         """
-        if self.clock.unit is not None:
+        if self.clock.unit is not None and self.clock.day_zero is None:
             found = np.isfinite(stamps)
             self._begin(stamps[found], self.clock.unit)
             with np.errstate(over="ignore", invalid="ignore"):  # later checks find absurd stamps
@@ -303,6 +319,14 @@ def _unclear(cell: str, where: str) -> str:
 
 def _is_epoch(stamps: np.ndarray, unit: float) -> bool:
     return bool(len(stamps)) and _EPOCH_S[0] < float(np.median(stamps)) * unit < _EPOCH_S[1]
+
+
+def _counts_days(stamps: np.ndarray) -> str | None:
+    """The program whose dates are such numbers of days; None if they count no days."""
+    if not _is_plausible(stamps, _DAY_S):
+        return None
+    middle = float(np.median(stamps))
+    return next((name for name, zero in _DAY_ZERO.items() if _DAYS[0] <= middle - zero <= _DAYS[1]), None)
 
 
 def _is_plausible(stamps: np.ndarray, unit: float) -> bool:

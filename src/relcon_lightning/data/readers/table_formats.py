@@ -30,7 +30,6 @@ from relcon_lightning.data.readers.table_head import Head, is_number
 from relcon_lightning.data.readers.table_layout import AUTO, NO_RATE, PLAIN, XYZ, Layout
 from relcon_lightning.data.readers.table_plain import (
     SEPARATORS,
-    UNIT_NAMES,
     Table,
     is_data,
     lacks,
@@ -38,6 +37,7 @@ from relcon_lightning.data.readers.table_plain import (
     plain_table,
     separators_of,
     shortened,
+    unit_in_name,
 )
 from relcon_lightning.errors import ConfigError, DataError
 
@@ -255,12 +255,6 @@ def _is_moment(cell: str) -> bool:
     return re.match(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", cell) is not None
 
 
-def _unit_in_name(name: str) -> str:
-    """Unit in brackets after a column name."""
-    stated = re.search(r"\(([^()]*(?:\([^()]*\))?[^()]*)\)\s*$", name)
-    return UNIT_NAMES.get(stated[1].lower(), "g") if stated else "g"
-
-
 _FORMATS: dict[str, Callable[[Head, Layout], Table | None]] = {
     "actigraph_csv": _actigraph,
     "geneactiv_csv": _geneactiv,
@@ -281,7 +275,7 @@ _FORMATS: dict[str, Callable[[Head, Layout], Table | None]] = {
         "phyphox",
         (r"^(Acceleration|Beschleunigung|Accélération|Aceleración|Accelerazione) <X> \(",),
         (r"^(Time|Zeit|Temps|Tiempo|Tempo) \(s\)$",),
-        _unit_in_name,
+        unit_in_name,
     ),
     "physics_toolbox": _by_names("physics_toolbox", (r"^gF<X>$",), (r"^time",), lambda _: "g"),
     "axivity_csv": _axivity,

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from relcon_lightning.data.readers.stamps import Clock
 from relcon_lightning.data.readers.suffixes import text_of
 from relcon_lightning.data.readers.table_head import Head, is_number
-from relcon_lightning.data.readers.table_layout import PLAIN, Layout
+from relcon_lightning.data.readers.table_layout import PLAIN, TIME_UNITS, Layout
 from relcon_lightning.errors import DataError, nearest
 
 SEPARATORS = (",", ";", "\t", "|")
 UNIT_NAMES = {"g": "g", "mg": "mg", "m/s^2": "m/s2", "m/(s^2)": "m/s2", "m/s2": "m/s2", "m/s²": "m/s2", "ms-2": "m/s2"}
+_IN_BRACKETS = re.compile(r"\s*[(\[]([^()\[\]]*(?:\([^()]*\))?[^()\[\]]*)[)\]]\s*$")  # x (m/s^2), x [mg]
 _UNITS_ROW = 3  # number of lines below the header that may contain units
 
 
@@ -65,8 +66,11 @@ def plain_table(head: Head, layout: Layout) -> Table | None:
     names = [str(column) for column in needed]
     for separator in separators_of(head, layout):
         for line in lines:
-            if line < len(head.lines) and (found := _as_written(names, head.cells(line, separator))):
+            if line < len(head.lines) and (found := as_written(names, head.cells(line, separator))):
                 table = named_table(head, line, separator, found, PLAIN)
+                open_unit = layout.unit == table.unit == "g" and layout.scale is None
+                if open_unit and (unit := shared_unit(found[:3])) != "g":
+                    table = replace(table, unit=unit, notes=(*table.notes, f"unit {unit}"))
                 return table if found == names else replace(table, notes=(f"columns {', '.join(found)}", *table.notes))
     if all(isinstance(column, int) for column in needed):
         columns = [int(column) for column in needed]
@@ -74,14 +78,32 @@ def plain_table(head: Head, layout: Layout) -> Table | None:
     return None
 
 
-def _as_written(names: Sequence[str], header: Sequence[str]) -> list[str]:
-    """Names as in the header, ignoring case; empty if one is missing or matches two columns."""
+def as_written(names: Sequence[str], header: Sequence[str]) -> list[str]:
+    """Names as in the header, ignoring case and units in brackets; empty if one is missing or matches two columns."""
     if set(names) <= set(header):
         return list(names)
-    folded = [name.casefold() for name in header]
-    if all(folded.count(name.casefold()) == 1 for name in names):
-        return [header[folded.index(name.casefold())] for name in names]
+    for folded in ([name.casefold() for name in header], [_without_unit(name).casefold() for name in header]):
+        if all(folded.count(name.casefold()) == 1 for name in names):
+            return [header[folded.index(name.casefold())] for name in names]
     return []
+
+
+def shared_unit(names: Sequence[str]) -> str:
+    """Unit in brackets after all names; g if there is none, or if they differ."""
+    units = {unit_in_name(name) for name in names}
+    return units.pop() if len(units) == 1 else "g"
+
+
+def unit_in_name(name: str) -> str:
+    """Unit in brackets after a column name; g if there is none."""
+    stated = _IN_BRACKETS.search(name)
+    return UNIT_NAMES.get(stated[1].strip().lower(), "g") if stated else "g"
+
+
+def _without_unit(name: str) -> str:
+    stated = _IN_BRACKETS.search(name)
+    known = stated and stated[1].strip().lower() in (*UNIT_NAMES, *TIME_UNITS)
+    return name[: stated.start()] if stated and known else name
 
 
 def separators_of(head: Head, layout: Layout) -> Sequence[str]:

@@ -22,7 +22,7 @@ from relcon_lightning.data.readers.suffixes import is_packed, text_of
 from relcon_lightning.data.readers.table_formats import find_table, recognised
 from relcon_lightning.data.readers.table_head import NO_TABLE, Head
 from relcon_lightning.data.readers.table_layout import PLAIN, UNITS, Layout
-from relcon_lightning.data.readers.table_plain import Table
+from relcon_lightning.data.readers.table_plain import Table, as_written, shared_unit
 from relcon_lightning.data.readers.tables import require_columns
 from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.store.parquet import open_parquet, plain
@@ -38,6 +38,8 @@ _LATE = 0.05  # maximum fraction of late samples
 _DAMAGED, _FEW_DAMAGED = 0.01, 10  # maximum fraction and number of damaged rows that are skipped
 _SHIFT_MINUTES = 5  # minimum number of minutes with twice the samples that shows a repeated hour
 _LATEST_CHANGE = 3  # latest hour of the day in which clocks are set back
+_MOST_G, _ABSURD = 400.0, 0.01  # values above are no measurements; maximum fraction that counts as missing
+_DURATION = Clock(1.0)
 _COUNTS = (1 / 8, 1 / 16, 1 / 64, 1 / 128, 1 / 256, 1 / 341, 1 / 512, 1 / 1024, 1 / 2048, 1 / 4096, 1 / 8192, 1 / 16384)
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _NO_NUMBERS = pa.array(["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "inf", "-inf", "Infinity"])
@@ -86,6 +88,10 @@ class _Survey:
     rows: int = 0
     missing: int = 0
     late: int = 0
+    absurd: int = 0
+    shared: int = 0  # samples with the stamp of the sample before
+    repeated: int = 0  # among them, those with its values
+    alike: int = 0  # samples with the values of the sample before, and another stamp
     most: int = 0
     fullest: Block | None = None
     some: list[np.ndarray] = field(default_factory=list)
@@ -94,6 +100,10 @@ class _Survey:
     minutes: dict[int, int] = field(default_factory=dict)
 
     def put(self, block: Block) -> None:
+        same, alike = _like_the_last(block)
+        self.shared += int(same.sum())
+        self.repeated += int((same & alike).sum())
+        self.alike += int((alike & ~same).sum())
         present = np.isfinite(block.signal).all(axis=1)
         count = int(present.sum())
         if count > self.most:
@@ -106,6 +116,22 @@ class _Survey:
                 minutes = ((self.start_time or 0.0) + block.times) // 60
             for minute, samples in zip(*np.unique(minutes, return_counts=True), strict=True):
                 self.minutes[minute] = self.minutes.get(minute, 0) + int(samples)
+
+    @property
+    def has_copies(self) -> bool:
+        """True if samples share a time stamp because rows are repeated, and not because they came in one packet.
+
+        A device at rest also repeats its values, but then at different stamps too.
+        """
+        others = self.rows - self.shared
+        return self.repeated > max(_SHARED * self.rows, 0.9 * self.shared) and self.alike < 0.5 * others
+
+
+def _like_the_last(block: Block) -> tuple[np.ndarray, np.ndarray]:
+    """Samples ``(n,)`` with the time stamp of the sample before, and samples with its values."""
+    same = np.diff(block.times, prepend=np.nan) == 0
+    alike = (np.diff(block.signal, axis=0, prepend=np.nan) == 0).all(axis=1)
+    return same, alike
 
 
 class TableStream:
@@ -122,6 +148,7 @@ class TableStream:
         self.path, self.layout, self.bounded = path, layout, bounded
         self.where = text_of(path)  # for messages
         self._as_text = False  # some cells are not numbers
+        self._once = False  # rows are repeated, and are read once
         self._bursts: Bursts | None = None
         self._scan: Scan | None = None
 
@@ -202,6 +229,11 @@ class TableStream:
             except _NotNumbersError:  # only once, because cells are then read as text
                 self._as_text = True
                 continue
+            if not self._once and self.table.clock is not None and survey.has_copies:
+                text = "%s: %d of %d samples are copies of the sample before, with its time stamp: they are left out."
+                log.warning(text, self.where, survey.repeated, survey.rows)
+                self._once = True
+                continue
             return survey, kept
 
     def _finish(self, survey: _Survey) -> Scan:
@@ -213,8 +245,9 @@ class TableStream:
         try:
             check_unit(np.concatenate(survey.some), f"{where}, read with data.source.unit={table.unit}{scaled}")
         except DataError as error:
-            hint = _counts_hint(np.concatenate(survey.some)) if table.scale == 1 else ""
+            hint = _unit_hint(np.concatenate(survey.some)) if table.scale == 1 and table.unit == "g" else ""
             raise DataError(f"{error}{hint}") from error
+        self._check_range(survey)
         self._check_minutes(survey)
         if survey.late > max(_LATE * survey.rows, 1):
             raise DataError(f"{where}: {survey.late} of {survey.rows} samples have stamps that go back. Sort the rows.")
@@ -246,6 +279,15 @@ class TableStream:
                 "follows would be too early; skip it all the same with data.source.lenient=true."
             )
         log.warning("%s: skipped %d damaged rows of %d, the first: %s.", self.where, damage.rows, rows, damage.first)
+
+    def _check_range(self, survey: _Survey) -> None:
+        """Refuse a file with many values that no sensor measures; a few are missing samples."""
+        if not survey.absurd:
+            return
+        found = f"{self.where}: {survey.absurd} of {survey.rows} samples have values above {_MOST_G:g} g"
+        if survey.absurd > _ABSURD * survey.rows:
+            raise DataError(f"{found}, which no wearable measures. Is the file damaged, or are these fill values?")
+        log.warning("%s: they count as missing.", found)
 
     def _check_minutes(self, survey: _Survey) -> None:
         """Refuse sorted local time in which a repeated hour was merged into one."""
@@ -322,6 +364,10 @@ class TableStream:
             survey.missing += int(missing.sum())
             with np.errstate(over="ignore"):
                 signal = np.where(missing[:, None], np.nan, raw) * factor
+                absurd = (np.abs(signal) > _MOST_G).any(axis=1)
+            survey.absurd += int(absurd.sum())
+            if absurd.mean() <= _ABSURD:  # otherwise the unit is wrong, which is checked after the last block
+                signal[absurd] = np.nan
             if watch is None:
                 yield Block((survey.rows + np.arange(len(signal))) / (table.rate or np.nan), signal)
             else:
@@ -333,7 +379,7 @@ class TableStream:
                     times, signal = order.put(times, signal)
                 survey.late = order.late
                 if len(times):
-                    yield Block(times, signal)
+                    yield self._without_copies(Block(times, signal))
             survey.rows += len(raw)
         if not survey.rows:
             raise DataError(f"{self.where} holds no rows.")
@@ -342,7 +388,13 @@ class TableStream:
                 raise DataError(f"{self.where} has no time stamps in its time column.")
             times, signal = order.put(np.empty(0), np.empty((0, 3)), last=True)
             if len(times):
-                yield Block(times, signal)
+                yield self._without_copies(Block(times, signal))
+
+    def _without_copies(self, block: Block) -> Block:
+        if not self._once:
+            return block
+        same, alike = _like_the_last(block)
+        return Block(block.times[~(same & alike)], block.signal[~(same & alike)])
 
     def _count_unreadable(self, stamps: np.ndarray, times: np.ndarray, damage: _Damage) -> None:
         """Count text that is not a time stamp as damage."""
@@ -374,14 +426,14 @@ class TableStream:
 
     def _parquet(self) -> Iterator[pa.Table]:
         table = self.table
-        names = [str(column) for column in self.layout.needed]
+        names = [*table.names, *([table.time_name] if table.time is not None else [])]
         with open_parquet(self.path) as file:
             for record in file.iter_batches(BLOCK, columns=names):
                 batch = plain(pa.table(record))
                 columns = {name: batch[column].cast(pa.float64()) for name, column in zip("xyz", names, strict=False)}
                 if table.clock is not None:
                     kind = pa.string() if table.clock.is_text else pa.float64()
-                    columns["time"] = batch[names[3]].cast(kind)
+                    columns["time"] = _stamps(batch[names[3]]).cast(kind)
                 yield pa.table(columns)
 
     def _csv(self, stream: IO[bytes], damage: _Damage) -> Iterator[pa.Table]:
@@ -444,30 +496,43 @@ class _NotNumbersError(Exception):
 def _parquet_table(path: Path, layout: Layout) -> Table:
     """Find the columns of a Parquet file by name."""
     needed = [str(column) for column in layout.needed]
-    names = needed[:3]
     try:
         with open_parquet(path) as file:
             schema = file.schema_arrow
-            require_columns(needed, schema.names, text_of(path))
+            names = as_written(needed, schema.names) or needed
+            require_columns(names, schema.names, text_of(path))
             clock = None
             if layout.time_column is not None:
-                kind = schema.field(needed[3]).type
-                first = next(file.iter_batches(500, columns=needed[3:]), None)
-                stamps = [] if first is None else plain(pa.table(first))[needed[3]].cast(pa.string()).to_pylist()
-                cells = [stamp for stamp in stamps if stamp is not None]
-                clock = Clock.find(cells, layout, text_of(path), needed[3])
+                kind = schema.field(names[3]).type
+                first = next(file.iter_batches(500, columns=names[3:]), None)
+                stamps = [] if first is None else _stamps(plain(pa.table(first))[names[3]]).cast(pa.string())
+                cells = [stamp for stamp in pa.array(stamps).to_pylist() if stamp is not None]
+                clock = _DURATION if pa.types.is_duration(kind) else Clock.find(cells, layout, text_of(path), names[3])
                 if clock.is_text and not (pa.types.is_temporal(kind) or _is_text(kind)):
-                    raise DataError(f"{text_of(path)}: column {needed[3]!r} holds {kind}, expected dates.")
+                    raise DataError(f"{text_of(path)}: column {names[3]!r} holds {kind}, expected dates.")
     except DataError:
         raise
     except NO_TABLE as error:
         raise DataError(f"{text_of(path)}: {error.args[0] if isinstance(error, KeyError) else error}") from error
     triple = (names[0], names[1], names[2])
-    notes = (clock.note,) if clock is not None and clock.note else ()
+    unit = shared_unit(triple) if layout.unit == "g" and layout.scale is None else layout.unit
+    found = (
+        "" if names == needed else f"columns {', '.join(names)}",
+        "" if unit == layout.unit else f"unit {unit}",
+        "" if clock is None else clock.note,
+    )
     return Table(
         PLAIN, 0, "", len(needed), (0, 1, 2), None if clock is None else 3, triple,
-        unit=layout.unit, scale=layout.factor, rate=layout.sampling_rate, clock=clock, notes=notes,
+        unit=unit, scale=layout.factor, rate=layout.sampling_rate, clock=clock,
+        time_name="" if clock is None else names[3], notes=tuple(filter(None, found)),
     )  # fmt: skip
+
+
+def _stamps(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of stamps, with durations as numbers of seconds."""
+    if not pa.types.is_duration(column.type):
+        return column
+    return compute.divide(column.cast(pa.duration("ns")).cast(pa.int64()).cast(pa.float64()), 1e9)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -476,9 +541,13 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _counts_hint(signal: np.ndarray) -> str:
-    """Suggest a scale for a signal in counts that makes its norm plausible; empty if there is none."""
+def _unit_hint(signal: np.ndarray) -> str:
+    """Suggest a unit, or a scale for counts, that makes the norm of a signal plausible; empty if there is none."""
     norm = float(np.median(np.linalg.norm(signal, axis=1)))
+    if 5 < norm < 30:
+        return " If so, give data.source.unit=m/s2."
+    if 900 < norm < 1150:
+        return " If the cells are in mg, give data.source.unit=mg; if they are counts, the g per count: 1/1024."
     near = [scale for scale in _COUNTS if 0.8 < norm * scale < 1.3]
     if norm < 6 or 8.5 < norm < 11.5 or not near:
         return ""
