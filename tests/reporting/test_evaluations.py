@@ -14,7 +14,7 @@ from rich.console import Console
 from relcon_lightning.downstream.evaluate import Evaluation
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.reporting.evaluations import find_evaluations, tables, write_tables
-from relcon_lightning.reporting.report import print_table, write_report
+from relcon_lightning.reporting.report import _drawn, print_table, write_report
 
 PEOPLE = [f"p{i}" for i in range(8)]
 
@@ -160,3 +160,10 @@ def test_tables_fit_an_ordinary_terminal(reports):
     assert "random encoder (baseline)" in text
     assert "1,234" in text
     assert "…" not in text
+
+
+def test_files_of_figures_have_names_that_every_file_system_accepts(tmp_path):
+    drawn = _drawn([(f"roc_{'ä' * 300}{i}", "caption", lambda: b"png") for i in range(2)], tmp_path)
+    assert len(drawn) == 2
+    for name in drawn:
+        (tmp_path / f"{name}.png").write_bytes(b"png")

@@ -76,6 +76,30 @@ def test_variants_of_another_class_are_named_after_it_and_not_after_its_settings
     assert names == ["relcon ranking=load_distance max_steps=10", "relcon ranking=SpectralDistance max_steps=20"]
 
 
+def test_the_settings_of_a_distance_are_not_in_the_name_if_another_run_has_another_kind_of_distance(tmp_path):
+    embedding = {"_target_": "relcon_lightning.load_embedding_distance"}
+    spectral = {"_target_": "relcon_lightning.nets.SpectralDistance", "level": 3.0}
+    paths = [
+        make(tmp_path / "a", "relcon", 0, ranking=embedding, attention="softmax"),
+        make(tmp_path / "b", "relcon", 0, ranking=spectral),
+    ]
+    names = [one.name for one in group(find_checkpoints(paths))]
+    assert names == ["relcon ranking=load_embedding_distance", "relcon ranking=SpectralDistance"]
+
+
+def test_names_of_runs_that_differ_in_many_settings_are_short_and_differ(tmp_path):
+    paths = []
+    for run in range(3):
+        paths.append(make(tmp_path / str(run), "relcon", 0))
+        content = torch.load(Path(paths[-1]) / "checkpoints" / "last.ckpt")
+        content[KEY]["config"]["model"] |= {f"setting_{i:02}": f"value {i}" for i in range(30)} | {"zz": run}
+        content[KEY]["config"]["data"] = {} if run else {f"a_{i}": i for i in range(30)}
+        torch.save(content, Path(paths[-1]) / "checkpoints" / "last.ckpt")
+    names = [one.name for one in group(find_checkpoints(paths))]
+    assert len(set(names)) == 3
+    assert all(name.startswith("relcon a_0=") and "more setting" in name and len(name) < 120 for name in names)
+
+
 def test_one_seed_twice_is_refused(tmp_path):
     paths = [make(tmp_path / "a", "relcon", 0), make(tmp_path / "b", "relcon", 0)]
     with pytest.raises(ConfigError, match=r"a, .*b are runs with the same configuration and seed"):

@@ -41,6 +41,7 @@ NOTE = (
 _PAGE_ONLY = ("mse", "sdse", "sdae")  # omitted on the terminal, which is too narrow
 _EDGES = 2  # width of a table's frame in characters
 _HEADING = 24  # maximum width of a heading in one line, in characters
+_LONGEST = 60  # maximum length of a figure's file name in characters, of up to four bytes each
 _FEWEST_EMBEDDED = 30  # minimum number of windows for a map
 LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
 
@@ -202,7 +203,7 @@ def _drawn(figures: Iterable[Figure], folder: Path) -> dict[str, tuple[str, byte
     made: dict[str, tuple[str, bytes]] = {}
     with rc_context({"text.parse_math": False}):  # a dollar in a label is a dollar
         for name, caption, draw in figures:
-            file = re.sub(r"[^\w.-]+", "_", name)
+            file = re.sub(r"[^\w.-]+", "_", name)[:_LONGEST]
             file = f"{file}_{len(made)}" if file in made else file
             try:
                 made[file] = (caption, draw())

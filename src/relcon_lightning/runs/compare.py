@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from relcon_lightning.wording import counted
 log = logging.getLogger(__name__)
 
 _CLASS = "._target_"
+_MOST_WORDS = 6  # of a name: the method and five settings
 _SAME = {
     *("name", "folder", "run_dir", "overwrite", "resume", "from_run", "compile", "paths", "logger", "callbacks"),
     *("objective", "objective_direction", "objectives"),
@@ -103,7 +105,11 @@ def _name(own: dict[str, Any], all_settings: Sequence[dict[str, Any]]) -> str:
     short = [key for key in keys if not key.startswith("model.method.")] or keys
     classes = [key.removesuffix(_CLASS) for key in short if key.endswith(_CLASS)]
     shown = [key for key in short if key.endswith(_CLASS) or not key.startswith(tuple(f"{c}." for c in classes))]
-    return " ".join(dict.fromkeys([name, *(_shown(key, own.get(key)) for key in shown)]))
+    words = list(dict.fromkeys([name, *(_shown(key, own.get(key)) for key in shown)]))
+    if len(words) > _MOST_WORDS:
+        digest = hashlib.sha256(repr(sorted(own.items())).encode()).hexdigest()[:4]
+        words = [*words[:_MOST_WORDS], f"and {counted(len(words) - _MOST_WORDS, 'more setting')} ({digest})"]
+    return " ".join(words)
 
 
 def _shown(key: str, value: object) -> str:
@@ -118,11 +124,11 @@ def _learnt(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _distance(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Values of the configuration of the distance that a run used, as ``distance.model...``."""
+    """Values of the configuration of the distance that a run used, as ``ranking.distance.model...``."""
     run = checkpoint.distance_run
     learnt = {} if run is None else _learnt(run.config)
     kept = ("model.", "data.", "augmentation.", "trainer.max_steps", "trainer.precision")
-    return {f"distance.{name}": value for name, value in learnt.items() if name.startswith(kept)}
+    return {f"ranking.distance.{name}": value for name, value in learnt.items() if name.startswith(kept)}
 
 
 def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
