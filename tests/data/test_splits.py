@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import re
 
 import numpy as np
@@ -134,7 +135,7 @@ def test_with_strata_each_part_has_about_its_share_of_each_group(groups, ratios,
         for group in set(groups):
             share = groups.count(group) * len(part) / len(groups)
             assert abs(sum(strata[name] == group for name in part) - share) < 3
-    shuffled = sorted(strata, key=lambda name: hash((name, seed)))
+    shuffled = random.Random(seed).sample(list(strata), len(strata))
     assert ratio_split(shuffled, ratios, seed, strata) == split
 
 

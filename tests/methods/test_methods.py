@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import product
 
 import lightning as L
 import pytest
@@ -14,6 +15,7 @@ from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import nearest_positive, relative_contrastive
 from relcon_lightning.methods import DistanceLearning, RelCon
+from relcon_lightning.methods.base import DRAWS, step_seed
 from relcon_lightning.nets import MotifDistance, ResNet1d, SpectralDistance
 from tests import oracles
 from tests.margins import assert_above
@@ -205,3 +207,13 @@ def test_the_loss_per_candidate_is_logged_of_a_sum_and_of_no_other_loss(monkeypa
     logged.clear()
     loss(RelCon(encoder(), distance(), loss=nearest_positive).eval(), content)
     assert not logged
+
+
+def test_each_step_rank_stage_and_run_has_its_own_random_numbers():
+    keys = list(product((0, 1, 2**32, -1), (0, 1, 2, 10**6), range(3), ("train", "val")))
+    assert len({step_seed(*key) for key in keys}) == len(keys)
+    assert (step_seed(0, 0, 0, "train"), step_seed(3, 7, 1, "val"), DRAWS) == (
+        15793235383387715774,
+        14092163944249920211,
+        2,
+    )  # resumed runs depend on it: increase DRAWS with any change

@@ -7,8 +7,9 @@ import copy
 import pytest
 
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.methods.base import DRAWS
 from relcon_lightning.runs.checkpoint import Checkpoint
-from relcon_lightning.training.continuation import refuse_another_run
+from relcon_lightning.training.continuation import refuse_another_run, tell_other_draws
 
 CONFIG = {
     "seed": 0,
@@ -111,3 +112,9 @@ def test_a_checkpoint_of_an_earlier_version_says_nothing_of_data_and_ranks():
 def test_a_checkpoint_that_names_the_loader_of_a_distance_by_its_former_module_is_of_the_same_run():
     ranking = {"ranking": {"_target_": "relcon_lightning.load_distance"}}
     check(changes=ranking, old={"ranking": {"_target_": "relcon_lightning.checkpoint.load_distance"}})
+
+
+@pytest.mark.parametrize(("stored", "told"), [({}, True), ({"draws": DRAWS - 1}, True), ({"draws": DRAWS}, False)])
+def test_a_run_of_other_random_numbers_is_told_so(caplog, stored, told):
+    tell_other_draws(Checkpoint("last.ckpt", {"training": {"data": "f", "ranks": 1, **stored}}, {}))
+    assert ("last.ckpt was written by a version that seeded each step in another way" in caplog.text) == told

@@ -32,7 +32,7 @@ from relcon_lightning.runs.fit import compare
 from relcon_lightning.runs.record import make_record, save_record
 from relcon_lightning.runs.trust import foreign_networks, trust
 from relcon_lightning.training.callbacks import BestCheckpoint, LastCheckpoint, LongerSchedule, Provenance
-from relcon_lightning.training.continuation import refuse_another_run
+from relcon_lightning.training.continuation import refuse_another_run, tell_other_draws
 from relcon_lightning.training.loggers import begin, finish
 from relcon_lightning.training.objective import check_direction
 from relcon_lightning.training.resume import Resumed, clear, find_checkpoint, keep_metrics, last_value
@@ -97,6 +97,7 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, enable_model_summary=False)
     if start:
         refuse_another_run(start.checkpoint, settings, _given(), datamodule.store.fingerprint(), trainer.world_size)
+        rank_zero_only(tell_other_draws)(start.checkpoint)
     record = make_record(settings, datamodule.store)
     if config.from_run:
         report_differences(config.from_run, record)

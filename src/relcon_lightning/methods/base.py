@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets.base import as_encoder
 
 Stage = Literal["train", "val"]
+DRAWS = 2  # version of the random numbers of a step, which checkpoints store; increase it when they change
 
 
 class Method(L.LightningModule, ABC):
@@ -74,7 +76,7 @@ class Method(L.LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._scheduler(optimizer), "interval": "step"}}
 
     def _step(self, batch: CandidateBatch, step: int, stage: Stage) -> Tensor:
-        seed = hash((self.seed, step, self.global_rank, stage == "val")) % 2**63
+        seed = step_seed(self.seed, step, self.global_rank, stage)
         if stage == "train":
             torch.manual_seed(seed)
         generator = torch.Generator(self.device).manual_seed(seed)
@@ -87,6 +89,12 @@ class Method(L.LightningModule, ABC):
         self.log_dict(
             {f"{stage}/{name}": value for name, value in values.items()}, sync_dist=stage == "val", batch_size=1
         )
+
+
+def step_seed(seed: int, step: int, rank: int, stage: Stage) -> int:
+    """Seed of the random numbers of a step, between 0 and 2**64 - 1."""
+    sequence = np.random.SeedSequence((seed % 2**64, step, rank, stage == "val"))
+    return int(sequence.generate_state(1, np.uint64)[0])
 
 
 def positive(name: str, value: float) -> float:

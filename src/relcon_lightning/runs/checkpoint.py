@@ -189,6 +189,11 @@ class Checkpoint:
         return None if found is None else int(found)
 
     @property
+    def draws(self) -> int:
+        """Version of the random numbers of its steps, see :data:`relcon_lightning.methods.base.DRAWS`."""
+        return int(self.entry.get("training", {}).get("draws", 1))
+
+    @property
     def has_encoder(self) -> bool:
         """True if it contains an encoder."""
         return "encoder" in self._model()[1]

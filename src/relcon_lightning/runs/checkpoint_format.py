@@ -32,7 +32,8 @@ def new_entry(
         config: Resolved configuration of the run.
         participants: ``salt`` and ``hashes`` of the participants of training and validation.
         built_from: Description of each checkpoint from which the run started.
-        training: ``data``, the fingerprint of the cohort store, and ``ranks``, the number of processes.
+        training: ``data``, the fingerprint of the cohort store, ``ranks``, the number of processes, and ``draws``, the
+            version of the random numbers of a step.
         data: ``name``, ``position``, ``license`` and ``citation`` of the cohort.
     """
     return {

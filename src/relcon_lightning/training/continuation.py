@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.methods.base import DRAWS
 from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.record import flat
+
+log = logging.getLogger(__name__)
 
 # Keys that may change when a run resumes: its length, its machine, its folders and its logs.
 _GROUPS = (
@@ -85,6 +89,16 @@ def refuse_another_run(
         raise ConfigError(
             f"{checkpoint.path} belongs to another run:\n  {differences}\nUse the settings of that run, or start a new "
             "one with another name=... and without resume."
+        )
+
+
+def tell_other_draws(checkpoint: Checkpoint) -> None:
+    """Warn if the steps of a run continue with other random numbers than those with which it began."""
+    if checkpoint.draws != DRAWS:
+        log.warning(
+            "%s was written by a version that seeded each step in another way: augmentations and dropout continue with "
+            "other random numbers. To repeat the run exactly, continue with that version, or start a new run.",
+            checkpoint.path,
         )
 
 

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from relcon_lightning.data.datamodule import CandidateDataModule
 from relcon_lightning.data.pseudonyms import hash_participants
+from relcon_lightning.methods.base import DRAWS
 from relcon_lightning.runs.checkpoint import BuiltFrom
 from relcon_lightning.runs.checkpoint_format import KEY, new_entry
 
@@ -43,6 +44,6 @@ class Provenance(Callback):
             self.config,
             participants={"salt": salt, "hashes": hash_participants(trained_on, salt)},
             built_from=[asdict(part) for part in self.built_from],
-            training={"data": self.fingerprint(data), "ranks": trainer.world_size},
+            training={"data": self.fingerprint(data), "ranks": trainer.world_size, "draws": DRAWS},
             data={name: str(getattr(data.store.info, name)) for name in ("name", "position", "license", "citation")},
         )
