@@ -90,7 +90,11 @@ def table(step: Size, sweeps: dict[str, tuple[int, ...]]) -> str:
     for name, values in sweeps.items():
         found: dict[str, list[tuple[float, float]]] = {}
         for value in values:
-            for part, own in parts(replace(step, **{name: value}), encoder, distance):
+            for part, own in parts(
+                replace(step, **{name: value}),  # type: ignore[arg-type] # names of whole numbers
+                encoder,
+                distance,
+            ):
                 found.setdefault(part, []).append((own.work, seconds(own.run, step.rounds)))
         for part, costs in found.items():
             works, times = ([cost[i] for cost in costs] for i in (0, 1))

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, distributed, nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.machine import name as processor
@@ -102,7 +103,9 @@ class _Messages:
         """Count a bucket, and reduce it as DDP does."""
         self.buckets += 1
         self.gradients += bucket.buffer().nbytes
-        return allreduce_hook(distributed.group.WORLD, bucket)
+        world = distributed.group.WORLD
+        assert world is not None
+        return allreduce_hook(world, bucket)
 
     def _count(self, collective: Callable[..., Any], sent: int, *args: Any, **kwargs: Any) -> Any:
         self.all += args[sent].nbytes
@@ -154,7 +157,7 @@ def _measure(rank: int, ranks: int, meeting: str, size: Size, encoder: str, dist
         step.run()
         step.run()
     seconds: list[list[float]] = [[] for _ in SETTINGS]
-    sent = []
+    sent: list[tuple[int, int, int]] = []
     for _ in range(size.rounds):
         sent.clear()
         for step, own in zip(steps, seconds, strict=True):
@@ -175,7 +178,7 @@ def measure(size: Size, encoder: str, distance: str, ranks: int = 2) -> list[Row
     """Measure all settings."""
     with tempfile.TemporaryDirectory() as folder:
         result, meeting = str(Path(folder) / "rows.json"), str(Path(folder) / "meeting")
-        multiprocessing.spawn(_measure, (ranks, meeting, size, encoder, distance, result), nprocs=ranks)
+        spawn(_measure, (ranks, meeting, size, encoder, distance, result), nprocs=ranks)
         return [Row(**row) for row in json.loads(Path(result).read_text())]
 
 

@@ -28,6 +28,7 @@ import numpy as np
 from benchmarks.stores import RATE, WINDOW, WINDOWS, Batches, Size, machine, markdown, signals
 from benchmarks.stores_formats import Format, Lance, Mapped, Read, Zarr, sliced
 from relcon_lightning.data import CohortInfo, CohortStore, Recording
+from relcon_lightning.data.store.bucket import RangedSignals
 
 WAIT = 0.03  # seconds to the first byte from S3 in the same region, roughly
 THREADS = 64  # without threads, Zarr reads one array after the other
@@ -129,6 +130,7 @@ class Ranges(Mapped):
 
     def open(self, folder: Path) -> Read:
         store = CohortStore.open(f"s3://cohorts/{folder.name}")
+        assert isinstance(store._signals, RangedSignals)
         store._signals._room = 0
         return store.gather
 

@@ -27,8 +27,8 @@ LEAST_COSINE = {torch.float32: 0.9999, torch.bfloat16: 0.9}
 def centred_cosines(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Cosines ``(N,)`` of embeddings ``(N, dim)`` after subtracting the mean of the expected ones."""
     mean = expected.mean(0)
-    pair = (torch.from_numpy(z - mean) for z in (found, expected))
-    cosines: np.ndarray = torch.cosine_similarity(*pair, dim=1).numpy()
+    a, b = (torch.from_numpy(z - mean) for z in (found, expected))
+    cosines: np.ndarray = torch.cosine_similarity(a, b, dim=1).numpy()
     return cosines
 
 

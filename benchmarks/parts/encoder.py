@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from benchmarks.machine import Machine
 from benchmarks.material import Size, windows
 from benchmarks.timing import Row, Variant, compare, count_flops
 from relcon_lightning.nets import ResNet1d
+from relcon_lightning.nets.resnet1d import PreActivationBlock
 
 # Maximum distance of the gradient of all weights from the eager float32 one, relative to the length of the latter.
 GRADIENT_ERROR = {torch.float32: 1e-2, torch.bfloat16: 0.25}
@@ -28,12 +30,15 @@ class PlainEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map windows ``(B, 3, T)`` to embeddings ``(B, dim)``."""
         convolution, norm = self.encoder.stem[0], self.encoder.stem[1]
+        assert isinstance(convolution, nn.Conv1d)
+        assert isinstance(norm, nn.BatchNorm2d)
         x = F.conv1d(x, convolution.weight, convolution.bias, stride=2)
         x = F.max_pool1d(normalised(norm, x), 3, 2)
         for block in self.encoder.blocks:
+            assert isinstance(block, PreActivationBlock)
             y = convolved(block.conv1, normalised(block.norm1, x))
             y = convolved(block.conv2, normalised(block.norm2, y))
-            x = y + (x if isinstance(block.shortcut, nn.Identity) else convolved(block.shortcut, x))
+            x = y + (x if isinstance(block.shortcut, nn.Identity) else convolved(cast(nn.Conv1d, block.shortcut), x))
         return x.mean(-1)
 
 
@@ -45,12 +50,12 @@ def convolved(layer: nn.Conv1d, x: Tensor) -> Tensor:
 def normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """Batch normalisation, with the statistics of the batch in training, and ReLU."""
     statistics = norm.running_mean, norm.running_var
-    return F.relu(F.batch_norm(x, *statistics, norm.weight, norm.bias, norm.training, norm.momentum, norm.eps))
+    return F.relu(F.batch_norm(x, *statistics, norm.weight, norm.bias, norm.training, norm.momentum or 0.0, norm.eps))
 
 
 def ways(encoder: ResNet1d) -> Iterator[tuple[str, nn.Module, torch.dtype]]:
     """Name, encoder and data type of each variant; the reference first."""
-    plain, compiled = PlainEncoder(encoder), torch.compile(copy.deepcopy(encoder), dynamic=False)
+    plain, compiled = PlainEncoder(encoder), cast(nn.Module, torch.compile(copy.deepcopy(encoder), dynamic=False))
     yield "in 1D", plain, torch.float32
     yield "ours", encoder, torch.float32
     yield "ours, compiled", compiled, torch.float32

@@ -69,7 +69,7 @@ def rows(size: Size, machine: Machine) -> list[Row]:
         files = WindowFiles(root, size.candidates)
         _check_files(files, store, size)
         theirs = endless(DataLoader(files, batch_size=size.batch, shuffle=True, drop_last=True))
-        ours = batches(store.path, size, size.batch, size.candidates, None)
+        ours = batches(Path(store.path), size, size.batch, size.candidates, None)
         _check_batch(next(ours), size)
         variants = [
             Variant("one file per window, folder listed", lambda: next(theirs), items=size.batch),

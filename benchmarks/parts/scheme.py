@@ -51,7 +51,7 @@ def rows(size: Size, machine: Machine) -> list[Row]:
 def _of_encoder(name: str, make: Callable[[], ResNet1d], folder: Path, size: Size, machine: Machine) -> list[Row]:
     torch.manual_seed(0)
     encoder = make()
-    schemes = [("drawn for each anchor", size.batch, size.candidates, None)]
+    schemes: list[tuple[str, int, int, int | None]] = [("drawn for each anchor", size.batch, size.candidates, None)]
     schemes += [("other anchors", anchors, 0, participants) for anchors, participants in size.grouped]
     variants = []
     for scheme, anchors, candidates, participants in schemes:

@@ -18,6 +18,7 @@ from benchmarks.timing import Row, Variant, compare, count_flops
 from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.losses import relative_contrastive
 from relcon_lightning.methods import RelCon
+from relcon_lightning.nets import MotifDistance, ResNet1d
 
 # Maximum relative error of the loss before the first step. Distances in bfloat16 swap candidates at similar distances.
 LOSS_ERROR = {torch.float32: 1e-3, torch.bfloat16: 2e-2}
@@ -29,6 +30,8 @@ class PlainRelCon:
     """The same loss with loops over anchors and candidates, and one pass of the encoder, whose BN sees all windows."""
 
     def __init__(self, method: RelCon) -> None:
+        assert isinstance(method.encoder, ResNet1d)
+        assert isinstance(method.distance, MotifDistance)
         self.encoder, self.distance = PlainEncoder(method.encoder), PlainDistance(method.distance)
 
     def __call__(self, batch: CandidateBatch) -> Tensor:

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from relcon_lightning.errors import DataError

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 from pyarrow import compute
 
 from relcon_lightning.data.readers.stretches import PLAUSIBLE_HZ

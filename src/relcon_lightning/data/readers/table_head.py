@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from relcon_lightning.data.readers.suffixes import UNREADABLE, open_bytes, text_of
 from relcon_lightning.errors import DataError

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 from pyarrow import compute, parquet
 
 MAX_BYTES = 2**30  # maximum size of the texts in a table, and of a store's table; a million recordings need a tenth
