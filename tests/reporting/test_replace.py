@@ -31,6 +31,19 @@ def test_the_same_evaluation_comes_again_wherever_its_logs_go(finished):
     refuse_to_replace(finished, SETTINGS)
 
 
+def test_settings_of_an_earlier_version_that_spelt_a_key_otherwise_are_the_same(tmp_path):
+    make_room(tmp_path, {**SETTINGS, "data": {"archive": {"licence": "CC BY 4.0"}}})
+    (tmp_path / "scores.parquet").touch()
+    refuse_to_replace(tmp_path, {**SETTINGS, "data": {"archive": {"license": "CC BY 4.0"}}})
+
+
+@pytest.mark.parametrize("content", ["[1]", "null", "{", '"text"'])
+def test_settings_that_cannot_be_read_are_unknown(finished, content):
+    (finished / "settings.json").write_text(content)
+    with pytest.raises(ConfigError, match="an evaluation with unknown settings"):
+        refuse_to_replace(finished, SETTINGS)
+
+
 @pytest.mark.parametrize(
     ("other", "difference"),
     [

@@ -30,10 +30,7 @@ def refuse_to_replace(folder: str | Path, settings: Mapping[str, Any], overwrite
     folder = Path(folder)
     if overwrite or not (folder / _RESULTS).exists():
         return
-    try:
-        before = json.loads((folder / FILE).read_text("utf-8"))
-    except (OSError, ValueError):
-        before = {}
+    before = _settings_in(folder / FILE)
     found = _compared(settings)
     keys = sorted(key for key in before.keys() | found.keys() if before.get(key) != found.get(key))
     if not keys:
@@ -42,6 +39,17 @@ def refuse_to_replace(folder: str | Path, settings: Mapping[str, Any], overwrite
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     what = f"another evaluation ({'; '.join(changes)}{more})" if before else "an evaluation with unknown settings"
     raise ConfigError(f"{folder} holds {what}. Choose another name=..., or replace it with overwrite=true.")
+
+
+def _settings_in(file: Path) -> dict[str, Any]:
+    """Settings of an earlier evaluation by dotted key; empty if the file cannot be read."""
+    try:
+        before = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(before, dict):
+        return {}
+    return {key.replace(".licence", ".license"): value for key, value in before.items()}  # as earlier versions spelt it
 
 
 def make_room(folder: str | Path, settings: Mapping[str, Any]) -> None:
