@@ -39,7 +39,8 @@ def make(
     path.parent.mkdir(parents=True)
     entry: dict[str, Any] = {"format": FORMAT, "version": "0", "config": config}
     if attention:
-        own = {"seed": seed, "name": f"seed{seed}", "model": {"name": "distance", "attention": attention}}
+        model = {"name": "distance", "attention": attention, "method": {"distance": {"_target_": "some.Net"}}}
+        own = {"seed": seed, "name": f"seed{seed}", "model": model}
         entry["built_from"] = [{"role": "distance", "config": own, "weights": f"{seed}", "participants": []}]
     torch.save({KEY: entry, "state_dict": {}}, path)
     return str(folder)

@@ -103,8 +103,8 @@ def _name(own: dict[str, Any], all_settings: Sequence[dict[str, Any]]) -> str:
     rivals = [other for other in all_settings if other["model.name"] == name and other != own]
     keys = sorted({key for rival in rivals for key in own.keys() | rival.keys() if own.get(key) != rival.get(key)})
     short = [key for key in keys if not key.startswith("model.method.")] or keys
-    classes = [key.removesuffix(_CLASS) for key in short if key.endswith(_CLASS)]
-    shown = [key for key in short if key.endswith(_CLASS) or not key.startswith(tuple(f"{c}." for c in classes))]
+    classes = {key.removesuffix(_CLASS) for key in short if key.endswith(_CLASS)}
+    shown = [key for key in short if not any(key.startswith(f"{c}.") for c in classes - {key.removesuffix(_CLASS)})]
     words = list(dict.fromkeys([name, *(_shown(key, own.get(key)) for key in shown)]))
     if len(words) > _MOST_WORDS:
         digest = hashlib.sha256(repr(sorted(own.items())).encode()).hexdigest()[:4]
