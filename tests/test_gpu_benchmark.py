@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks import gpu
+from relcon_lightning.losses import relative_contrastive
 
 
 def test_everything_is_measured_and_told_in_a_table(tmp_path: Path, monkeypatch, capsys):
@@ -47,7 +48,7 @@ def test_a_part_that_fails_is_named_and_the_others_go_on(tmp_path: Path, monkeyp
 
 def test_a_wrong_loss_is_not_passed(monkeypatch):
     bench = gpu.Bench(gpu.SMALL, torch.device("cpu"), 0)
-    right = gpu.relative_contrastive
+    right = relative_contrastive
     monkeypatch.setattr(gpu, "relative_contrastive", lambda s, d: 1.001 * right(s, d))
     with pytest.raises(AssertionError, match=r"the loss is off by 0\.001"):
         gpu._loss_error(bench)

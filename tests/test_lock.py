@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from relcon_lightning import lock as module
 from relcon_lightning.lock import LockedError, lock
 
 
@@ -49,7 +49,7 @@ def test_a_file_that_was_removed_meanwhile_is_no_lock(tmp_path, monkeypatch):
             path.unlink()
         return descriptor
 
-    monkeypatch.setattr(module.os, "open", opens)
+    monkeypatch.setattr(os, "open", opens)
     with lock(tmp_path / "store"):
         assert len(opened) == 2
         assert (tmp_path / ".store.lock").exists()
@@ -59,7 +59,7 @@ def test_a_file_system_without_locks_is_written_to(tmp_path, monkeypatch):
     def refuses(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(module.fcntl, "flock", refuses)
+    monkeypatch.setattr(fcntl, "flock", refuses)
     with lock(tmp_path / "store"):
         pass
 
@@ -86,6 +86,6 @@ def test_a_full_disk_does_not_keep_a_lock_from_being_held(tmp_path, monkeypatch)
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     with lock(tmp_path / "store"), pytest.raises(LockedError, match="another process"), lock(tmp_path / "store"):
         pass

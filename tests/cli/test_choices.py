@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 
 import hydra.core.utils
 import pytest
 
-from relcon_lightning.cli import choices, commands
+from relcon_lightning.cli import commands
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.cli.choices import checked
 from relcon_lightning.errors import ConfigError
@@ -80,10 +81,10 @@ def test_tab_completion_offers_no_part_of_others(group, choice, monkeypatch, cap
 def test_slurm_is_asked_for_where_it_is(word, monkeypatch):
     with pytest.raises(ConfigError, match="add -m"):
         checked(config_folder(), [word])
-    monkeypatch.setattr(choices.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(ConfigError, match="no srun"):
         checked(config_folder(), ["-m", word])
-    monkeypatch.setattr(choices.shutil, "which", lambda name: "/usr/bin/srun")
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/srun")
     assert checked(config_folder(), ["-m", word]) == ["-m", word]
 
 

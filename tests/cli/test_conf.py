@@ -254,7 +254,7 @@ def test_the_other_commands_compose(entry):
 )
 def test_the_licence_that_is_shown_before_a_download_is_the_one_that_the_store_keeps(name):
     config = composed(f"data={name}", name="prepare").data
-    source = Path(get_class(config.source._target_).__init__.__code__.co_filename).read_text()
+    source = Path(inspect.getfile(get_class(config.source._target_))).read_text()
     assert f'license="{config.archive.license}' in source
     assert config.archive.url.startswith("https://")
 

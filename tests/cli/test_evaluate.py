@@ -16,7 +16,7 @@ from relcon_lightning.data.resample import resample_windows
 from relcon_lightning.downstream import systems
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.nets import ResNet1d
-from relcon_lightning.runs import checkpoint_files
+from relcon_lightning.runs import archive, checkpoint_files
 from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
 from relcon_lightning.runs.compare import find_checkpoints, group
 
@@ -41,7 +41,7 @@ def write(path: Path, seed: int, rate: float = 50) -> str:
 def test_each_checkpoint_is_read_once(tmp_path, monkeypatch, probe):
     monkeypatch.setenv("RELCON_CACHE", str(tmp_path / "cache"))
     read: list[str] = []
-    load = checkpoint_files.load_archive
+    load = archive.load_archive
 
     def counted(path: Path) -> object:
         read.append(str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -46,10 +47,10 @@ def test_every_experiment_composes(file):
 def composed(*overrides: str) -> dict:
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("pretrain", ["run_dir=here", f"hydra.searchpath=[file://{EXPERIMENTS}]", *overrides])
-    return OmegaConf.to_container(config, resolve=True)
+    return cast(dict, OmegaConf.to_container(config, resolve=True))
 
 
-COMPARED = {
+COMPARED: dict[str, list[tuple[str, ...]]] = {
     "methods": [("+methods=pretrain", f"model={model}") for model in ("relcon", "rebar", "simclr", "augpred")],
     "table6": [("+table6=losses", "loss=relative"), ("+table6=losses", "loss=log_ratio"), ("+table6=rebar",)],
     "methods_watch": [("+methods_watch=pretrain", f"model={model}") for model in ("relcon", "rebar", "simclr")],
@@ -60,7 +61,7 @@ COMPARED = {
 @pytest.mark.parametrize("preset", ["laptop", "gpu"])
 @pytest.mark.parametrize("comparison", COMPARED)
 def test_methods_that_are_compared_get_equal_steps_rate_views_and_encoder(comparison, preset):
-    def shared(config):
+    def shared(config: dict[str, Any]) -> tuple[Any, ...]:
         method = config["model"]["method"]
         return (
             config["trainer"]["max_steps"],

@@ -74,7 +74,7 @@ def test_processes_are_started_only_for_what_takes_longer_than_to_start_them(mon
         now[0] += 1.0
         return unit
 
-    monkeypatch.setattr(workers_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(
         workers_module, "_in_processes", lambda *given: started.append(given[2]) or given[1][given[2] :]
     )

@@ -124,7 +124,8 @@ def test_fine_tuned_nets_get_the_hidden_layer_of_the_probe_and_baselines_do_not(
     with initialize_config_dir(config_folder(), version_base="1.3"):
         chosen = ["run_dir=here", "checkpoint=x", "probe=finetune", "baseline=[conv]"]
         systems = classifiers(compose("eval", chosen), trained)
-    hidden = {s.name: s.probe().hidden for s in systems if isinstance(s.probe(), EndToEndProbe)}
+    probes = {system.name: system.probe() for system in systems}
+    hidden = {name: probe.hidden for name, probe in probes.items() if isinstance(probe, EndToEndProbe)}
     assert list(hidden.values()) == [512, 512, None]
     assert next(iter(hidden)).endswith("fine-tuned")
 

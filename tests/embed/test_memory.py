@@ -12,7 +12,7 @@ from torch import nn
 
 from relcon_lightning import Embedder
 from relcon_lightning.data.inputs import find_inputs
-from relcon_lightning.data.readers.table_stream import Layout
+from relcon_lightning.data.readers.table_layout import Layout
 from relcon_lightning.embed.files import embed_files
 from relcon_lightning.embed.output import EmbeddingFile
 

@@ -115,7 +115,7 @@ def _checked(output: str, found: int | None, code: int | tuple[int, ...]) -> str
     return output
 
 
-def wandb_records(file: Path) -> list[wandb_internal_pb2.Record]:
+def wandb_records(file: Path) -> list[Any]:
     """The records of a W&B transaction log: LevelDB's log format after a header of seven bytes, protobuf inside."""
     content, position, whole, records = file.read_bytes(), 7, b"", []
     while position + 7 <= len(content):
@@ -126,6 +126,6 @@ def wandb_records(file: Path) -> list[wandb_internal_pb2.Record]:
         whole += content[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # whole, or the last part
-            records.append(wandb_internal_pb2.Record.FromString(whole))
+            records.append(wandb_internal_pb2.Record.FromString(whole))  # type: ignore[attr-defined] # made at run time
             whole = b""
     return records

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from relcon_lightning.data import CohortStore
 from tests.conftest import INFO, recordings
-from tests.integration.test_commands import TINY
+from tests.integration.commands import TINY
 
 ROOT = Path(__file__).parents[2]
 

@@ -31,7 +31,7 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(3)
 
 
-def online(method: BYOL) -> CandidateBatch:
+def online(method: BYOL) -> dict[str, torch.Tensor]:
     """Parameters of encoder and projector by the names that the target gives them."""
     named = [(f"0.{k}", p) for k, p in method.encoder.named_parameters()]
     named += [(f"1.{k}", p) for k, p in method.projector.named_parameters()]

@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.methods.base import EmbeddingMethod
 from relcon_lightning.nets import MotifDistance
@@ -43,7 +44,7 @@ def composed(name: str, store, *overrides: str):
         return compose("pretrain", ["run_dir=here", f"model={name}", *own, *small, *data, *overrides])
 
 
-def built(config, seed: int = 0) -> tuple[EmbeddingMethod, dict[str, torch.Tensor]]:
+def built(config, seed: int = 0) -> tuple[EmbeddingMethod, CandidateBatch]:
     """The method in evaluation mode and a training batch."""
     torch.manual_seed(seed)
     data = instantiate(config.data.datamodule)

@@ -15,7 +15,7 @@ from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import nearest_positive, relative_contrastive
 from relcon_lightning.methods import DistanceLearning, RelCon
-from relcon_lightning.methods.base import DRAWS, step_seed
+from relcon_lightning.methods.base import DRAWS, Stage, step_seed
 from relcon_lightning.nets import MotifDistance, ResNet1d, SpectralDistance
 from tests import oracles
 from tests.margins import assert_above
@@ -23,6 +23,11 @@ from tests.margins import assert_above
 
 def encoder() -> ResNet1d:
     return ResNet1d((8, 16), (1, 1), (3, 3))
+
+
+def motif_distance(method: RelCon) -> MotifDistance:
+    assert isinstance(method.distance, MotifDistance)
+    return method.distance
 
 
 def distance() -> MotifDistance:
@@ -36,7 +41,7 @@ def batch(n: int = 6, c: int = 3, time: int = 64) -> CandidateBatch:
     )
 
 
-def loss(method, content, stage="train"):
+def loss(method: RelCon, content: CandidateBatch, stage: Stage = "train") -> torch.Tensor:
     return method.loss(content, torch.Generator().manual_seed(1), stage)
 
 
@@ -74,7 +79,7 @@ def test_relcon_is_the_loss_over_both_kinds_of_candidates():
         total = 0.0
         for i in range(6):
             others = [content["anchor"][j] for j in range(6) if j != i] + list(content["candidates"][i])
-            d = [method.distance.distance(content["anchor"][i : i + 1], o[None]).item() for o in others]
+            d = [motif_distance(method).distance(content["anchor"][i : i + 1], o[None]).item() for o in others]
             s = [(z[i] @ nn.functional.normalize(method.encoder(o[None]), dim=1)[0].double()) / 0.5 for o in others]
             for dp, sp in zip(d, s, strict=True):
                 farther = [sn.exp() for dn, sn in zip(d, s, strict=True) if dn > dp]
@@ -88,9 +93,9 @@ def test_the_frozen_distance_ranks_without_dropout_gradient_or_update():
     method.train()
     assert method.training
     assert method.encoder.training
-    assert not any(module.training for module in method.distance.modules())
+    assert not any(module.training for module in motif_distance(method).modules())
     loss(method, batch()).backward()
-    assert all(p.grad is None for p in method.distance.parameters())
+    assert all(p.grad is None for p in motif_distance(method).parameters())
     assert all(p.grad is not None for p in method.encoder.parameters())
     optimised = {id(p) for group in method.configure_optimizers().param_groups for p in group["params"]}
     assert optimised == {id(p) for p in method.encoder.parameters()}
@@ -196,7 +201,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(toy_store, 
 
 def test_the_loss_per_candidate_is_logged_of_a_sum_and_of_no_other_loss(monkeypatch):
     content = batch()
-    logged: dict[str, float] = {}
+    logged: dict[str, torch.Tensor] = {}
     monkeypatch.setattr(RelCon, "log_values", lambda self, stage, **values: logged.update(values))
     for kind in (relative_contrastive, partial(relative_contrastive)):
         logged.clear()

@@ -15,6 +15,11 @@ def method(**options) -> Rebar:
     return Rebar(ResNet1d((8, 16), (1, 1), (3, 3)), MotifDistance(16, 7), temperature=0.5, **options).eval()
 
 
+def motif_distance(rebar: Rebar) -> MotifDistance:
+    assert isinstance(rebar.distance, MotifDistance)
+    return rebar.distance
+
+
 def batch(c: int = 3, people=(0, 0, 1, 1, 2, 2)) -> CandidateBatch:
     g = torch.Generator().manual_seed(1)
     n = len(people)
@@ -38,7 +43,7 @@ def written_out(rebar: Rebar, content, alpha: float | None = None) -> float:
     for i in range(len(x)):
         pool = [(w, True) for w in content["candidates"][i]]
         pool += [(x[j], bool(people[i] == people[j])) for j in range(len(x)) if j != i]
-        distances = [rebar.distance.distance(x[i : i + 1], w[None]).item() for w, _ in pool]
+        distances = [motif_distance(rebar).distance(x[i : i + 1], w[None]).item() for w, _ in pool]
         s = [float(unit(x[i]) @ unit(w)) / 0.5 for w, _ in pool]
         own = [k for k, (_, within) in enumerate(pool) if within]
         if not own:
@@ -86,8 +91,8 @@ def test_the_encoder_learns_and_the_distance_does_not():
     rebar = method().train()
     rebar.loss(batch(), torch.Generator().manual_seed(0), "train").backward()
     assert all(p.grad is not None for p in rebar.encoder.parameters())
-    assert all(p.grad is None for p in rebar.distance.parameters())
-    assert not rebar.distance.training
+    assert all(p.grad is None for p in motif_distance(rebar).parameters())
+    assert not motif_distance(rebar).training
 
 
 def test_a_loss_is_refused_because_rebar_has_its_own():

@@ -7,7 +7,8 @@ from torch import nn
 
 from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.methods import SimSiam
-from relcon_lightning.methods.simsiam import agreement, diversity
+from relcon_lightning.methods.simsiam import agreement
+from relcon_lightning.methods.sphere import diversity
 from relcon_lightning.nets import ResNet1d
 from tests.oracles import cosine
 
@@ -35,9 +36,9 @@ def projections(method: SimSiam) -> list[torch.Tensor]:
 
 
 def test_loss_is_the_negative_cosine_of_both_directions_written_out(simsiam):
-    z1, z2 = projections(simsiam)
-    p1, p2 = (simsiam.predictor(z).detach().numpy() for z in (z1, z2))
-    z1, z2 = z1.detach().numpy(), z2.detach().numpy()
+    projected = projections(simsiam)
+    p1, p2 = (simsiam.predictor(z).detach().numpy() for z in projected)
+    z1, z2 = (z.detach().numpy() for z in projected)
     total = sum(-cosine(p1[i], z2[i]) / 2 - cosine(p2[i], z1[i]) / 2 for i in range(6)) / 6
     assert simsiam.loss(batch(), generator(), "train").item() == pytest.approx(total, rel=1e-9)
 

@@ -20,6 +20,12 @@ def _figures(monkeypatch):
     monkeypatch.setattr(plots, "png", lambda figure: figure)
 
 
+def shown(made: object) -> Figure:
+    """The figure, which ``png`` passes on here."""
+    assert isinstance(made, Figure)
+    return made
+
+
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
@@ -27,7 +33,7 @@ def texts(figure: Figure) -> list[str]:
 def bars(figure: Figure) -> dict[str, list[float]]:
     """Heights by system."""
     return {
-        box.get_label(): [bar.get_height() for bar in box]
+        str(box.get_label()): [bar.get_height() for bar in box]
         for box in figure.axes[0].containers
         if isinstance(box, BarContainer)
     }
@@ -39,7 +45,7 @@ def test_a_bar_is_the_score_its_error_the_interval_and_nothing_is_cut_off():
         "Window level": {"relcon": high, "random encoder": low},
         "Recording level": {"relcon": low, "random encoder": high},
     }
-    figure = plots.score_bars(found, "macro F1")
+    figure = shown(plots.score_bars(found, "macro F1"))
     assert bars(figure) == {"relcon": [0.99, 0.5], "random encoder": [0.5, 0.99]}
     axes = figure.axes[0]
     [ends] = [box.lines[2][0].get_segments() for box in axes.containers if isinstance(box, ErrorbarContainer)][:1]
@@ -67,7 +73,7 @@ def test_roc_curves_have_the_areas_of_scikit_learn_and_pass_over_absent_classes(
     classes = ["a", "b", "c", "never"]
     label = rng.choice(classes[:3], 200)
     probability = rng.dirichlet(np.ones(4), 200) + (label[:, None] == np.array(classes)) * 0.3
-    figure = plots.roc(label, probability, classes, "ROC")
+    figure = shown(plots.roc(label, probability, classes, "ROC"))
     areas = [roc_auc_score(label == name, probability[:, k]) for k, name in enumerate(classes[:3])]
     expected = [f"{name} {area:.2f}" for name, area in zip(classes, areas, strict=False)]
     assert texts(figure) == [*expected, f"mean {np.mean(areas):.2f}"]
@@ -76,7 +82,7 @@ def test_roc_curves_have_the_areas_of_scikit_learn_and_pass_over_absent_classes(
 
 
 def test_one_class_alone_has_no_curve():
-    figure = plots.roc(np.array(["a"] * 5), np.ones((5, 1)), ["a"], "ROC")
+    figure = shown(plots.roc(np.array(["a"] * 5), np.ones((5, 1)), ["a"], "ROC"))
     assert texts(figure) == []
 
 
@@ -85,7 +91,7 @@ def test_a_map_shows_every_window_of_every_system_and_parts_what_is_apart(system
     rng = np.random.default_rng(0)
     label = np.repeat(["x", "y"], 40)
     apart = rng.standard_normal((80, 8)) + 20 * (label == "x")[:, None]
-    figure = plots.tsne({f"s{i}": apart for i in range(systems)}, label)
+    figure = shown(plots.tsne({f"s{i}": apart for i in range(systems)}, label))
     drawn = [axes for axes in figure.axes if axes.collections]
     assert [axes.get_title() for axes in drawn] == [f"s{i}" for i in range(systems)]
     assert texts(figure) == ["x", "y"]
@@ -98,7 +104,7 @@ def test_a_map_shows_every_window_of_every_system_and_parts_what_is_apart(system
 
 def test_a_scatter_has_windows_averages_and_the_line_of_no_error():
     target, predicted = np.array([1.0, 2.0, 4.0, 5.0]), np.array([1.5, 2.5, 3.0, 4.0])
-    figure = plots.scatter(target, predicted, np.array(["a", "a", "b", "b"]), "m/s", "Speed")
+    figure = shown(plots.scatter(target, predicted, np.array(["a", "a", "b", "b"]), "m/s", "Speed"))
     windows, people = (np.asarray(points.get_offsets()) for points in figure.axes[0].collections)
     np.testing.assert_allclose(windows, np.stack([target, predicted], 1))
     np.testing.assert_allclose(people, [[1.5, 2.0], [4.5, 3.5]])

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from relcon_lightning import embed_recording, load_encoder
-from relcon_lightning.data.splits import Split, refuse_leakage, unseen_participants
+from relcon_lightning.data.pseudonyms import unseen_participants
+from relcon_lightning.data.splits import Split, refuse_leakage
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.checkpoint_format import FORMAT, KEY

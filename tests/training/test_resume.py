@@ -18,7 +18,9 @@ from relcon_lightning.training.resume import AtomicCheckpointIO, find_checkpoint
 
 
 def found(resume, folder):
-    path, step, checkpoint = find_checkpoint(resume, folder)
+    start = find_checkpoint(resume, folder)
+    assert start is not None
+    path, step, checkpoint = start
     assert (checkpoint.path, checkpoint.step) == (str(path), step)
     return path, step
 

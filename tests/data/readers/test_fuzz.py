@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from relcon_lightning.data.readers import table_stream
-from relcon_lightning.data.readers.table_stream import Layout, TableStream
+from relcon_lightning.data.readers.table_layout import Layout
+from relcon_lightning.data.readers.table_stream import TableStream
 from relcon_lightning.data.sources.folder import RecordingFolder
 from relcon_lightning.data.stream import cut_windows
 from tests.data.readers.damage import cell, damaged, fuzz, none_but_ours, packed, tables

@@ -14,7 +14,7 @@ import pytest
 
 from relcon_lightning.data.inputs import find_inputs
 from relcon_lightning.data.readers.suffixes import open_bytes, stem
-from relcon_lightning.data.readers.table_stream import Layout
+from relcon_lightning.data.readers.table_layout import Layout
 from relcon_lightning.data.sources.folder import RecordingFolder
 from relcon_lightning.errors import DataError
 

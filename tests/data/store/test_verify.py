@@ -17,7 +17,8 @@ import pytest
 from pyarrow import parquet
 
 from relcon_lightning.data import CohortStore
-from relcon_lightning.data.readers.table_stream import Layout, TableStream
+from relcon_lightning.data.readers.table_layout import Layout
+from relcon_lightning.data.readers.table_stream import TableStream
 from relcon_lightning.data.store import verify
 from relcon_lightning.data.store.folder import Folder
 from relcon_lightning.data.store.manifest import MANIFEST, checksum

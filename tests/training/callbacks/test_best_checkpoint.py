@@ -65,6 +65,8 @@ def train(store, folder: Path, values, *, start=None, name="val/knn_f1", **optio
 
 def kept(folder: Path) -> tuple[int, str, float]:
     best = Checkpoint.read(folder / "best.ckpt")
+    assert best.step is not None
+    assert best.chosen is not None
     return best.step, *best.chosen
 
 
