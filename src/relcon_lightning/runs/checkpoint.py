@@ -190,7 +190,7 @@ class Checkpoint:
 
     @property
     def draws(self) -> int:
-        """Version of the random numbers of its steps, see :data:`relcon_lightning.methods.base.DRAWS`."""
+        """Version of the random numbers of its steps, see ``DRAWS`` in :mod:`relcon_lightning.methods.base`."""
         return int(self.entry.get("training", {}).get("draws", 1))
 
     @property
