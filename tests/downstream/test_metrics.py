@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -118,3 +120,10 @@ def test_retrieval_without_a_relevant_candidate_is_unknown():
     mean, chance, by_label = retrieval_average_precision(np.zeros((2, 2)), np.array(["x", "y"]), np.array([0, 1]))
     assert np.isnan([mean, chance]).all()
     assert by_label == {}
+
+
+def test_a_class_that_is_not_in_the_truth_gives_no_warning():
+    label, probability = np.array(["a", "b", "a"]), np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.5, 0.3, 0.2]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert classification_metrics(label, label, probability, ["a", "b", "c"])["auc"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from relcon_lightning.data.readers.tables import columns_of, read_columns, requi
 from relcon_lightning.data.recording import Segment
 from relcon_lightning.errors import DataError, nearest
 
+log = logging.getLogger(__name__)
+
+_NO_LABEL = ("nan", "na", "n/a", "#n/a", "<na>")
 RECORDINGS, SEGMENTS = "recordings.csv", "segments.csv"
 
 
@@ -36,7 +40,7 @@ def read_recordings(table: Path, files: Collection[str]) -> tuple[dict[str, str]
     if unlisted := sorted(set(files) - set(people)):
         raise DataError(f"{table} does not list {unlisted[0]} ({len(unlisted)} in all): add it or move it away.")
     labels = columns.get("label", np.full(len(people), ""))
-    return people, dict(zip(people, labels, strict=True))
+    return people, dict(zip(people, _labels(table, labels), strict=True))
 
 
 def read_segments(table: Path, files: Collection[str]) -> dict[str, list[Segment]]:
@@ -51,14 +55,14 @@ def read_segments(table: Path, files: Collection[str]) -> dict[str, list[Segment
     columns = _read(table, ["file", "start_s", "end_s"], text=("file", "label"))
     targets = [name for name in columns if name not in ("file", "start_s", "end_s", "label")]
     segments: dict[str, list[Segment]] = {}
+    labels = _labels(table, columns["label"]) if "label" in columns else [""] * len(columns["file"])
     for i, file in enumerate(columns["file"]):
         _check_file(table, i + 1, file, files)
         start, end = float(columns["start_s"][i]), float(columns["end_s"][i])
         if not 0 <= start < end < np.inf:
             raise DataError(f"{table}, row {i + 1}: expected 0 <= start_s < end_s, found {start:g} and {end:g}.")
-        label = str(columns["label"][i]) if "label" in columns else ""
         numbers = {name: float(columns[name][i]) for name in targets if not np.isnan(columns[name][i])}
-        segments.setdefault(file, []).append(Segment(start, end, label or None, numbers))
+        segments.setdefault(file, []).append(Segment(start, end, labels[i] or None, numbers))
     return segments
 
 
@@ -67,6 +71,15 @@ def _read(table: Path, needed: list[str], text: Collection[str]) -> dict[str, np
     names = columns_of(content, str(table))
     require_columns(needed, names, str(table))
     return read_columns(content, str(table), {name: str if name in text else float for name in names})
+
+
+def _labels(table: Path, cells: np.ndarray) -> list[str]:
+    """Labels without surrounding blanks; cells for missing values become empty, which is logged."""
+    labels = [str(cell).strip() for cell in cells]
+    missing = [label for label in labels if label.casefold() in _NO_LABEL]
+    if missing:
+        log.warning("%s: %d cells such as %r count as no label.", table, len(missing), missing[0])
+    return ["" if label.casefold() in _NO_LABEL else label for label in labels]
 
 
 def _check_file(table: Path, row: int, file: str, files: Collection[str]) -> None:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from relcon_lightning.data.lookalikes import name_lookalikes
 from relcon_lightning.data.recording import RECORDING_COLUMNS, CohortInfo, Recording, Segment
 from relcon_lightning.data.store.manifest import MANIFEST, checksum, description_checksum, schema_of
 from relcon_lightning.data.store.origins import Version, read_versions, write_versions
@@ -293,6 +294,8 @@ class StoreWriter:
         segments = pd.DataFrame(
             self.segments, columns=None if self.segments else ["recording_id", "start_s", "end_s", "label"]
         )
+        name_lookalikes(recordings["participant_id"], "participants", self.info.name)
+        name_lookalikes(segments["label"].dropna(), "classes", self.info.name)
         tables = {"participants": participants_of(recordings), "recordings": recordings, "segments": segments}
         for name, table in tables.items():
             table.to_parquet(self.folder / f"{name}.parquet", index=False)
