@@ -174,7 +174,7 @@ def test_one_person_at_a_time_is_refused_before_the_first_step(sizes, toy_store,
     trainer = Trainer(accelerator="cpu", max_steps=1, default_root_dir=tmp_path, enable_checkpointing=False, **quiet)
     method = made(within_user=False).float()
     method.loss = lambda *_: pytest.fail("a step was made")
-    with pytest.raises(ConfigError, match="one participant"):
+    with pytest.raises(ConfigError, match="only one participant"):
         trainer.fit(method, data)
 
 

@@ -18,9 +18,9 @@ from relcon_lightning.nets.base import WindowDistance, as_distance
 from relcon_lightning.nets.heads import mlp
 
 _ONE_PERSON = (
-    "model.within_user=false compares each anchor with windows of other participants, but this batch has only one: set "
-    "data.participants_per_batch to 2 or more (or null), and data.ratios so that training and validation have 2 "
-    "participants or more."
+    "model.within_user=false compares each anchor with windows of other participants, but a batch has only one "
+    "participant: set data.participants_per_batch to 2 or more (or null), and data.ratios so that training and "
+    "validation have 2 participants or more."
 )
 
 
