@@ -14,10 +14,10 @@ class OptunaSearch(Sweeper):
     """Lets Optuna choose the values of each job (extra ``optuna``); see :mod:`relcon_lightning.cli.search`.
 
     Args:
-        trials: Number of jobs, those of an earlier start of the search included.
+        trials: Number of jobs, including those of an earlier start of the search.
         parallel: Number of jobs that are started together, for ``+cluster=slurm``.
         seed: Seed of the sampler.
-        study: File of the search, from which the same command goes on.
+        study: File of the search; the same command continues from it.
     """
 
     def __init__(self, trials: int, parallel: int, seed: int, study: str) -> None:

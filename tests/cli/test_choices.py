@@ -45,7 +45,7 @@ def test_groups_that_a_run_can_do_without_are_left_out(words, expected):
     ],
 )
 def test_what_is_no_choice_is_answered_with_those_there_are(word, named):
-    with pytest.raises(ConfigError, match=r"is no choice: give \w+= one of") as raised:
+    with pytest.raises(ConfigError, match=r"is not a choice: set \w+= to one of") as raised:
         checked(config_folder(), [word])
     assert named in str(raised.value)
 

@@ -112,5 +112,5 @@ def test_an_encoder_of_another_rate_is_not_fine_tuned(tmp_path):
     runs = group(find_checkpoints([write(tmp_path / "50.ckpt", 0)]))
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("eval", ["run_dir=here", "checkpoint=x", "data.sampling_rate=100", "probe=finetune"])
-    with pytest.raises(ConfigError, match="trained at 50 Hz, and the windows have 100 Hz"):
+    with pytest.raises(ConfigError, match="trained at 50 Hz, but the windows have 100 Hz"):
         check_rates(config, runs)

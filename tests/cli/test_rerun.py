@@ -84,7 +84,7 @@ def test_what_could_import_or_write_is_refused_until_it_is_given_here(tmp_path, 
 def test_a_configuration_folder_is_not_taken_from_a_file(tmp_path):
     sources = [{"provider": "command-line", "path": "file:///tmp/evil"}]
     folder = run(tmp_path, ["+mine=a", "seed=1"], {"hydra": {"runtime": {"config_sources": sources}}})
-    with pytest.raises(ConfigError, match="give it as --config-dir"):
+    with pytest.raises(ConfigError, match="add --config-dir"):
         expand([f"from_run={folder}"], CONF)
     own = tmp_path / "own"
     (own / "mine").mkdir(parents=True)

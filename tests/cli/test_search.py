@@ -112,7 +112,7 @@ def test_it_goes_on_without_the_jobs_that_are_done_and_again_with_the_one_that_w
 def test_another_search_does_not_go_on_with_the_file(tmp_path):
     run(tmp_path, Jobs(near_one), trials=1)
     for changes in ({"words": [*SPACE[:2], "kind=b,c"]}, {"objective_direction": "maximize"}):
-        with pytest.raises(ConfigError, match="is of another search"):
+        with pytest.raises(ConfigError, match="belongs to another search"):
             run(tmp_path, Jobs(near_one), **changes)
 
 

@@ -156,10 +156,10 @@ def test_a_split_is_taken_from_a_file(toy_store, tmp_path):
     given.save(tmp_path / "split.json")
     assert module(toy_store, split=str(tmp_path / "split.json")).split == given
     Split(("p0", "stranger"), ("p4",), ("p6",)).save(tmp_path / "split.json")
-    with pytest.raises(DataError, match="has no participants stranger"):
+    with pytest.raises(DataError, match=r"names participants who are not in .*: stranger"):
         module(toy_store, split=tmp_path / "split.json")
     (tmp_path / "split.json").write_text("[1]")
-    with pytest.raises(ConfigError, match="holds no split of participants"):
+    with pytest.raises(ConfigError, match="is not a split of participants"):
         module(toy_store, split=tmp_path / "split.json")
 
 

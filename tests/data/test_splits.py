@@ -96,7 +96,7 @@ def test_a_shared_participant_is_refused_and_named():
 
 @pytest.mark.parametrize("parts", [((), ("a",), ("b",)), (("a",), ("b",), ())])
 def test_empty_training_or_test_is_refused(parts):
-    with pytest.raises(DataError, match="to train and to test"):
+    with pytest.raises(DataError, match="for training and for the test"):
         Split(*parts)
 
 
@@ -195,4 +195,4 @@ def test_so_few_people_are_for_an_encoder_that_was_trained_on_others(people):
 def test_there_are_no_more_folds_than_people(caplog):
     with caplog.at_level("INFO"):
         assert [split.test for split in k_fold("abcd", 9)] == [split.test for split in k_fold("abcd", 4)]
-    assert "4 folds instead of k=9: one per participant." in caplog.messages
+    assert "Using 4 folds instead of k=9: one per participant." in caplog.messages

@@ -49,7 +49,7 @@ def test_windows_lie_inside_one_segment_and_none_is_missed(tmp_path_factory, spa
 def test_only_the_classes_asked_for_and_an_unknown_one_is_named(tmp_path):
     store = write(tmp_path / "toy", tuple(Segment(5.0 * i, 5.0 * i + 5, name) for i, name in enumerate("abc")))
     assert set(labelled_windows(store, 50, 50, classes=["a", "c"]).label) == {"a", "c"}
-    with pytest.raises(DataError, match=r"no segment labelled d; task\.classes can name a, b, c"):
+    with pytest.raises(DataError, match=r"no segment labelled d; task\.classes can contain a, b, c"):
         labelled_windows(store, 50, 50, classes=["a", "d"])
 
 

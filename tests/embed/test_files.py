@@ -150,11 +150,11 @@ def test_an_error_names_a_file_that_is_no_utf8(tmp_path):
 
 def test_a_wrong_unit_is_a_line_per_folder_not_per_file():
     failed = {
-        f"w{i}": f"Recording walks/w{i}.csv: median norm 9.{i}1, expected 0.4 to 2 of a signal in g." for i in range(6)
+        f"w{i}": f"Recording walks/w{i}.csv: median norm 9.{i}1, expected 0.4 to 2 for a signal in g." for i in range(6)
     }
     failed["late"] = "late cannot be read: no such file"
     lines = _by_kind(failed).splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("  w0: Recording walks/w0.csv: median norm 9.01")
-    assert lines[0].endswith("The same of 5 more: w1, w2, w3 ...")
+    assert lines[0].endswith("Same reason for 5 more: w1, w2, w3 ...")
     assert lines[1] == "  late: late cannot be read: no such file"

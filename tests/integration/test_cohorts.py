@@ -76,7 +76,7 @@ def published(tmp_path) -> Iterator[str]:
 def test_a_published_set_is_fetched_when_that_is_asked_for(tmp_path, published):
     asked = ["data=motionsense", f"data.archive.url={published}"]
     output = " ".join(fork(tmp_path, "relcon-prepare", *asked, code=2).split())
-    assert "data.raw_dir must name the original files of motionsense, or fetch them with download=true" in output
+    assert "Set data.raw_dir to the original files of motionsense, or fetch them with download=true" in output
     assert f"70 MB from {published} (MIT)" in output
     assert not (tmp_path / "data").exists()
     output = fork(tmp_path, "relcon-prepare", *asked, "download=true")

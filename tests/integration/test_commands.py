@@ -131,7 +131,7 @@ def test_a_sweep_gives_each_job_a_folder_and_goes_on_when_one_fails(folder):
         (["name=x", "model=distance", "data.sampling_rate=50"], "holds signals at 100 Hz but 50 Hz are expected"),
         (["name=x", "model=distance", "data.window_s=60"], "fewer than"),
         (["model=distance", *TINY], "contains a run"),
-        (["name=x", "model=distance", "data.participants_per_batch=3"], "cannot be divided"),
+        (["name=x", "model=distance", "data.participants_per_batch=3"], "is not a multiple of"),
     ],
 )
 def test_mistakes_are_named_before_work_starts(folder, arguments, message):

@@ -67,7 +67,7 @@ def test_another_evaluation_does_not_take_the_folder_of_this_one(folder):
     first = report.read_text()
     assert "PEN" not in first  # codes that this cohort does not have
     output = fork(folder, *words, "name=protected", "task.stride_s=1.28", code=2)
-    assert "holds another evaluation (task.stride_s=2.56 there, 1.28 now)" in output
+    assert "contains another evaluation (task.stride_s=2.56 there, 1.28 now)" in output
     assert report.read_text() == first
     fork(folder, *words, "name=protected")  # the same one
     fork(folder, *words, "name=protected", "task.stride_s=1.28", "overwrite=true")
@@ -79,8 +79,8 @@ def test_the_report_shows_how_what_it_judges_was_trained(folder):
     made = folder / "runs" / "watch" / "relcon" / "seed0"
     for name, caption in (
         ("curves", "Training of relcon"),
-        ("ranking", "What ranked the windows for relcon"),
-        ("ranking_embedding", "How the embedding of relcon ranks the same windows"),
+        ("ranking", "Windows ranked by the distance of relcon"),
+        ("ranking_embedding", "The same windows ranked by the embedding of relcon"),
     ):
         assert (folder / "reports" / "shown" / f"{name}_0.png").read_bytes() == (made / f"{name}.png").read_bytes()
         assert caption in (folder / "reports" / "shown" / "report.html").read_text()
@@ -157,7 +157,7 @@ def test_gait_of_simulated_people_is_regressed_beside_all_baselines(folder):
         (["task=gait_simulated", "+task.targets.cadence=hz"], "no target 'cadence'"),
         (
             ["task=workout_simulated", "task.participants=[simulated-0000,nobody]"],
-            "nobody of the participants asked for have no windows",
+            "task.participants names people without windows in",
         ),
     ],
 )
@@ -195,7 +195,7 @@ def test_reports_are_gathered_into_tables(folder):
     output = fork(folder, "relcon-report", 'reports="reports/watch/exercise"')
     assert "reports/tables.html" in output.splitlines()[-1]
     assert "random encoder (baseline)" in (folder / "reports" / "tables.md").read_text()
-    assert "fits no folder of relcon-eval" in fork(folder, "relcon-report", "reports=nowhere", code=2)
+    assert "matches no folder of relcon-eval" in fork(folder, "relcon-report", "reports=nowhere", code=2)
 
 
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -218,7 +218,7 @@ def test_a_truncated_checkpoint_is_passed_over(folder):
     last = checkpoints / "last.ckpt"
     last.write_bytes(last.read_bytes()[:1000])
     output = fork(folder, "relcon-pretrain", *arguments, "resume=auto")
-    assert "Passed over" in output
+    assert "Skipped" in output
     assert "6.ckpt, after 6 steps" in " ".join(output.split())
     for path in checkpoints.iterdir():
         path.write_bytes(b"PK")
@@ -282,9 +282,9 @@ def test_a_finished_run_is_trained_on_and_its_schedule_is_that_of_the_new_length
     before = (made / "run.json").read_text()
     base += ["name=longer", "resume=auto"]
     said = fork(folder, "relcon-pretrain", *base, "trainer.max_steps=4")
-    assert "has made all 4 steps: nothing is left to train" in " ".join(said.split())
+    assert "has all 4 steps, so there is nothing left to train" in " ".join(said.split())
     said = fork(folder, "relcon-pretrain", *base, "trainer.max_steps=3", code=2)
-    assert "has made 4 steps, more than trainer.max_steps=3" in " ".join(said.split())
+    assert "has 4 steps, more than trainer.max_steps=3" in " ".join(said.split())
     assert (made / "run.json").read_text() == before
     said = " ".join(fork(folder, "relcon-pretrain", *base).split())
     assert f"CosineAnnealingLR now ends at step {STEPS} instead of step 4: the learning rate at step 4 changes" in said

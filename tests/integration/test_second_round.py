@@ -41,5 +41,5 @@ def test_a_distance_of_another_sampling_rate_is_refused(folder):
     for ranking, run in (("embedding", "relcon"), ("motif", "distance")):
         asked = [f"ranking={ranking}", f"model.distance_checkpoint=runs/watch/{run}/seed0", "name=other", *slow]
         output = " ".join(fork(folder, "relcon-pretrain", *asked, *TINY, code=2).split())
-        assert f"runs/watch/{run}/seed0 was trained at 100 Hz, and the windows have data.sampling_rate=50" in output
+        assert f"runs/watch/{run}/seed0 was trained at 100 Hz, but the windows have data.sampling_rate=50" in output
         assert not (folder / "runs" / "slow" / "relcon" / "other" / "checkpoints").exists()

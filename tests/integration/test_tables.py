@@ -61,7 +61,7 @@ def test_the_paper_is_in_every_page_and_ours_is_marked_as_simulated(made):
         if name.startswith("table"):
             assert "quoted" in text
             assert "ICLR" in text
-    assert "Run 1 of 5: distance, seed 0, 4 left after it." in output
+    assert "Run 1 of 5: distance, seed 0; 4 more follow." in output
 
 
 def test_table_1_has_the_papers_rows_columns_and_decimals(made):
@@ -97,7 +97,7 @@ def test_tables_3_and_7_have_every_probe_beside_the_quoted_model(made, name):
         assert row["PAMAP2 F1, quoted"] != "-"
     assert table[next(key for key in table if key.startswith("Yuan"))]["Opportunity F1"] == "-"
     assert "no cohort store at data/pamap2_wrist" in text
-    assert "test participants get into training" in text
+    assert "also trains on test participants" in text
 
 
 def test_table_4_has_eight_methods_and_three_supervised_networks(made):

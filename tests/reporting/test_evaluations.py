@@ -116,7 +116,7 @@ def test_two_evaluations_of_one_task_are_told_apart_by_their_folders(reports):
 
 
 def test_nothing_found_and_damaged_folders_are_named(reports):
-    with pytest.raises(ConfigError, match=r"nowhere/\* fits no folder of relcon-eval, seen from"):
+    with pytest.raises(ConfigError, match=r"nowhere/\* matches no folder of relcon-eval \(current folder"):
         find_evaluations("nowhere/*")
     (reports / "toy" / "sports" / "facts.json").unlink()
     with pytest.raises(DataError, match=r"toy/sports contains no complete evaluation .* run relcon-eval again"):

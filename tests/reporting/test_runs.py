@@ -72,14 +72,14 @@ def test_settings_that_all_share_and_places_are_left_out_and_what_follows_is_tol
 
 def test_the_page_has_tables_and_pictures_and_fetches_nothing(runs):
     page = write_runs(find_runs(str(runs / "*" / "*" / "*")), runs / "out").read_text()
-    for text in ("relcon/b", "model.temperature", "toy: where they ended", "data:image/png;base64,"):
+    for text in ("relcon/b", "model.temperature", "toy: last values", "data:image/png;base64,"):
         assert text in page
     assert "http" not in page
 
 
 def test_no_run_and_a_damaged_run_are_named(runs):
-    with pytest.raises(ConfigError, match="fits no folder of relcon-pretrain"):
+    with pytest.raises(ConfigError, match="matches no folder of relcon-pretrain"):
         find_runs(str(runs / "*"))
     (runs / "toy" / "relcon" / "a" / "run.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"relcon/a holds no whole run"):
+    with pytest.raises(ConfigError, match=r"relcon/a contains no complete run"):
         find_runs(str(runs / "*" / "*" / "*"))

@@ -73,10 +73,10 @@ def nested() -> list[Any]:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (torch.zeros(1).expand(2**33), "has 4 bytes"),
+        (torch.zeros(1).expand(2**33), "has only 4 bytes"),
         (_Bytes(), "bytearray"),
         (nested(), "more than 1048576 values"),
-        (torch.empty(2**33, device="meta"), "which no part of the file has"),
+        (torch.empty(2**33, device="meta"), "but no part of the file has this size"),
     ],
 )
 def test_a_small_file_that_would_take_much_memory_is_refused(tmp_path, content, message):

@@ -185,7 +185,7 @@ def test_a_value_of_another_type_is_named(tmp_path, change, message):
 def test_what_a_checkpoint_does_not_say_is_named_where_it_is_needed(tmp_path, config):
     path = write(tmp_path / "bare.ckpt", {}, {}, config=config)
     for load in (load_encoder, load_distance, lambda path: Checkpoint.read(path).fresh_encoder(0)):
-        with pytest.raises(ConfigError, match=r"bare\.ckpt has no description of the model"):
+        with pytest.raises(ConfigError, match=r"bare\.ckpt does not describe its model"):
             load(path)
 
 

@@ -122,10 +122,10 @@ def test_a_pattern_finds_runs_and_passes_over_those_without_an_encoder(tmp_path,
 
 
 def test_a_pattern_that_fits_nothing_says_where_it_looked(tmp_path):
-    with pytest.raises(ConfigError, match=r"nowhere/\* fits no run that has an encoder, seen from"):
+    with pytest.raises(ConfigError, match=r"nowhere/\* matches no run with an encoder \(current folder"):
         find_checkpoints("nowhere/*")
     make(tmp_path / "distance", "distance", 0, encoder=False)
-    with pytest.raises(ConfigError, match="fits no run that has an encoder"):
+    with pytest.raises(ConfigError, match="matches no run with an encoder"):
         find_checkpoints(f"{tmp_path}/*")
 
 

@@ -213,7 +213,7 @@ def test_a_server_that_falls_silent_in_mid_run_costs_only_seconds_at_the_end(apa
     assert time.monotonic() - begun < 10
     loggers.finish([logger])
     assert time.monotonic() - begun < 45
-    assert "W&B: the server did not take all within 1 s. What was logged is on this machine" in caplog.text
+    assert "W&B: the server did not accept everything within 1 s. The log is on this machine" in caplog.text
     folder = Path(re.search(r"wandb sync (\S+)", caplog.text)[1])
     assert list(folder.glob("*.wandb"))
 
@@ -232,7 +232,7 @@ def test_training_goes_on_when_the_process_of_wandb_has_ended(apart, tmp_path, c
         logger.log_metrics({"loss": 1.0}, step=step)
     assert len(calls) == 1  # it is not tried again
     loggers.finish([logger])
-    assert "W&B: Connection lost. What was logged is on this machine" in caplog.text
+    assert "W&B: Connection lost. The log is on this machine" in caplog.text
     assert wandb.run is None
     loggers.finish([logger])  # nothing is left to end
 
@@ -247,5 +247,5 @@ def test_an_error_at_the_end_is_one_line(apart, tmp_path, caplog):
 
     apart.setattr(wandb, "finish", finish)
     loggers.finish()
-    [record] = [record for record in caplog.records if "What was logged" in record.message]
+    [record] = [record for record in caplog.records if "The log is on" in record.message]
     assert "Broken pipe" in record.message

@@ -107,7 +107,7 @@ def test_no_text_comes_with_other_states(name):
     ],
 )
 def test_an_entry_of_another_type_is_named_with_the_file(name, value):
-    with pytest.raises(ConfigError, match=r"^x\.ckpt cannot be trained on"):
+    with pytest.raises(ConfigError, match=r"^Training cannot resume from x\.ckpt"):
         restorable({**CONTENT, name: value}, "x.ckpt")
 
 

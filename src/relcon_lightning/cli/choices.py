@@ -58,7 +58,7 @@ def _checked(folder: str, word: str) -> str:
     chosen = set(value.split(","))
     if chosen & {"null", ""} or chosen & PARTS:
         names = sorted(path.stem for path in Path(folder, group).glob("*.yaml") if path.stem not in PARTS)
-        raise ConfigError(f"{word} is no choice: give {group}= one of {', '.join(names)}.")
+        raise ConfigError(f"{word} is not a choice: set {group}= to one of {', '.join(names)}.")
     return word
 
 
@@ -73,7 +73,7 @@ def _check_launcher(arguments: Sequence[str]) -> None:
     named = _named(arguments, _SLURM, "submits the jobs of a sweep")
     if named is not None and shutil.which("srun") is None:
         raise ConfigError(
-            f"{named} needs SLURM, and this machine has no srun: start on a machine of the cluster, or leave "
+            f"{named} needs SLURM, but this machine has no srun: start on a machine of the cluster, or leave "
             f"{named} out to train here."
         )
 

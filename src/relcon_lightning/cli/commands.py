@@ -52,6 +52,6 @@ pretrain = command(
 evaluate = command("eval", "evaluate", expand=with_folder, check=early.evaluate)
 report = command("report", expand=with_runs)
 dashboard = command("dashboard")
-embed = command("embed", again="Recordings that are done are kept: go on with the same command.", check=early.embed)
+embed = command("embed", again="Finished recordings are kept. Continue with the same command.", check=early.embed)
 export = command("export", check=early.export)
 table = command("table", expand=with_table)

@@ -21,7 +21,7 @@ def main(config: DictConfig) -> None:
     path = Path(relpath(config.folder)) / "dashboard.json"
     dashboard.save(path)
     if _offline():
-        log.info("W&B is offline. Log in (wandb login), upload the runs (wandb sync), and this will be built:")
+        log.info("W&B is offline. Log in (wandb login) and upload the runs (wandb sync) to build this workspace:")
         for line in dashboard.describe():
             log.info("%s", line)
     else:

@@ -23,7 +23,9 @@ def main(config: DictConfig) -> None:
     """Embed the recordings of ``input=...`` with the encoder of ``checkpoint=...``."""
     trust(config.trust)
     if Path(config.output).resolve().is_relative_to(Path(config.input).resolve()):
-        raise ConfigError(f"output={config.output} lies in input={config.input} and would be read as a recording.")
+        raise ConfigError(
+            f"output={config.output} is in input={config.input} and would be read as a recording: choose another."
+        )
     source = OmegaConf.to_container(config.data.source, resolve=True)
     assert isinstance(source, dict)
     layout = Layout(**{field.name: source[field.name] for field in fields(Layout)})

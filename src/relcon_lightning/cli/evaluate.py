@@ -63,7 +63,7 @@ def _cohort(config: DictConfig) -> Iterator[CohortStore]:
         yield store
         return
     if "raw_dir" not in config.data.source:
-        raise ConfigError(f"data={config.data.name} does not read a folder of recordings: remove task.root={root} out.")
+        raise ConfigError(f"data={config.data.name} does not read a folder of recordings: leave task.root={root} out.")
     config.data.raw_dir = root
     source = instantiate(config.data.source)
     Path(config.data.root).mkdir(parents=True, exist_ok=True)
@@ -92,9 +92,9 @@ def _report(config: DictConfig, trained: Sequence[MethodRuns], store: CohortStor
         "Version": ", ".join(sorted({checkpoint.version for checkpoint in checkpoints})),
         "Data": f"{store.info.name}: {store.info.citation}",
         "Probe": f"{config.probe.title}, {counted(len(config.seeds), 'seed')}: {list(config.seeds)}",
-        "Participants": f"{', '.join(participants)}: none of them was pre-trained on",
+        "Participants": f"{', '.join(participants)}: none of them was used for pre-training",
         "Folds": f"{len(splits)}; in each, a probe is fitted on some of them and tested on others"
-        + ("; each seed divides them anew" if config.task.get("redivide") else ""),
+        + ("; each seed divides the participants again" if config.task.get("redivide") else ""),
         **_spelled_out(config, result.classes),
     }
     make_room(folder, plain(config))
@@ -163,8 +163,8 @@ def _pictures(trained: Sequence[MethodRuns]) -> dict[str, tuple[str, bytes]]:
     """Figures in the folder of each method's first run: curves, and examples of the ranking."""
     captions = {
         "curves": "Training of {}",
-        "ranking": "What ranked the windows for {}",
-        "ranking_embedding": "How the embedding of {} ranks the same windows",
+        "ranking": "Windows ranked by the distance of {}",
+        "ranking_embedding": "The same windows ranked by the embedding of {}",
     }
     found = {}
     for i, one in enumerate(trained):

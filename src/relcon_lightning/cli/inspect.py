@@ -49,12 +49,12 @@ def _facts(store: CohortStore, found: Inspection) -> dict[str, str]:
     return {
         "Participants": f"{len(hours)}",
         "Recordings": f"{len(store.recordings)}, {unlabelled} of them without segments",
-        "Hours": f"{hours.sum():.2f}; {hours.min():.2f} to {hours.max():.2f} a person (median {hours.median():.2f})",
+        "Hours": f"{hours.sum():.2f}; {hours.min():.2f} to {hours.max():.2f} per person (median {hours.median():.2f})",
         "Rate": f"{store.sampling_rate:g} Hz",
         "Position": info.position,
         "Norm at rest": _norm(found),
         "Still": f"{found.still_share:.0%} of 2.56 s windows (standard deviation of the norm below {STILL_G} g)",
-        "Clipped": f"{found.clipped_share:.1%} of windows stay at an extreme",
+        "Clipped": f"{found.clipped_share:.1%} of windows hold an extreme value for three samples",
         "Gaps": _gaps(found.gaps_s),
         "Left out": "; ".join(f"{name}: {why}" for name, why in store.excluded.items()) or "nothing",
         "Source": f"{info.source} ({info.license})",
@@ -66,7 +66,7 @@ def _norm(found: Inspection) -> str:
     if not len(found.still_norm):
         return "no still windows"
     low, median, high = np.quantile(found.still_norm, [0.05, 0.5, 0.95])
-    return f"{median:.3f} g, 5 to 95 %: {low:.3f} to {high:.3f} g (1 is right)"
+    return f"{median:.3f} g, 5 to 95 %: {low:.3f} to {high:.3f} g (expected: 1 g)"
 
 
 def _gaps(gaps_s: np.ndarray) -> str:

@@ -35,7 +35,7 @@ def main(config: DictConfig) -> None:
     if made is None:
         source = _source(config)
         if workers > 1 and not isinstance(source, Divisible):
-            log.info("data=%s is read by one process: it does not come in files.", config.data.name)
+            log.info("data=%s is read by one process, because it is not read file by file.", config.data.name)
         made = prepare(source, path, rate, config.overwrite, reading, part)
     elif config.add:
         made = add(_source(config), made, reading)
@@ -52,7 +52,7 @@ def _tell_few(config: DictConfig, store: CohortStore) -> None:
     try:
         split = ratio_split(people, list(config.data.ratios))
     except (ConfigError, DataError) as error:
-        log.warning("Nothing can be trained on it as it is: %s", error)
+        log.warning("No method can be trained on this cohort: %s", error)
         return
     few = few_to_evaluate(split)
     if few:
@@ -63,7 +63,7 @@ def _tell_differences(config: DictConfig, store: CohortStore) -> None:
     """Warn if an existing store differs from the one that would be written now."""
     if store.coding.dtype != config.store.dtype:
         log.warning(
-            "%s holds %s and not store.dtype=%s; overwrite=true replaces it.",
+            "%s contains %s, not store.dtype=%s; overwrite=true replaces it.",
             *(store.path, store.coding.dtype, config.store.dtype),
         )
     if config.data.raw_dir is None or config.part is not None:
@@ -96,7 +96,7 @@ def _source(config: DictConfig) -> Source:
 def _fetch(config: DictConfig, archive: DictConfig) -> str:
     if not config.download:
         raise ConfigError(
-            f"data.raw_dir must name the original files of {config.data.name}, or fetch them with download=true: "
+            f"Set data.raw_dir to the original files of {config.data.name}, or fetch them with download=true: "
             f"{archive.size} from {archive.url} ({archive.license})."
         )
     folder = Path(config.data.root) / "raw" / config.data.name

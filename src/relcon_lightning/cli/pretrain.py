@@ -137,7 +137,7 @@ def _tell_checkpoints(folder: Path, trainer: L.Trainer) -> None:
     """Log the paths of the last and the best checkpoint."""
     best = next((one for one in trainer.callbacks if isinstance(one, BestCheckpoint)), None)  # type: ignore[attr-defined]
     if best is not None and best.value is not None and best.step == 0:
-        log.warning("The best step is the untrained net: no validation after it had a better %s.", best.metric)
+        log.warning("The best step is the untrained network: no later validation had a better %s.", best.metric)
     log.info("Checkpoint: %s, step %d", folder / LAST, trainer.global_step)
     if best is not None and best.value is not None:
         log.info("Best:       %s, step %d: %s %.4f", folder / BEST, best.step, best.metric, best.value)
@@ -176,8 +176,8 @@ def _tell_foreign(settings: dict[str, Any]) -> None:
     if names and not getattr(rank_zero_only, "rank", 0):
         packages = ",".join(sorted({name.split(".")[0] for name in names}))
         log.warning(
-            "%s is not of this package: relcon-eval, relcon-embed and relcon-export build it from the checkpoint only "
-            "with trust=[%s].",
+            "%s is not part of this package: relcon-eval, relcon-embed and relcon-export build it from the checkpoint "
+            "only with trust=[%s].",
             *(", ".join(names), packages),
         )
 
@@ -199,7 +199,7 @@ def _check_weights(method: L.LightningModule, start: Checkpoint) -> None:
         compare(method.state_dict(), start.weights)
     except ValueError as error:
         raise ConfigError(
-            f"{start.path} does not fit the model ({error}). Go on with the code and settings of that run, or start a "
+            f"{start.path} does not fit the model ({error}). Use the code and settings of that run, or start a "
             "new one with another name=... and without resume."
         ) from error
 
@@ -215,11 +215,13 @@ def _steps_left(start: Resumed, max_steps: int) -> bool:
         return True
     if step > max_steps:
         raise ConfigError(
-            f"{path} has made {step} steps, more than trainer.max_steps={max_steps}. Ask for more than {step} steps to "
-            "train on, or start a new run with another name=..."
+            f"{path} has {step} steps, more than trainer.max_steps={max_steps}. Set a larger number of steps to "
+            "continue, or start a new run with another name=..."
         )
     log.info(
-        "%s has made all %d steps: nothing is left to train. Set a larger trainer.max_steps to continue.", path, step
+        "%s has all %d steps, so there is nothing left to train. Set a larger trainer.max_steps to continue.",
+        path,
+        step,
     )
     return False
 
@@ -243,12 +245,12 @@ def _distance(ranking: Any, config: DictConfig) -> Checkpoint:
     """The checkpoint of the frozen distance.
 
     Raises:
-        ConfigError: It was trained at another sampling rate, so that it would rank other windows than it knows.
+        ConfigError: It was trained at another sampling rate, so it cannot rank these windows.
     """
     found = Checkpoint.read(require_distance(ranking.checkpoint))
     if found.sampling_rate != config.data.sampling_rate:
         raise ConfigError(
-            f"The distance in {ranking.checkpoint} was trained at {found.sampling_rate:g} Hz, and the windows have "
+            f"The distance in {ranking.checkpoint} was trained at {found.sampling_rate:g} Hz, but the windows have "
             f"data.sampling_rate={config.data.sampling_rate:g}. Prepare a store at {found.sampling_rate:g} Hz, or "
             "train a distance on this one."
         )

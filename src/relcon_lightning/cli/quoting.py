@@ -44,7 +44,7 @@ def quoted(words: Sequence[str]) -> list[str]:
                 wrong.append((word, _suggestion(key, value)))
     if wrong:
         lines = [f"  {word}  ->  {shlex.quote(meant)}" for word, meant in wrong]
-        raise ConfigError("Hydra cannot read these values without quotes; write them so:\n" + "\n".join(lines))
+        raise ConfigError("Hydra cannot read these values without quotes. Write them like this:\n" + "\n".join(lines))
     return mended
 
 

@@ -34,7 +34,7 @@ def read_overrides(path: Path) -> list[str]:
     """
     words = read_bounded(path)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ConfigError(f"{path} cannot be repeated from: expected a list of key=value.")
+        raise ConfigError(f"{path} does not record a run that can be repeated: expected a list of key=value.")
     return words
 
 
@@ -80,8 +80,8 @@ def taken(words: Sequence[str], given: Collection[str], folders: Sequence[Path],
     if refused:
         shown = " ".join(map(repr, refused[:5]))
         raise ConfigError(
-            f"{where} has overrides that are not taken from a file, because they could import code or act on other "
-            f"folders: {shown}. Add them to this command if you trust them, or others for the same keys."
+            f"{where} has overrides that could import code or access other folders. They are not taken from a file: "
+            f"{shown}. If you trust them, add them to this command, or set other values for the same keys."
         )
     return own
 

@@ -30,7 +30,7 @@ def expand(arguments: list[str], folder: Path) -> list[str]:
     given = {key_of(word) for word in arguments if "=" in word or word.startswith("~")}
     own = _config_folders(arguments)
     if not own and _used_another_folder(run):
-        raise ConfigError(f"{run} was made with a configuration folder of its own: give it as --config-dir FOLDER.")
+        raise ConfigError(f"{run} used its own configuration folder: add --config-dir FOLDER.")
     kept = taken(read_overrides(run / ".hydra" / "overrides.yaml"), given, [folder, *own], run)
     if "name" not in given:
         kept.append(f"name={run.name}-again")

@@ -104,7 +104,7 @@ def _direction(config: DictConfig, space: dict[str, Any]) -> str:
     if "model" in space and "objectives" in config and config.get("objective") not in (None, ""):
         names = {str(name) for name in config.objectives}
         if names & set(getattr(space["model"], "choices", ())):
-            raise ConfigError("Models with objectives of their own are searched together: set objective=val/...")
+            raise ConfigError("The searched models have different objectives: set objective=val/... for all of them.")
     objective = str(config.get("objective") or "")
     direction = config.get("objective_direction") or direction_of(objective)
     if direction is None:
@@ -136,7 +136,7 @@ def _opened(options: Options, direction: str, space: list[str]) -> Study:
         study.set_user_attr(_SPACE, space)
     elif known != space or study.direction.name.lower() != direction:
         raise ConfigError(
-            f"{path} is of another search ({' '.join(known)}): choose another folder with hydra.sweep.dir=..., or "
+            f"{path} belongs to another search ({' '.join(known)}): choose another folder with hydra.sweep.dir=..., or "
             "remove the file."
         )
     # Without a new seed, a restarted sampler would propose the same values again.

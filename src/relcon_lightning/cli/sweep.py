@@ -122,7 +122,7 @@ class Sweep:
         if self.any_failed():
             lines.append(f"{sum(bool(job.error) for job in self.jobs)} of {counted(len(self.jobs), 'job')} failed.")
         if any(job.stopped for job in self.jobs):
-            lines.append("The sweep was ended before its last job. Continue with the same command and resume=auto.")
+            lines.append("The sweep was stopped before its last job. Continue with the same command and resume=auto.")
         return lines
 
     def _told(self, job: Job) -> str:
@@ -146,8 +146,8 @@ class Sweep:
         direction = self.direction or direction_of(objective)
         if direction is None:
             return (
-                f"No best job is named: set objective_direction=minimize or maximize, for {objective} is none of "
-                "the metrics whose direction is known."
+                f"No best job is named, because the direction of {objective} is not known: set "
+                "objective_direction=minimize or maximize."
             )
         pick: Callable[..., Job] = max if direction == "maximize" else min
         best = pick(known, key=lambda job: job.value or 0.0)

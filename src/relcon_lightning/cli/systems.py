@@ -49,7 +49,7 @@ def check_rates(config: DictConfig, trained: Sequence[MethodRuns]) -> None:
             continue
         if not config.probe.frozen:
             raise ConfigError(
-                f"{one.name} was trained at {own:g} Hz, and the windows have {rate:g} Hz. Fine-tune it on a cohort "
+                f"{one.name} was trained at {own:g} Hz, but the windows have {rate:g} Hz. Fine-tune it on a cohort "
                 f"that was prepared with data.sampling_rate={own:g}, or use a probe of the frozen encoder, such as "
                 "probe=linear."
             )

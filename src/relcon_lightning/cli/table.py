@@ -113,8 +113,8 @@ class Book:
         self.base = _composed("pretrain", [*self.options, "run_dir=."])
         if self.base["trainer"].get("num_nodes", 1) > 1:
             raise ConfigError(
-                "relcon-table starts its runs on one machine. On several nodes start each run with torchrun, as "
-                "docs/tables.md says; the table is then made of them."
+                "relcon-table starts its runs on one machine. On several nodes, start each run with torchrun (see "
+                "docs/tables.md). relcon-table then uses these runs."
             )
         self.runs = Path(self.base["paths"]["runs"], self.base["data"]["name"])
         reports = Path(self.base["paths"]["reports"], self.base["data"]["name"])
@@ -192,7 +192,7 @@ def _train(book: Book, children: Children) -> None:
     for i, one in enumerate(missing):
         what = f"{one.name}, seed {one.seed}" + (f", from step {one.step}" if one.step else "")
         place = len(trained) - len(missing) + i + 1
-        log.info("Run %d of %d: %s, %d left after it.", place, len(trained), what, len(missing) - i - 1)
+        log.info("Run %d of %d: %s; %d more follow.", place, len(trained), what, len(missing) - i - 1)
         code = children.run("relcon-pretrain", one.arguments, cost.processes(one.settings))
         _checked(f"{one.folder}", code)
 
@@ -207,7 +207,7 @@ def _evaluate(book: Book, children: Children) -> tuple[dict[str, Results], list[
         if not (store / MANIFEST).exists() and settings["data"]["source"]["_target_"].endswith("SimulatedCohort"):
             children.run("relcon-prepare", [w for w in words if w.startswith(("data=", "data.", "paths."))])
         if not (store / MANIFEST).exists():
-            notes.append(f"{part} is not evaluated: there is no cohort store at {store} (relcon-prepare writes it).")
+            notes.append(f"{part} is not evaluated: there is no cohort store at {store}. Write it with relcon-prepare.")
             continue
         runs = {name: book.runs / RUNS[name].folder for name in judgement.systems}
         asked = {"words": words, "trained": [_stamp(path, seed) for path in runs.values() for seed in book.seeds]}
@@ -215,7 +215,9 @@ def _evaluate(book: Book, children: Children) -> tuple[dict[str, Results], list[
             log.info("Evaluation %d of %d: %s", i + 1, len(parts), judgement.name)
             code = children.run("relcon-eval", [*_searched(), *words])
             if code == MISTAKE:
-                notes.append(f"{part} is not evaluated: relcon-eval task={settings['task']['name']} says why above.")
+                notes.append(
+                    f"{part} was not evaluated: see the error of relcon-eval task={settings['task']['name']} above."
+                )
                 continue
             _checked(f"The evaluation in {folder}", code)
             (folder / ASKED).write_text(json.dumps(asked, indent=1) + "\n", "utf-8")
@@ -228,7 +230,7 @@ def _list(book: Book) -> None:
     total, unknown, embedded = 0.0, 0, 0
     for one in trained:
         own = cost.seconds(one.settings, one.folder.parent)
-        state = "done" if one.done else f"{one.step} of {counted(one.steps, 'step')} made" if one.step else "to train"
+        state = "done" if one.done else f"{one.step} of {counted(one.steps, 'step')} done" if one.step else "to train"
         share = (one.steps - one.step) / max(one.steps, 1)
         embedded += round(share * cost.windows(one.settings))
         unknown += own is None and not one.done
@@ -247,7 +249,7 @@ def _list(book: Book) -> None:
         )
     left = sum(not one.done for one in trained)
     known = f", about {cost.words(total)} of training" if left > unknown else ""
-    rest = f" besides {unknown} runs of methods that have not been timed on this machine yet" if unknown else ""
+    rest = f", plus {unknown} runs of methods that have not been timed on this machine yet" if unknown else ""
     log.info(
         "%s, %d to train: %s windows to embed%s%s.", counted(len(trained), "run"), left, f"{embedded:,}", known, rest
     )
@@ -284,8 +286,8 @@ def _steps(folder: Path, settings: dict[str, Any], given: Sequence[str]) -> int:
     step = made.step or 0
     if step > settings["trainer"]["max_steps"]:
         raise ConfigError(
-            f"{folder} has made {step} steps, more than trainer.max_steps={settings['trainer']['max_steps']}: ask for "
-            "as many, or for other folders with paths.runs=..."
+            f"{folder} has {step} steps, more than trainer.max_steps={settings['trainer']['max_steps']}: set "
+            f"trainer.max_steps={step}, or choose another folder with paths.runs=..."
         )
     return step
 
@@ -308,4 +310,6 @@ def _checked(what: str, code: int) -> None:
     if code in (PREEMPTED, INTERRUPTED):
         sys.exit(code)
     if code:
-        raise ConfigError(f"{what} ended with code {code}: its message is above. The same command goes on from there.")
+        raise ConfigError(
+            f"{what} failed with exit code {code}; see its message above. Repeat this command to continue."
+        )

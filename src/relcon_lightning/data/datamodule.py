@@ -165,7 +165,10 @@ class CandidateDataModule(L.LightningDataModule):
         split = given if isinstance(given, Split) else Split.load(given)
         strangers = sorted({*split.train, *split.validation, *split.test} - set(ids))
         if strangers:
-            raise DataError(f"{self.path} has no participants {', '.join(strangers[:5])}, whom data.split names.")
+            raise DataError(
+                f"data.split names participants who are not in {self.path}: {', '.join(strangers[:5])}. Give the split "
+                "of a run on this cohort, or set data.split=null."
+            )
         return split
 
     def _fitting(self, participants: tuple[str, ...]) -> int | None:
@@ -178,7 +181,7 @@ class CandidateDataModule(L.LightningDataModule):
         if not 0 < there < asked:
             return asked
         log.warning(
-            "data.participants_per_batch=%d is lowered to %d: that many participants can be trained on. A batch has %d "
+            "data.participants_per_batch=%d is lowered to %d, the number of training participants. A batch has %d "
             "windows of each.",
             *(asked, there, self.batch_size // asked),
         )

@@ -38,11 +38,13 @@ def named_folds(
     if validation is None:
         if len(test) < 2:
             raise ConfigError(
-                "task.folds.test names one fold: name its validation participants in task.folds.validation."
+                "task.folds.test has only one fold: name its validation participants in task.folds.validation."
             )
         validation = [*test[1:], test[0]]
     if len(validation) != len(test):
-        raise ConfigError(f"task.folds names {len(test)} test and {len(validation)} validation sets: expected as many.")
+        raise ConfigError(
+            f"task.folds names {len(test)} test and {len(validation)} validation sets: expected equal numbers."
+        )
     everybody = set(participants)
     for name in (name for part in (*test, *validation) for name in part):
         if name not in everybody:
@@ -74,7 +76,8 @@ def benchmark_folds(
     size = ceil(len(ids) / k) if k else 0
     if k < FEWEST or len(ids) < FEWEST or size * (k - 1) >= len(ids):
         raise ConfigError(
-            f"task.folds: {counted(len(ids), 'participant')} cannot be divided into k={k} folds, {FEWEST} or more."
+            f"task.folds: {counted(len(ids), 'participant')} cannot be divided into k={k} folds. Set another k, "
+            f"{FEWEST} or more."
         )
     rng = np.random.RandomState(seed)
     rest, test = train_test_split(ids, test_size=_SHARE, random_state=seed)

@@ -100,9 +100,11 @@ def prepare(
     if part is None:
         return _prepared(source, own, sampling_rate, reading or Reading(), units)
     if units is None:
-        raise ConfigError(f"part={part}: {source.info.name} is not read file by file, so it has no parts.")
+        raise ConfigError(
+            f"part={part}: {source.info.name} has no parts, because it is not read file by file. Leave part out."
+        )
     if (Path(path) / MANIFEST).exists():
-        raise DataError(f"{path} is a whole store: remove it, or choose another data.name for the parts.")
+        raise DataError(f"{path} is a complete store: remove it, or choose another data.name for the parts.")
     described = {"number": part.number, "of": part.of, "names_sha256": names_checksum([unit.name for unit in units])}
     return _prepared(source, own, sampling_rate, reading or Reading(), part.share(units), described)
 
@@ -123,7 +125,10 @@ def add(source: Source, store: CohortStore, reading: Reading | None = None) -> C
     """
     found, path = source_changes(source, store), Path(store.path)
     if found is None:
-        raise ConfigError(f"add=true: {source.info.name} does not come in files that could be compared with the store.")
+        raise ConfigError(
+            f"add=true: {source.info.name} is not read file by file, so the store does not know its files. Replace the "
+            "store with overwrite=true."
+        )
     if found.changed:
         raise DataError(
             f"{path}: {counted(len(found.changed), 'file')} changed since it was made ({', '.join(found.changed[:3])}"
@@ -132,10 +137,13 @@ def add(source: Source, store: CohortStore, reading: Reading | None = None) -> C
         )
     if found.gone:
         log.warning(
-            "%s keeps the recordings of %s that are gone: %s.", path, counted(len(found.gone), "file"), found.gone[0]
+            "%s keeps the recordings of %s that no longer exist: %s.",
+            path,
+            counted(len(found.gone), "file"),
+            found.gone[0],
         )
     if not found.new:
-        log.info("%s has the recordings of all files; nothing is added.", path)
+        log.info("%s already contains all files; nothing is added.", path)
         return store
     log.info("%s: adding %s.", path, counted(len(found.new), "new file"))
     reading = replace(reading or Reading(), dtype=store.coding.dtype)
@@ -172,7 +180,7 @@ def _prepared(
 ) -> CohortStore:
     coding = coding_of(reading.dtype)
     if reading.on_bad_file == "skip" and units is None:
-        raise ConfigError(f"on_bad_file=skip: {source.info.name} is not read file by file, so none can be left out.")
+        raise ConfigError(f"on_bad_file=skip: {source.info.name} is not read file by file. Set on_bad_file=stop.")
     # The display must belong to this block: in a generator, an error would leave its threads running.
     with Progress("{task.description}", BarColumn(20), "{task.fields[done]}", TimeElapsedColumn()) as display:
         progress = _Display(display, source.info.name, None if units is None else len(units))

@@ -128,7 +128,7 @@ def in_processes(
                 yield number, message
     except (EOFError, ConnectionError) as error:
         raise DataError(
-            "A process that read recordings was killed, as the system does when memory runs out: try "
+            "A process that was reading recordings was killed, probably because memory ran out: try "
             f"{setting}={max(1, workers // 2)}."
         ) from error
     finally:

@@ -69,8 +69,8 @@ def _ratio(source_rate: float, target_rate: float, n_samples: int) -> Fraction:
         if ratio and abs(ratio / exact - 1) * n_samples <= 0.5:
             return ratio if upsampling < 1 else 1 / ratio
     raise DataError(
-        f"No simple ratio resamples {n_samples} samples from {source_rate} to {target_rate} Hz without drift; put the "
-        "recording on a grid of a rounder rate first (regularise)."
+        f"No simple ratio resamples {n_samples} samples from {source_rate} to {target_rate} Hz without drift; first "
+        "interpolate the recording at a rounder rate with relcon_lightning.data.resample.regularise."
     )
 
 
@@ -114,7 +114,7 @@ def stamp_rate(times: np.ndarray) -> float:
     """
     steps = np.diff(np.unique(times[np.isfinite(times)]))
     if not len(steps):
-        raise DataError(f"A rate needs two different time stamps; there are {len(times)} stamps, all of them equal.")
+        raise DataError(f"A sampling rate needs two different time stamps; all {len(times)} stamps are equal.")
     usual = float(np.median(steps))
     near = steps[steps < GAP_STEPS * usual]
     rate = float(np.maximum((near / usual).round(), 1).sum() / near.sum())
@@ -138,7 +138,7 @@ def check_unit(signal: np.ndarray, where: str) -> None:
     median, mean = float(np.median(norms)), float(norms.mean())
     if median <= high and max(median, mean) >= low:
         return
-    hint = "Convert it to g." if median > high else "Has gravity been removed? It is needed."
+    hint = "Convert it to g." if median > high else "Was gravity removed? The signal must include it."
     if 5 < median < 30:
         hint = "It looks like m/s^2: divide by 9.80665."
-    raise DataError(f"{where}: median norm {median:.3g}, expected {low} to {high} of a signal in g. {hint}")
+    raise DataError(f"{where}: median norm {median:.3g}, expected {low} to {high} for a signal in g. {hint}")

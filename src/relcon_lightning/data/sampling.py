@@ -125,7 +125,7 @@ class CandidateSampler:
             return
         if self.batch_size % count:
             raise ConfigError(
-                f"data.batch_size={self.batch_size} cannot be divided over data.participants_per_batch={count}."
+                f"data.batch_size={self.batch_size} is not a multiple of data.participants_per_batch={count}."
             )
         if count > len(self.participants):
             raise ConfigError(
@@ -138,8 +138,9 @@ class CandidateSampler:
         found = np.array([weights[name] for name in self.participants], dtype=np.float64)
         if not (np.isfinite(found) & (found >= 0)).all() or (found > 0).sum() < (self.participants_per_batch or 1):
             raise DataError(
-                "People cannot be drawn in proportion to data.weights: expected numbers of 0 or more, above 0 for "
-                f"at least {self.participants_per_batch or 1} of {len(found)}; set data.weights=null."
+                "Participants cannot be drawn in proportion to data.weights: expected numbers of 0 or more, above 0 "
+                f"for at least {self.participants_per_batch or 1} of {len(found)}. Choose another column, or set "
+                "data.weights=null."
             )
         share: np.ndarray = found / found.sum()
         return share

@@ -44,7 +44,7 @@ class Split:
                     f"Participants {sorted(shared)} are in both {first} and {second}; each may be in one part only."
                 )
         if not self.train or not self.test:
-            raise DataError(f"A split needs participants to train and to test on; this one has {self.sizes()}.")
+            raise DataError(f"A split needs participants for training and for the test; this one has {self.sizes()}.")
 
     def sizes(self) -> dict[str, int]:
         """Number of participants in each part."""
@@ -66,7 +66,9 @@ class Split:
         try:
             return cls(**{part: tuple(ids) for part, ids in json.loads(Path(path).read_text("utf-8")).items()})
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise ConfigError(f"{path} holds no split of participants (split.json of a run): {error}") from error
+            raise ConfigError(
+                f"{path} is not a split of participants ({error}): give the split.json of a run."
+            ) from error
 
 
 def ratio_split(
@@ -161,13 +163,13 @@ def k_fold(
     ids = sorted(set(participants))
     if len(ids) < FEWEST:
         raise ConfigError(
-            f"{len(ids)} participants: at least {FEWEST} are needed, to fit, to validate and to test on. Encoders that "
-            "were trained on other people can be evaluated on everybody, e.g. checkpoint=open-wrist-small."
+            f"{len(ids)} participants: at least {FEWEST} are needed, for fitting, validation and test. An encoder that "
+            "was trained on other people can be evaluated on all participants, e.g. checkpoint=open-wrist-small."
         )
     if k < FEWEST:
-        raise ConfigError(f"k={k} folds of {len(ids)} participants: expected {FEWEST} or more, set task.folds.k.")
+        raise ConfigError(f"k={k} folds of {len(ids)} participants: set task.folds.k to {FEWEST} or more.")
     if k > len(ids):
-        log.info("%d folds instead of k=%d: one per participant.", len(ids), k)
+        log.info("Using %d folds instead of k=%d: one per participant.", len(ids), k)
         k = len(ids)
     folds = np.array_split(np.array(_shuffled(ids, seed, strata), dtype=object), k)
     for i in range(k):

@@ -152,7 +152,7 @@ def _ratio(source_rate: float, target_rate: float) -> Fraction:
     upsampling = Fraction(target_rate) / Fraction(source_rate)
     ratio = min(upsampling, 1 / upsampling).limit_denominator(_RATIO_LIMIT)
     if not ratio:
-        raise DataError(f"{source_rate:g} Hz cannot be resampled to {target_rate:g} Hz: they are too far apart.")
+        raise DataError(f"{source_rate:g} Hz cannot be resampled to {target_rate:g} Hz: the rates are too far apart.")
     return ratio if upsampling < 1 else 1 / ratio
 
 

@@ -200,9 +200,7 @@ def by_seed(splits: Divisions, seeds: Sequence[int]) -> dict[int, list[Split]]:
         tested = [name for split in own for name in split.test]
         twice = sorted({name for name in tested if tested.count(name) > 1})
         if twice:
-            raise DataError(
-                f"{', '.join(twice)} are in the test set of two splits; scored together, each may be in one."
-            )
+            raise DataError(f"{', '.join(twice)} are in the test set of two splits, but each may be tested only once.")
     return divided
 
 

@@ -147,7 +147,7 @@ class RidgeRegressionProbe(_Regression):
             DataError: All windows are of one participant.
         """
         if participant is None or len(set(participant.tolist())) < 2:
-            raise DataError("The ridge probe needs two training participants: give more, or judge with probe=linear.")
+            raise DataError("The ridge probe needs two training participants: add some, or set probe=linear.")
         search = GridSearchCV(
             make_pipeline(StandardScaler(), Ridge()),
             {"ridge__alpha": self.strengths},

@@ -65,7 +65,9 @@ class Protocol:
             ConfigError: The overlap is not a fraction below 1, or a length is less than one sample.
         """
         if not 0 <= self.overlap < 1:
-            raise ConfigError(f"overlap={self.overlap}: expected a share of a window, 0 or more and less than 1.")
+            raise ConfigError(
+                f"overlap={self.overlap}: expected the fraction of a window that overlaps, 0 or more and below 1."
+            )
         stride_s = self.window_s if self.stride_s is None else self.stride_s
         seconds = {"window_s": self.window_s, "stride_s": stride_s * (1 - self.overlap)}
         samples = {name: round(value * sampling_rate) for name, value in seconds.items()}
@@ -88,7 +90,7 @@ class Protocol:
         """
         if self.position and store.info.position != self.position:
             raise ConfigError(
-                f"This task is for the {self.position}, {store.path} was recorded on the {store.info.position}: "
+                f"This task is for the {self.position}, but {store.path} was recorded on the {store.info.position}: "
                 f"prepare and evaluate it with data.source.position={self.position}."
             )
         if self.asked is not None:
@@ -129,7 +131,7 @@ class Protocol:
         present = sorted(set(allowed if found is None else found))
         without = sorted(set(allowed) - set(present))
         if without and self.asked is not None:
-            raise DataError(f"{', '.join(without)} of the participants asked for have no windows in {store.path}.")
+            raise DataError(f"task.participants names people without windows in {store.path}: {', '.join(without)}.")
         if without:
             log.info("No windows for this task: %s (%s).", counted(len(without), "participant"), ", ".join(without))
         strata = store.strata(self.stratify)

@@ -97,7 +97,7 @@ def chosen_segments(
         if unknown:
             raise DataError(
                 f"{store.path} has no segment labelled {', '.join(unknown)}"
-                f"{nearest(unknown[0], set(segments['label']))}; task.classes can name "
+                f"{nearest(unknown[0], set(segments['label']))}; task.classes can contain "
                 f"{', '.join(sorted(set(segments['label']))) or 'none'}."
             )
         segments = segments[segments["label"].isin(list(classes))]

@@ -66,8 +66,7 @@ class Embedder:
                 raise ConfigError(f"{name}={value}: expected a number above 0.")
         if window_s * sampling_rate > _LONGEST_WINDOW:  # a checkpoint can claim any length
             raise ConfigError(
-                f"window_s={window_s}: at {sampling_rate} Hz that is more than {_LONGEST_WINDOW} samples, the longest "
-                "window that is embedded."
+                f"window_s={window_s}: at {sampling_rate} Hz that is more than the limit of {_LONGEST_WINDOW} samples."
             )
         self.encoder, self.sampling_rate, self.window_s = encoder, float(sampling_rate), float(window_s)
         self.batch_size, self.device = batch_size, find_device(device)
@@ -111,7 +110,7 @@ class Embedder:
             return self.window
         if not 0.5 < stride_s * self.sampling_rate < np.inf:  # up to half a sample rounds to 0
             raise ConfigError(
-                f"stride_s={stride_s}: expected {1 / self.sampling_rate:g} s or more, a sample of the encoder."
+                f"stride_s={stride_s}: expected {1 / self.sampling_rate:g} s (one sample of the encoder) or more."
             )
         return round(stride_s * self.sampling_rate)
 
@@ -163,7 +162,7 @@ class Embedder:
             largest = np.abs(windows[bad[0]]).max()
             raise DataError(
                 f"{len(bad)} of {len(windows)} windows have an embedding that is not finite. The first is at "
-                f"{starts[bad[0]]:.2f} s, its samples reach {largest:.3g} g: cut such samples out."
+                f"{starts[bad[0]]:.2f} s, where samples reach {largest:.3g} g: remove such samples."
             )
         return embeddings
 
@@ -218,9 +217,7 @@ def embed_recording(
 
 def too_short(where: str, window_s: float, max_gap_s: float) -> DataError:
     """Create the error for a recording that is shorter than a window."""
-    return DataError(
-        f"{where} has no window: it has no {window_s:g} s of samples without a gap of more than {max_gap_s:g} s."
-    )
+    return DataError(f"{where} has no window: it has no {window_s:g} s without a gap of more than {max_gap_s:g} s.")
 
 
 def _has_bfloat16(device: str) -> bool:

@@ -232,7 +232,9 @@ def _by_kind(failed: Mapping[str, str]) -> str:
     lines = []
     for first, *others in kinds.values():
         names = ", ".join(others[:_NAMED]) + (" ..." if len(others) > _NAMED else "")
-        lines.append(f"  {first}: {failed[first]}" + (f" The same of {len(others)} more: {names}" if others else ""))
+        lines.append(
+            f"  {first}: {failed[first]}" + (f" Same reason for {len(others)} more: {names}" if others else "")
+        )
     return "\n".join(lines)
 
 

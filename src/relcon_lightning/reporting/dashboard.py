@@ -87,7 +87,7 @@ def plan(logs: Sequence[str], project: str, name: str) -> Dashboard:
     """
     keys = {key for folder in logs for key in _logged(folder)}
     if not keys:
-        raise ConfigError(f"No run below {' or '.join(logs)} has logged anything (csv/metrics.csv), train one first.")
+        raise ConfigError(f"No run below {' or '.join(logs)} has logged anything (csv/metrics.csv): train one first.")
     curves: dict[str, list[str]] = {}
     bars: dict[str, dict[str, list[str]]] = {}
     for key in sorted(keys):

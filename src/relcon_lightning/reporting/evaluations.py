@@ -21,8 +21,8 @@ from relcon_lightning.reporting.report import LEVELS, score_table, words
 BASELINES = {RANDOM, NORMALISED, HANDCRAFTED, HANDCRAFTED_LINEAR, MEAN}
 SYSTEMS = "systems.json"  # in the folder of an evaluation: the checkpoints of each trained system
 NOTE = (
-    "Mean ± standard deviation over seeds. Bold: better than every other system, the paired 95 % interval over people "
-    "of the difference excluding 0; no bold where nothing is. Seconds are of features and probes, a seed."
+    "Mean ± standard deviation over seeds. Bold: better than every other system; the paired 95 % interval over people "
+    "of each difference excludes 0. Without bold, no system is. Seconds per seed are the time of features and probes."
 )
 
 
@@ -82,7 +82,9 @@ def find_evaluations(patterns: str | Sequence[str]) -> list[SavedEvaluation]:
     folders = sorted({Path(p) for pattern in asked for p in glob(pattern, recursive=True)})  # noqa: PTH207
     found = [SavedEvaluation.read(folder) for folder in folders if (folder / "scores.parquet").is_file()]
     if not found:
-        raise ConfigError(f"reports={', '.join(asked)} fits no folder of relcon-eval, seen from {Path.cwd()}.")
+        raise ConfigError(
+            f"reports={', '.join(asked)} matches no folder of relcon-eval (current folder: {Path.cwd()})."
+        )
     return found
 
 

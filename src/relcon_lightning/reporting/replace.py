@@ -38,7 +38,7 @@ def refuse_to_replace(folder: str | Path, settings: Mapping[str, Any], overwrite
     changes = [f"{key}={before.get(key)} there, {found.get(key)} now" for key in keys[:_SHOWN]]
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     what = f"another evaluation ({'; '.join(changes)}{more})" if before else "an evaluation with unknown settings"
-    raise ConfigError(f"{folder} holds {what}. Choose another name=..., or replace it with overwrite=true.")
+    raise ConfigError(f"{folder} contains {what}. Choose another name=..., or replace it with overwrite=true.")
 
 
 def _settings_in(file: Path) -> dict[str, Any]:

@@ -32,11 +32,12 @@ log = logging.getLogger(__name__)
 Figure = tuple[str, str, Callable[[], bytes]]  # file name, caption, and function that draws the PNG
 
 NOTE = (
-    "± is the standard deviation over seeds, which draw random weights (of a method with several checkpoints: the "
-    "checkpoint), the forest's trees and, as the task says, a bootstrap of the windows a probe is fitted on or the "
-    "division of the participants; it does not say how much other people would change. The intervals do: a bootstrap "
-    "over participants, the same draws for both systems of a difference. A difference whose interval includes 0 is no "
-    f"difference. A verdict takes {FEWEST} people and {FEWEST_SEEDS} seeds."
+    "± is the standard deviation over seeds. A seed selects random weights (for a method with several checkpoints: the "
+    "checkpoint) and the trees of the forest. Depending on the task, it also draws a bootstrap of the training windows "
+    "of a probe, or divides the participants. ± does not show how results vary with other people. The 95 % intervals "
+    "do: they are a bootstrap over participants, and both systems of a difference share its draws. If the interval of "
+    "a difference includes 0, the systems are not clearly different. A verdict needs "
+    f"{FEWEST} people and {FEWEST_SEEDS} seeds."
 )
 _PAGE_ONLY = ("mse", "sdse", "sdae")  # omitted on the terminal, which is too narrow
 _EDGES = 2  # width of a table's frame in characters

@@ -28,8 +28,8 @@ _NOT_SHOWN = {
 _ENDED_WITH = ("train/loss", "val/loss", "val/average_precision", "val/knn_f1", "val/linear_f1")
 _MOST = 10  # maximum number of runs in one figure, each with its own colour
 NOTE = (
-    "Pale lines are of training, the others of validation people; dashed: the untrained net. Losses of different "
-    "methods cannot be compared."
+    "Pale lines: training people. Other lines: validation people. Dashed lines: the untrained network. Losses of "
+    "different methods cannot be compared."
 )
 
 
@@ -62,7 +62,9 @@ def find_runs(patterns: str | Sequence[str]) -> list[Run]:
     folders = sorted({Path(p) for pattern in asked for p in glob(pattern, recursive=True)})  # noqa: PTH207
     folders = [folder for folder in folders if (folder / _METRICS).is_file() and (folder / FILE).is_file()]
     if not folders:
-        raise ConfigError(f"runs={', '.join(asked)} fits no folder of relcon-pretrain, seen from {Path.cwd()}.")
+        raise ConfigError(
+            f"runs={', '.join(asked)} matches no folder of relcon-pretrain (current folder: {Path.cwd()})."
+        )
     shared = Path(*_common([folder.parts[:-1] for folder in folders]))
     return [_read(folder, str(folder.relative_to(shared))) for folder in folders]
 
@@ -84,7 +86,7 @@ def _read(folder: Path, name: str) -> Run:
         return Run(name, config["data"]["name"], flat(config), metrics, _best(folder / BEST))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{folder} holds no whole run ({error}): leave it out of runs=, or train it again."
+            f"{folder} contains no complete run ({error}): leave it out of runs=, or train it again."
         ) from error
 
 
@@ -134,7 +136,7 @@ def write_runs(runs: Sequence[Run], folder: str | Path) -> Path:
         by_data.setdefault(run.data, []).append(run)
     pictures, tables = {}, {}
     for data, group in by_data.items():
-        tables[f"{data}: where they ended"] = ends(group)
+        tables[f"{data}: last values"] = ends(group)
         if len(group) > 1:
             tables[f"{data}: settings that differ"] = settings(group)
         for begin in range(0, len(group), _MOST):

@@ -1,1 +1,1 @@
-"""What a run leaves behind: checkpoints, the record of its settings, and exported encoders."""
+"""Files of finished runs: checkpoints, the record of the settings, and exported encoders."""

@@ -49,10 +49,10 @@ def _checked(path: Path) -> tuple[io.BytesIO, Counter[int]]:
             for member in members:
                 content = archive.read(member)
                 if b"\nbytearray\n" in content and member.filename.endswith("/data.pkl"):
-                    raise ValueError("it asks for memory of a size of its own choice (bytearray)")
+                    raise ValueError("it could allocate any amount of memory (bytearray)")
                 made.writestr(zipfile.ZipInfo(member.filename), content)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"the file is damaged, cut short or no archive of torch.save ({error})") from error
+        raise ValueError(f"the file is damaged, cut short or not an archive of torch.save ({error})") from error
     copy.seek(0)
     return copy, Counter(member.file_size for member in members)
 
@@ -74,10 +74,10 @@ def _check_storages(content: Any, sizes: Counter[int]) -> None:
         storage = tensor.untyped_storage()
         storages[storage.data_ptr()] = storage.nbytes()
         if tensor.numel() * tensor.element_size() > storage.nbytes():
-            raise ValueError(f"a tensor of shape {tuple(tensor.shape)} in it has {storage.nbytes()} bytes")
+            raise ValueError(f"a tensor of shape {tuple(tensor.shape)} in it has only {storage.nbytes()} bytes")
     unknown = Counter(size for size in storages.values() if size) - sizes
     if unknown:
-        raise ValueError(f"a tensor in it declares {max(unknown)} bytes, which no part of the file has")
+        raise ValueError(f"a tensor in it declares {max(unknown)} bytes, but no part of the file has this size")
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:

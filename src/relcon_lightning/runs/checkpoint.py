@@ -270,13 +270,13 @@ class Checkpoint:
             return model["name"], model["method"]
         except KeyError as error:
             raise ConfigError(
-                f"{self.name} has no description of the model ({error} is missing): give another checkpoint."
+                f"{self.name} does not describe its model ({error} is missing): give another checkpoint."
             ) from error
 
     def _window(self, name: str) -> float:
         data = self.config.get("data", {})
         if name not in data:
-            raise ConfigError(f"{self.name} does not say data.{name} of its windows.")
+            raise ConfigError(f"{self.name} does not state data.{name}: give another checkpoint.")
         value: float = data[name]
         return value
 

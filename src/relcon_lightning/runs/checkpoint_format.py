@@ -63,7 +63,7 @@ def upgraded(content: Any, where: str) -> dict[str, Any]:
     while (found := current[KEY].get("format")) != FORMAT:
         if not isinstance(found, int) or found not in _UPGRADES:
             raise ValueError(
-                f"{where} has checkpoint format {found}, this version reads {FORMAT}: upgrade relcon-lightning."
+                f"{where} has checkpoint format {found}, but this version reads {FORMAT}: upgrade relcon-lightning."
             )
         current = _UPGRADES[found](current)
     current = {**current, KEY: with_license(current[KEY])}

@@ -57,7 +57,7 @@ def find_checkpoints(asked: str | Sequence[str]) -> list[Checkpoint]:
         if has_magic(name):
             paths, matches = [path for path in paths if read[path].has_encoder], len(paths)
             if not paths:
-                raise ConfigError(f"checkpoint={name} fits no run that has an encoder, seen from {Path.cwd()}.")
+                raise ConfigError(f"checkpoint={name} matches no run with an encoder (current folder: {Path.cwd()}).")
             if len(paths) < matches:
                 log.info("Skipped %s without an encoder.", counted(matches - len(paths), "run"))
         found += paths

@@ -42,7 +42,7 @@ def check_entry(entry: Mapping[str, Any], weights: Any) -> None:
     if not isinstance(weights, dict) or not all(isinstance(w, Tensor) for w in weights.values()):
         raise ValueError("state_dict contains values other than tensors")
     if not all(isinstance(name, str) for name in weights):
-        raise ValueError("state_dict has names that are no text")
+        raise ValueError("state_dict contains names other than text")
 
 
 def _check_people(people: Any, where: str) -> None:

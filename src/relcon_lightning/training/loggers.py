@@ -102,12 +102,12 @@ def finish(loggers: Iterable[Any] = ()) -> None:
     try:
         wandb.finish()
     except TimeoutError:
-        lost = lost or (f"the server did not take all within {_END_S:g} s" if online else None)
+        lost = lost or (f"the server did not accept everything within {_END_S:g} s" if online else None)
     except Exception as error:  # W&B's process or connection failed; the training is saved
         lost = lost or _first_line(error)
     if lost:
         log.warning(
-            "W&B: %s. What was logged is on this machine; upload it later with: wandb sync %s",
+            "W&B: %s. The log is on this machine; upload it later with: wandb sync %s",
             *(lost, relpath(folder)),
         )
 

@@ -34,12 +34,12 @@ def restorable(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
         value = checkpoint.get(name)
         if not isinstance(value, kind) or isinstance(value, bool):
             raise ConfigError(
-                f"{where} cannot be trained on: its entry {name!r} is missing or damaged. Start anew, or give another "
-                "checkpoint."
+                f"Training cannot resume from {where}: its entry {name!r} is missing or damaged. Start a new run, "
+                "or give another checkpoint."
             )
         kept[name] = value
     if not all(isinstance(tensor, Tensor) for tensor in kept["state_dict"].values()):
-        raise ConfigError(f"{where} cannot be trained on: its weights are not tensors.")
+        raise ConfigError(f"Training cannot resume from {where}: its weights are not tensors.")
     kept["loops"] = _unfinished(kept["loops"], where)
     kept["optimizer_states"] = [_numbers(state) for state in kept["optimizer_states"]]
     kept["lr_schedulers"] = [_numbers(state, leave_out=_LENGTHS) for state in kept["lr_schedulers"]]
@@ -68,7 +68,7 @@ def _unfinished(loops: dict[str, Any], where: str) -> dict[str, Any]:
         for name in ("total", "current"):
             fit["epoch_progress"][name] |= {"ready": 1, "started": 1, "processed": 0, "completed": 0}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(f"{where} cannot be trained on: its entry 'loops' is damaged.") from error
+        raise ConfigError(f"Training cannot resume from {where}: its entry 'loops' is damaged.") from error
     return {"fit_loop": fit}
 
 

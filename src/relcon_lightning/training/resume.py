@@ -99,7 +99,7 @@ def find_checkpoint(resume: str | None, folder: Path) -> Resumed | None:
             )
         one = _read(file_of(found_at))
         if one.step == 0:
-            raise ConfigError(f"{one.path} holds the untrained net: start a new run, without resume.")
+            raise ConfigError(f"{one.path} contains the untrained network: start a new run, without resume.")
         return one
     found: list[Resumed] = []
     damaged = []
@@ -109,7 +109,7 @@ def find_checkpoint(resume: str | None, folder: Path) -> Resumed | None:
             if one.step > 0:  # best.ckpt may contain the untrained network
                 found.append(one)
         except ConfigError as error:
-            log.warning("Passed over %s: %s", path, error)
+            log.warning("Skipped %s: %s", path, error)
             damaged.append(path.name)
     if found:
         newest = max(found, key=lambda one: (one.path.name != BEST.name, one.step, one.path.stat().st_mtime, one.path))

@@ -103,7 +103,7 @@ def test_a_bad_file_is_named(tmp_path: Path, lay_out: Callable, content: str, me
 
 
 def test_an_unknown_activity_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a20/p1/s01\.txt: activities are a01 to a19"):
+    with pytest.raises(DataError, match=r"a20/p1/s01\.txt: unknown activity; expected a01 to a19"):
         list(DailyAndSports(as_folder(tmp_path, {"data/a20/p1/s01.txt": text(0)})).recordings())
 
 

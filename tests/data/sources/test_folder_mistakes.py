@@ -103,7 +103,7 @@ def test_two_files_of_one_id_are_refused(tmp_path: Path) -> None:
         ({"participant": "("}, ConfigError, "not a regular expression"),
         ({"participant": ["a-z"]}, ConfigError, r"Quote .*'data\.source\.participant=\"\[a-z\]\"'"),
         ({"participant": "^P(.+)/"}, DataError, r"a\.csv: .*finds no participant in 'a\.csv'"),
-        ({"participant": None}, DataError, "say who was recorded"),
+        ({"participant": None}, DataError, "name the participants"),
     ],
 )
 def test_mistakes_in_the_configuration_are_named(tmp_path: Path, options: dict, error: type, message: str) -> None:

@@ -211,7 +211,7 @@ GOOD = text(rows_of("a", "gear_1", WALK))
         (GOOD.replace("-0.5", "low", 1), "'low'"),
         (GOOD.replace(f"{ARRIVAL},", ",", 1), "column Arrival_Time has 1 empty"),
         (GOOD.replace("stand\n", "dance\n"), "user a, gear_1: label dance is none of null, bike, sit"),
-        (GOOD.replace("gear,", "s3mini,"), "model s3mini is none of gear, lgwatch"),
+        (GOOD.replace("gear,", "s3mini,"), "unknown model s3mini; expected one of gear, lgwatch"),
     ],
 )
 @pytest.mark.parametrize("lay_out", [as_file, as_published])

@@ -109,7 +109,7 @@ def test_what_is_not_a_whole_cohort_is_refused(tmp_path):
     prepare(source, path, part=Part(2, 3), overwrite=True)
     assert len(CohortStore.open(path).recordings) == 8
     prepare(source, path, part=Part(1, 2))
-    with pytest.raises(DataError, match="parts of 2 and of 3"):
+    with pytest.raises(DataError, match="mixes divisions into 2 and 3 parts"):
         CohortStore.open(path)
 
 
@@ -133,7 +133,7 @@ def test_a_damaged_file_of_a_part_is_named(tmp_path):
 def test_a_whole_store_and_parts_do_not_mix(tmp_path):
     source = Units("fine", "fine")
     prepare(source, tmp_path / "whole")
-    with pytest.raises(DataError, match="whole is a whole store"):
+    with pytest.raises(DataError, match="whole is a complete store"):
         prepare(source, tmp_path / "whole", part=Part(1, 2))
     in_parts(source, tmp_path / "parted", 2)
     assert len(prepare(Units("bad"), tmp_path / "parted").recordings) == 4  # kept
@@ -142,7 +142,7 @@ def test_a_whole_store_and_parts_do_not_mix(tmp_path):
 
 
 def test_a_source_without_files_has_no_parts_and_few_files_have_few(tmp_path):
-    with pytest.raises(ConfigError, match="part=1/2: toy is not read file by file"):
+    with pytest.raises(ConfigError, match="part=1/2: toy has no parts"):
         prepare(Listed(still("a")), tmp_path / "toy", part=Part(1, 2))
     with pytest.raises(ConfigError, match="part=1/3: there are only 2 files"):
         prepare(Units("fine", "fine"), tmp_path / "toy", part=Part(1, 3))
@@ -256,9 +256,9 @@ def test_a_store_that_does_not_say_what_it_was_made_from_cannot_be_added_to(tmp_
         with pytest.raises(DataError, match=r"sources\.json is damaged"):
             add(folder_source(folder), store)
     versions.unlink()
-    with pytest.raises(DataError, match="has no list of the files it was made from"):
+    with pytest.raises(DataError, match="does not record its source files"):
         add(folder_source(folder), store)
-    with pytest.raises(ConfigError, match="add=true: toy does not come in files"):
+    with pytest.raises(ConfigError, match="add=true: toy is not read file by file"):
         add(Units("fine"), store)
 
 

@@ -35,7 +35,7 @@ def test_wrong_input_is_named_and_leaves_nothing_behind(tmp_path):
     cases = {
         "occurs twice": [recording("a"), recording("a")],
         "has 50 Hz, the store 100 Hz": [recording("a", rate=50.0)],
-        "No usable recording": [],
+        "has no usable recordings": [],
     }
     for message, content in cases.items():
         with pytest.raises(DataError, match=message):
@@ -83,7 +83,7 @@ def _moved_aside(path: Path) -> None:
 
 def test_a_store_set_aside_by_a_killed_write_is_put_back_by_the_next(tmp_path):
     _moved_aside(CohortStore.write(tmp_path / "toy", [recording("old")], INFO).path)
-    with pytest.raises(DataError, match="No usable recording"):
+    with pytest.raises(DataError, match="has no usable recordings"):
         CohortStore.write(tmp_path / "toy", [], INFO)
     assert_the_old_one_alone(tmp_path)
 
@@ -113,7 +113,7 @@ def test_a_folder_that_is_no_store_is_not_overwritten(tmp_path):
 
 def test_a_store_that_is_being_written_is_left_to_who_does_so(tmp_path):
     def writes():
-        with pytest.raises(DataError, match=r"toy is being written by process \d+ on .*: wait until that has ended"):
+        with pytest.raises(DataError, match=r"toy is being written by process \d+ on .*: wait until it ends"):
             CohortStore.write(tmp_path / "toy", [recording("second")], INFO)
         yield recording("first")
 
@@ -139,7 +139,7 @@ def test_a_link_that_leads_nowhere_is_filled_or_refused(tmp_path):
     CohortStore.write(tmp_path / "toy", [recording("a")], INFO)
     assert (tmp_path / "disk" / "toy" / "cohort.json").exists()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    with pytest.raises(DataError, match="loop is a link that leads nowhere"):
+    with pytest.raises(DataError, match="loop is a link to a missing folder"):
         CohortStore.write(tmp_path / "loop", [recording("a")], INFO)
 
 

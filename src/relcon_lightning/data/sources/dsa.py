@@ -71,7 +71,7 @@ class DailyAndSports(InUnits):
         activity, person = unit.key
         numbers = [int(key[2]) for key in self.files if key[:2] == unit.key]
         if activity not in ACTIVITIES:
-            raise DataError(f"{self._file(activity, person, numbers[0]).where}: activities are a01 to a19.")
+            raise DataError(f"{self._file(activity, person, numbers[0]).where}: unknown activity; expected a01 to a19.")
         runs = _consecutive(numbers)
         label, participant = ACTIVITIES[activity], f"dsa-p{person}"
         for name, run in zip(part_ids(f"{participant}-{label}", len(runs)), runs, strict=True):

@@ -114,7 +114,7 @@ class RecordingFolder(InUnits):
             return read_recordings(table, list(self.files))
         if expression is None:
             raise DataError(
-                f"{self.root}: say who was recorded, by a table {RECORDINGS} (file,participant) in it or by "
+                f"{self.root}: name the participants, in a table {RECORDINGS} (file,participant) in it or with "
                 "a regular expression for the file's path, e.g. 'data.source.participant=\"[^/_]+\"'."
             )
         return {file: participant_in(expression, file, self.root) for file in self.files}, {}
@@ -126,8 +126,8 @@ class RecordingFolder(InUnits):
         for segment in segments:
             if segment.end_s > end_s + _TOLERANCE_S:
                 raise DataError(
-                    f"{self.root / SEGMENTS}: {file} ends after {end_s:.2f} s, its segment "
-                    f"{segment.start_s:g}-{segment.end_s:g} s later."
+                    f"{self.root / SEGMENTS}: {file} ends after {end_s:.2f} s, but its segment "
+                    f"{segment.start_s:g}-{segment.end_s:g} s ends later."
                 )
         return segments
 

@@ -84,7 +84,7 @@ class Hhar:
     def _of_watch(self, user: str, device: str, table: dict[str, np.ndarray]) -> Iterator[Recording]:
         where, model = f"{self.file.where}, user {user}, {device}", table["Model"][0]
         if model not in RATES:
-            raise DataError(f"{where}: model {model} is none of {', '.join(RATES)}.")
+            raise DataError(f"{where}: unknown model {model}; expected one of {', '.join(RATES)}.")
         times = wall_times(table["Arrival_Time"], table["Creation_Time"], RATES[model], self.max_gap_s)
         signal = stack(table, ["x", "y", "z"]) / STANDARD_GRAVITY
         samples = LabelledSamples(times, signal, named(table["gt"], ACTIVITIES, where), where)

@@ -109,7 +109,7 @@ def _packets(file: RawFile, rate: float) -> tuple[np.ndarray, np.ndarray]:
     columns = read_columns(rest, file.where, dict.fromkeys([_COUNTER, *_AXES], float), separator="\t")
     counter = columns[_COUNTER]
     if not np.isfinite(counter).all() or (np.diff(counter) < 0).any():
-        raise DataError(f"{file.where}: {_COUNTER} does not count on from row to row.")
+        raise DataError(f"{file.where}: {_COUNTER} decreases, or is not a number in every row.")
     arrived, row = np.unique(counter, return_index=True)  # a packet may arrive twice
     signal = stack(columns, _AXES)[row] / STANDARD_GRAVITY
     return arrived - arrived[0], signal
@@ -119,9 +119,9 @@ def _marks(file: RawFile) -> dict[str, Any]:
     try:
         content = json.loads(file.read())
     except ValueError as error:
-        raise DataError(f"{file.where} is no JSON ({error}); get it again.") from error
+        raise DataError(f"{file.where} is not valid JSON ({error}); get it again.") from error
     if not isinstance(content, dict):
-        raise DataError(f"{file.where} holds no object with the marks of a trial.")
+        raise DataError(f"{file.where} does not contain the annotations of a trial.")
     return content
 
 

@@ -91,7 +91,7 @@ def _refuse_shared(stores: Sequence[CohortStore], table: str, column: str) -> No
             if name in owner:
                 raise DataError(
                     f"{column.removesuffix('_id')} {name} is in both {owner[name].path} and {store.path}: leave one of "
-                    "the stores, or prepare one anew with other ids."
+                    "the stores out, or prepare one again with other ids."
                 )
             owner[name] = store
 

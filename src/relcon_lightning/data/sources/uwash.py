@@ -14,7 +14,7 @@ from relcon_lightning.data.units import InFiles, Unit
 
 _LAYOUT = (
     "Expected imuData_1_1.1.1.csv and so on (imuData_PERSON_...), in a folder or in an archive. Get the folder "
-    "inwildTest of the repository aiotgroup/UWash from GitHub; its files name people by initials, give them numbers."
+    "inwildTest of the repository aiotgroup/UWash from GitHub, and replace the initials in its file names by numbers."
 )
 _AXES = ["acc_x", "acc_y", "acc_z"]
 _TYPES = {**dict.fromkeys(_AXES, float), "timestamp": float}

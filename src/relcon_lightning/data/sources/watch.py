@@ -81,4 +81,4 @@ def _installed() -> Path:
     try:
         return Path(str(distribution("seglearn").locate_file(_FILE)))
     except PackageNotFoundError as error:
-        raise DataError(f"The package that carries the watch recordings is not installed: {_MEND}") from error
+        raise DataError(f"The package with the watch recordings is not installed. Install it with: {_MEND}") from error

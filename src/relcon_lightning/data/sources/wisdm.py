@@ -67,7 +67,7 @@ class Wisdm(InFiles):
         letters, signal = table["letter"], stack(table, ["x", "y", "z"]) / STANDARD_GRAVITY
         for letter in dict.fromkeys(letters):
             if letter not in ACTIVITIES:
-                raise DataError(f"{file.where}: activity {letter!r} is none of {' '.join(ACTIVITIES)}.")
+                raise DataError(f"{file.where}: unknown activity {letter!r}; expected one of {' '.join(ACTIVITIES)}.")
             rows = np.flatnonzero(letters == letter)
             times = (table["time"][rows] - table["time"][rows[0]]) / 1e9
             where = f"{file.where}, activity {letter}"
@@ -85,5 +85,5 @@ def _read(file: RawFile, subject: int) -> dict[str, np.ndarray]:
     table = read_columns(content.replace(b";\n", b"\n").removesuffix(b";"), file.where, _TYPES, list(_TYPES))
     strangers = table["subject"][table["subject"] != subject]
     if len(strangers):
-        raise DataError(f"{file.where} holds rows of subject {strangers[0]}.")
+        raise DataError(f"{file.where} contains rows of another subject, {strangers[0]}.")
     return table

@@ -132,7 +132,7 @@ class Bucket:
         ranges = [bytes(content) for content in found]
         for content, start, end in zip(ranges, starts, ends, strict=True):
             if len(content) != end - start:
-                raise DataError(f"{address} ends before byte {end}, it is truncated; {self.remedy}.")
+                raise DataError(f"{address} is truncated: it ends before byte {end}; {self.remedy}.")
         return ranges
 
 
@@ -164,7 +164,7 @@ class RangedSignals:
         outside = begins + length > self._samples[shards]
         if outside.any():
             name = self._names[int(shards[outside][0])]
-            raise DataError(f"{self._bucket.path}/{name} is shorter than recordings.parquet has it.")
+            raise DataError(f"{self._bucket.path}/{name} is shorter than recordings.parquet states.")
         places = list(zip(shards.tolist(), begins.tolist(), strict=True))
         blocks = self._blocks(
             {
@@ -229,8 +229,8 @@ def _named(address: str) -> Iterator[None]:
             ) from error
         raise DataError(
             f"{address} cannot be read: {_reason(error)}. Check the bucket's name, the credentials and the region in "
-            f"the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION) and that they allow to list and "
-            "read it."
+            f"the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION). They must permit listing and "
+            "reading the bucket."
         ) from error
 
 

@@ -21,7 +21,7 @@ def check_participants(participants: pd.DataFrame, recordings: pd.DataFrame) -> 
     _ids(participants, "participant_id")
     own, named = set(participants["participant_id"]), set(recordings["participant_id"])
     if own != named:
-        raise ValueError(f"participant {min(own ^ named)!r} is in one of it and recordings.parquet alone")
+        raise ValueError(f"participant {min(own ^ named)!r} is in only one of this table and recordings.parquet")
 
 
 def check_recordings(recordings: pd.DataFrame, shard_samples: Sequence[int]) -> None:
@@ -46,7 +46,7 @@ def check_recordings(recordings: pd.DataFrame, shard_samples: Sequence[int]) -> 
         raise ValueError("start_time contains values other than Unix seconds")
     shard, offset, samples = (recordings[name].to_numpy() for name in ("shard", "offset", "n_samples"))
     if shard.max() >= len(shard_samples):
-        raise ValueError(f"shard {shard.max()} is none of the {len(shard_samples)} signal files")
+        raise ValueError(f"shard {shard.max()} does not exist: there are {len(shard_samples)} signal files")
     _refuse(
         recordings, offset + samples > np.asarray(shard_samples)[shard], "reaches beyond the end of its signal file"
     )

@@ -140,13 +140,15 @@ class CohortStore:
             table = "segments.parquet"
             check_segments(segments, self.recordings, self.sampling_rate)
         except (ValueError, TypeError) as error:
-            raise DataError(f"{self.path}/{table} is not that of a store: {error}; {self._place.remedy}.") from error
+            raise DataError(
+                f"{self.path}/{table} is not a valid table of a store: {error}; {self._place.remedy}."
+            ) from error
 
     def _check_signals(self, verify: Verify) -> None:
         known = {name: facts["sha256"] for name, facts in self._files.items() if "sha256" in facts}
         if len(known) < len(self._files):
             log.warning(
-                "%s/%s has no checksum of %s: damage cannot be detected; %s.",
+                "%s/%s contains no checksum of %s, so damage cannot be detected; %s.",
                 *(self.path, MANIFEST, ", ".join(sorted(self._files.keys() - known)), self._place.remedy),
             )
         verify_signals(self._place, {name: known[name] for name in self._shard_names if name in known}, verify)
@@ -274,7 +276,7 @@ class CohortStore:
         if outside.any():
             worst = int(np.flatnonzero(outside)[0])
             name = self.recordings["recording_id"].iloc[int(recording_rows[worst])]
-            raise DataError(f"Recording {name}: {length} samples from {starts[worst]} extend beyond it.")
+            raise DataError(f"Recording {name}: {length} samples from sample {starts[worst]} extend beyond its end.")
         begins = self._offset[recording_rows] + starts
         return self._signals.windows(self._shard[recording_rows], begins, length)
 
@@ -303,7 +305,7 @@ def _place(path: str | Path) -> Folder | Bucket:
     try:
         from relcon_lightning.data.store.bucket import Bucket
     except ModuleNotFoundError as error:
-        raise DataError(f"To read {path} from a bucket: pip install 'relcon-lightning[object-store]'.") from error
+        raise DataError(f"Reading {path} from a bucket needs: pip install 'relcon-lightning[object-store]'.") from error
     return Bucket(str(path))
 
 
@@ -346,7 +348,7 @@ def _checked(place: Folder | Bucket, manifest: dict[str, Any], folder: str = "")
     if manifest["schema"] not in SCHEMAS:
         known = " and ".join(map(str, SCHEMAS))
         raise DataError(
-            f"{where} has schema {manifest['schema']}, this version reads {known}; prepare the store again with "
+            f"{where} has schema {manifest['schema']}, but this version reads {known}; prepare the store again with "
             "overwrite=true."
         )
     if manifest["unit"] != "g":
@@ -360,7 +362,7 @@ def _checked(place: Folder | Bucket, manifest: dict[str, Any], folder: str = "")
 def _check_entries(manifest: dict[str, Any]) -> None:
     """Raise ValueError for values of a wrong type, and for unexpected files."""
     if manifest["schema"] != schema_of(described_coding(manifest.get("signal"))):
-        raise ValueError(f"signal: {manifest.get('signal')} is not that of schema {manifest['schema']}")
+        raise ValueError(f"signal: {manifest.get('signal')} does not belong to schema {manifest['schema']}")
     info, excluded, files = manifest["info"], manifest["excluded"], manifest["files"]
     texts = [value for key, value in info.items() if key != "sampling_rate"]
     if not all(isinstance(value, str) for value in [*texts, *excluded, *excluded.values()]):
@@ -372,4 +374,4 @@ def _check_entries(manifest: dict[str, Any]) -> None:
         raise ValueError(f"files: {odd!r} is not one of the tables and signal files in a row")
     for name, facts in files.items():
         if type(facts["bytes"]) is not int or not isinstance(facts.get("sha256", ""), str):
-            raise ValueError(f"files: bytes or sha256 of {name!r} is of another type")
+            raise ValueError(f"files: bytes or sha256 of {name!r} has a wrong type")

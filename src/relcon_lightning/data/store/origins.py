@@ -80,8 +80,7 @@ def read_versions(folder: Path) -> dict[str, Version]:
         return {name: Version(**facts) for name, facts in json.loads(file.read_text("utf-8")).items()}
     except FileNotFoundError as error:
         raise DataError(
-            f"{folder} has no list of the files it was made from, so none can be added: write it anew with "
-            "overwrite=true."
+            f"{folder} does not record its source files, so no files can be added: replace it with overwrite=true."
         ) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{file} is damaged ({error}): replace the store with overwrite=true.") from error

@@ -77,4 +77,4 @@ def _text_bytes(column: pa.ChunkedArray) -> int:
 
 def _refuse_above(size: int, most: int) -> None:
     if size > most:
-        raise ValueError(f"it unpacks to {size >> 20} MiB, more than the {most >> 20} MiB that are read")
+        raise ValueError(f"it unpacks to {size >> 20} MiB, more than the limit of {most >> 20} MiB")

@@ -76,7 +76,9 @@ class Part:
             ConfigError: There are fewer items than parts.
         """
         if len(everything) < self.of:
-            raise ConfigError(f"part={self}: there are only {len(everything)} files, use at most as many parts.")
+            raise ConfigError(
+                f"part={self}: there are only {len(everything)} files; use at most {len(everything)} parts."
+            )
         count = len(everything)
         return everything[count * (self.number - 1) // self.of : count * self.number // self.of]
 
@@ -111,7 +113,7 @@ def one_manifest(manifests: Mapping[str, dict[str, Any]], path: object) -> dict[
     if len(lists) > 1:
         a, b = list(lists.values())[:2]
         raise DataError(
-            f"{path}: {a} and {b} were prepared from different lists of files, so files may be missing or come twice: "
+            f"{path}: {a} and {b} were prepared from different lists of files, so files may be missing or occur twice: "
             "prepare all parts again with overwrite=true."
         )
     return {
@@ -132,7 +134,9 @@ def _check_complete(folders: Sequence[str], path: object) -> None:
     found = [(int(match[1]), int(match[2])) for match in map(PART_FOLDER.fullmatch, folders) if match and match[1]]
     counts = sorted({of for _, of in found})
     if len(counts) > 1:
-        raise DataError(f"{path} has parts of {' and of '.join(map(str, counts))}: remove those of one division.")
+        raise DataError(
+            f"{path} mixes divisions into {' and '.join(map(str, counts))} parts: remove the parts of one division."
+        )
     missing = sorted(set(range(1, counts[0] + 1)) - {number for number, _ in found}) if counts else []
     if missing or not counts:
         text = ", ".join(f"{number}/{counts[0]}" for number in missing[:5]) if counts else "all"

@@ -46,7 +46,7 @@ class ShardCache:
 
     def __init__(self, room_bytes: int, folder: Path | None = None) -> None:
         if fcntl is None:
-            raise ConfigError("data.cache_gb needs locks for files, which this system lacks: set data.cache_gb=0.")
+            raise ConfigError("data.cache_gb needs file locks, which this system does not have: set data.cache_gb=0.")
         self.room_bytes = room_bytes
         self.folder = folder or cache_folder("signals")
 

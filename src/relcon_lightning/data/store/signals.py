@@ -99,7 +99,7 @@ def described_coding(signal: Any) -> Coding:
         return FLOAT32
     scale = signal["scale"]
     if signal["dtype"] != "int16" or type(scale) is not float or not 0 < scale < 1:
-        raise ValueError(f"signal: {signal} is no known code of samples")
+        raise ValueError(f"signal: {signal} is not a known coding of samples")
     return Coding("int16", scale)
 
 

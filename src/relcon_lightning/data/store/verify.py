@@ -71,7 +71,7 @@ def verify_signals(place: Place, expected: Mapping[str, str], verify: Verify) ->
         if place.checksum(name) != expected[name]:
             raise DataError(
                 f"{place.path}/{name} was changed or damaged: its SHA-256 is not the one in {MANIFEST}; "
-                f"{place.remedy}, or put back the file that belongs there."
+                f"{place.remedy}, or restore the original file."
             )
     if waiting:
         remember(place, expected)

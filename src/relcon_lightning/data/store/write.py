@@ -130,7 +130,7 @@ def write_with(
             _write(path, fill, partial(StoreWriter, info=info, shard_samples=shard_samples, coding=coding, part=part))
     except LockedError as error:
         raise DataError(
-            f"{path} is being written by {error.holder}: wait until that has ended, or choose another data.name."
+            f"{path} is being written by {error.holder}: wait until it ends, or choose another data.name."
         ) from error
 
 
@@ -154,7 +154,7 @@ def _target(path: Path) -> Path:
     except (OSError, RuntimeError):
         target = path
     if target.is_symlink():
-        raise DataError(f"{path} is a link that leads nowhere: remove it, or choose another data.root.")
+        raise DataError(f"{path} is a link to a missing folder: remove it, or choose another data.root.")
     return target
 
 
@@ -285,7 +285,7 @@ class StoreWriter:
     def finish(self) -> None:
         """Write the tables, the manifest and the headers of the signal files."""
         if not self.rows:
-            raise DataError(f"No usable recording for {self.info.name}: {len(self.excluded)} were left out.")
+            raise DataError(f"{self.info.name} has no usable recordings: {len(self.excluded)} were left out.")
         shutil.rmtree(self.scratch)
         for shard in range(len(self._linked), self.shard + 1):
             finish_file(self._file(shard), self.coding)

@@ -15,19 +15,19 @@ from relcon_lightning.reporting.tables.results import Results
 SPREAD = {
     "table1": "± is the standard deviation over seeds.",
     "table2": "± is the standard deviation over seeds.",
-    "table3": "± is the standard deviation over folds of participants, each scored by itself.",
-    "table4": "± is the standard deviation over folds of participants, each scored by itself.",
-    "table5": "The first row is the mean, the others are the change of it in percent.",
-    "table6": "The first row is the mean, the others are the change of it in percent.",
-    "table7": "± is the standard deviation over folds of participants, each scored by itself.",
+    "table3": "± is the standard deviation over folds of participants, each scored separately.",
+    "table4": "± is the standard deviation over folds of participants, each scored separately.",
+    "table5": "The first row contains means; the other rows contain the change from them in percent.",
+    "table6": "The first row contains means; the other rows contain the change from them in percent.",
+    "table7": "± is the standard deviation over folds of participants, each scored separately.",
 }
 LEAK = (
-    "The quoted numbers of RelCon fine-tuned and from scratch come from public code in which test participants get "
-    "into training; ours divide participants, and are lower for that reason alone."
+    "The quoted numbers of RelCon fine-tuned and from scratch come from public code that also trains on test "
+    "participants. Ours do not, and are lower for that reason alone."
 )
 QUOTED = (
-    "Columns marked as quoted are the numbers in print. They were measured on private data, with other weights: they "
-    "are context, and ours are not measured against them."
+    "Columns marked as quoted contain the published numbers. They were measured on private data with other weights. "
+    "They are context, not a target for our numbers."
 )
 
 
@@ -53,11 +53,13 @@ def write_book(
         Path of the HTML page.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    judged = {f"Judged on, {part}": results.evaluation.data for part, results in found.items()}
+    judged = {f"Evaluated on, {part}": results.evaluation.data for part, results in found.items()}
     known = dict(facts) | judged
     simulated = any("SIMULATED" in str(text) for text in known.values())
     if simulated:
-        known["Note"] = "SIMULATED people show that the way works, and say nothing about people or methods."
+        known["Note"] = (
+            "SIMULATED people show that the pipeline works. The results say nothing about real people or methods."
+        )
     if notes:
         known["Missing"] = " ".join(notes)
     images: dict[str, bytes] = {}

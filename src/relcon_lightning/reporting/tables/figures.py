@@ -38,8 +38,12 @@ def figure5(workout: Results) -> bytes:
 
 
 FIGURES: Mapping[str, tuple[str, Callable[[Results], bytes], str]] = {
-    "figure2": ("workout", figure2, "t-SNE of windows that are tested, perplexity 100 or a quarter of the windows"),
+    "figure2": (
+        "workout",
+        figure2,
+        "t-SNE of test windows, perplexity 100, or a quarter of the number of windows if smaller",
+    ),
     "figure3": ("gait", figure3, "Averages of test participants, first seed, with Pearson r"),
-    "figure4": ("workout", figure4, "One workout against the others, first seed; macro area in the titles"),
-    "figure5": ("workout", figure5, "Percent of each true workout, first seed"),
+    "figure4": ("workout", figure4, "ROC of each workout against the others, first seed; macro AUC in the titles"),
+    "figure5": ("workout", figure5, "Percentage of each true workout, first seed"),
 }

@@ -49,7 +49,7 @@ class Results:
                 name for name, own in systems.items() if any(path.resolve() in Path(p).resolve().parents for p in own)
             ]
             if len(found) != 1:
-                raise DataError(f"{folder} is no evaluation of {path}: remove it and start again.")
+                raise DataError(f"{folder} is not an evaluation of {path}: remove it and start again.")
             names[run] = found[0]
         return cls(evaluation, names)
 

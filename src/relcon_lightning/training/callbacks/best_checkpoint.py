@@ -102,8 +102,8 @@ class BestCheckpoint(Callback):
         if self.direction is None:
             self._tell(
                 trainer,
-                "No best.ckpt is kept: set objective_direction=minimize or maximize, for %s is none of the metrics "
-                "whose direction is known.",
+                "No best.ckpt is kept: set objective_direction=minimize or maximize, because the "
+                "direction of %s is not known.",
                 self.metric,
             )
             self.metric = None
@@ -116,7 +116,7 @@ class BestCheckpoint(Callback):
         try:
             best = Checkpoint.read(self.path)
         except ConfigError as error:
-            self._tell(trainer, "The best checkpoint is chosen anew: %s", error)
+            self._tell(trainer, "The earlier best.ckpt is ignored, and a new one is chosen: %s", error)
             return
         if best.chosen is None or best.chosen.metric != self.metric:
             return

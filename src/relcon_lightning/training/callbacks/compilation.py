@@ -32,7 +32,7 @@ class Compilation(Callback):
             return
         for distance in (module for module in pl_module.modules() if isinstance(module, MotifDistance)):
             if trainer.is_global_zero:
-                log.info("Compiling the motif distance: up to half a minute, the first time on a machine.")
+                log.info("Compiling the motif distance. This takes up to half a minute the first time on a machine.")
             training = distance.training
             distance.fused = True
             distance.eval()

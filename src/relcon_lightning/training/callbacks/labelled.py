@@ -37,7 +37,7 @@ class LabelledMonitor(Callback):
             log.info("No %s on validation participants: %s", type(self).__name__, error)
             return
         if len(np.unique(windows.participant)) < 2:
-            log.info("No %s on validation participants: it takes two of them.", type(self).__name__)
+            log.info("No %s on validation participants: it needs two people with labels.", type(self).__name__)
             return
         chosen = np.random.default_rng(self.seed).permutation(len(windows))[: self.count]
         self.windows = windows.take(np.sort(chosen))
