@@ -59,7 +59,9 @@ def compose_line(line: str) -> None:
     if entry == "table":  # whose name is a word by itself
         named = [word for word in words[1:] if "=" in word or re.fullmatch(r"((figure)?\d,?)+", word)]
         overrides = with_table(named)
-    first = [w if w.startswith("pretrain=[") else re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in overrides]
+    first = [
+        w if w.startswith(("pretrain=[", "evaluate=[")) else re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in overrides
+    ]
     if "+search=optuna" in first:  # the search replaces what is between brackets by a value
         first = [w for w in first if not re.search(r"=(choice|range|interval|int|tag)\(", w)]
     experiments = [f"hydra.searchpath=[file://{ROOT / 'experiments'}]"] if "--config-dir" in words else []

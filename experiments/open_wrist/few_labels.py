@@ -135,8 +135,8 @@ def draw_figure(scores: pd.DataFrame, path: Path) -> None:
     styles = {SHIPPED: ("C0", "o-"), FOREST: ("C1", "s-"), RIDGE: ("C2", "^--"), RANDOM: ("0.6", "x:")}
     for axis, (name, part) in zip(axes, scores.groupby("set", sort=False), strict=True):
         for system, (colour, style) in styles.items():
-            found = [interval(part.query("system == @system and people == @n")["f1"].to_numpy()) for n in PEOPLE]
-            mean, low, high = np.array(found).T
+            by_count = part[part["system"] == system].groupby("people")["f1"]
+            mean, low, high = np.array([interval(by_count.get_group(count).to_numpy()) for count in PEOPLE]).T
             axis.errorbar(
                 PEOPLE, mean, [mean - low, high - mean], color=colour, fmt=style, label=system, capsize=2, ms=4
             )
