@@ -164,8 +164,10 @@ def test_classes_that_were_never_trained_on_are_reported_not_a_crash(caplog):
 
 
 def test_a_part_without_windows_is_named():
-    with pytest.raises(DataError, match=r"validation participants \('zoe',\)"):
+    with pytest.raises(DataError, match="validation participants zoe have no"):
         evaluate([level("x")], windows(), [Split(("a",), ("zoe",), ("d",))], [0])
+    with pytest.raises(DataError, match=r"validation part has no participants: .*folds=k_fold"):
+        evaluate([level("x")], windows(), [Split(("a", "b"), (), ("d",))], [0])
 
 
 def test_training_on_one_class_is_refused_and_named():

@@ -219,7 +219,12 @@ def _rows(windows: LabelledWindows, split: Split) -> dict[str, np.ndarray]:
     rows = {part: np.flatnonzero(np.isin(windows.participant, getattr(split, part))) for part in parts}
     for part in parts:
         if not len(rows[part]):
-            raise DataError(f"No labelled windows for the {part} participants {getattr(split, part)}.")
+            people = ", ".join(getattr(split, part))
+            found = f"participants {people} have no labelled windows" if people else "part has no participants"
+            raise DataError(
+                f"The {part} {found}: a classifier is fitted, chosen and tested on three groups of people. Choose other "
+                "folds (folds=k_fold), or label more recordings."
+            )
     trained = set(windows.label[rows["train"]].tolist())
     if len(trained) < 2:
         raise DataError(
