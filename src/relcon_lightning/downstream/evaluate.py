@@ -222,8 +222,8 @@ def _rows(windows: LabelledWindows, split: Split) -> dict[str, np.ndarray]:
             people = ", ".join(getattr(split, part))
             found = f"participants {people} have no labelled windows" if people else "part has no participants"
             raise DataError(
-                f"The {part} {found}: a classifier is fitted, chosen and tested on three groups of people. Choose other "
-                "folds (folds=k_fold), or label more recordings."
+                f"The {part} {found}: a classifier is fitted, chosen and tested on three groups of people. Choose "
+                "other folds (folds=k_fold), or label more recordings."
             )
     trained = set(windows.label[rows["train"]].tolist())
     if len(trained) < 2:
