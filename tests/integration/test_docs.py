@@ -66,6 +66,13 @@ def python(text: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def e4_session(folder: Path) -> None:
+    """Half a minute of an Empatica E4 at rest, in 1/64 g at 32 Hz, after its two header lines."""
+    folder.mkdir(parents=True)
+    lines = ["1600000000.0,1600000000.0,1600000000.0", "32.0,32.0,32.0", *["0,0,64"] * 960]
+    (folder / "ACC.csv").write_text("\n".join(lines) + "\n")
+
+
 @pytest.mark.parametrize("page", ALONE)
 def test_every_block_runs(page, tmp_path):
     CohortStore.write(tmp_path / "data" / "watch", recordings({f"p{i}": [2000] * 4 for i in range(10)}), INFO)
@@ -77,6 +84,8 @@ def test_every_block_runs(page, tmp_path):
 def test_every_block_runs_after_the_first_two_commands(pages, folder, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     shutil.copy(SHARED / "device_samples" / "ax3_sample.cwa", tmp_path / "week.cwa")
+    if "docs/own_cohort" in pages:
+        e4_session(tmp_path / "sessions" / "S01")
     if "README" in pages:
         python(next(text for language, text in blocks("docs/own_cohort") if language == "python"), tmp_path)
         fork(
