@@ -209,7 +209,8 @@ def test_a_batch_of_one_window_is_refused_by_methods_that_compare_windows(folder
     arguments = [word for word in TINY if not word.startswith("data.batch_size")]
     one = ["data.batch_size=1", "data.participants_per_batch=1", "logger=csv", "name=one"]
     said = fork(folder, "relcon-pretrain", f"model={method}", *arguments, *one, code=2)
-    assert "data.batch_size=1: the" in said
+    assert "data.batch_size=1: " in said
+    assert "Set data.batch_size to 2 or more" in said
     assert "Traceback" not in said
 
 
