@@ -116,7 +116,7 @@ def test_a_run_is_told_by_the_folder_of_its_checkpoints(results, tmp_path):
     }
     (folder / "systems.json").write_text(json.dumps(paths))
     assert Results.read(folder, runs).names == results.names
-    with pytest.raises(DataError, match=r"no evaluation of .*rebar"):
+    with pytest.raises(DataError, match=r"is not an evaluation of .*rebar"):
         Results.read(folder, {"rebar": tmp_path / "runs" / "methods" / "rebar"})
 
 

@@ -192,7 +192,7 @@ def test_mistakes_in_the_table_are_named(tmp_path: Path, table: str, message: st
         ("c.csv,0,1,walk,1", r"row 1: there is no recording 'c\.csv'"),
         ("a.csv,0,1,walk,fast", "fast"),
         ("a.csv,0,1", "5 columns, got 3"),
-        ("a.csv,0,6,walk,1", r"a\.csv ends after 4\.00 s, its segment 0-6 s later"),
+        ("a.csv,0,6,walk,1", r"a\.csv ends after 4\.00 s, but its segment 0-6 s ends later"),
     ],
 )
 def test_mistakes_in_segments_are_named(tmp_path: Path, rows: str, message: str) -> None:
