@@ -74,7 +74,7 @@ def test_reading_outside_of_a_recording_names_it(tmp_path, start, stop):
 
 def test_gathering_outside_of_a_recording_never_reads_its_neighbour(tmp_path):
     store = CohortStore.write(tmp_path / "toy", [recording("a"), recording("b")], INFO)
-    with pytest.raises(DataError, match="Recording a: 50 samples from 260"):
+    with pytest.raises(DataError, match="Recording a: 50 samples from sample 260"):
         store.gather(np.array([0]), np.array([260]), 50)
 
 
