@@ -148,7 +148,7 @@ def test_a_dry_run_lists_the_runs_and_their_cost_and_starts_none(made):
     folder, _ = made
     asked = ["6", *PEOPLE, *TINY[1:], "trainer.max_steps=4", "seeds=[0,1]", "dry_run=true"]
     output = fork(folder, "relcon-table", *asked)
-    assert len(re.findall(r"2 of 4 steps made", output)) == 4
+    assert len(re.findall(r"2 of 4 steps done", output)) == 4
     assert len(re.findall(r"seed 1 +to train", output)) == 4
     assert "8 runs, 8 to train: 192 windows to embed" in output  # 4 x 2 x 8 and 4 x 4 x 8
     assert not (folder / "runs/simulated/methods/rebar/seed1").exists()

@@ -108,7 +108,7 @@ def test_the_head_learns_and_the_embedding_does_not_pass_through_it():
     [
         ({"views": 3}, "expected 1 or 2"),
         ({"view": None}, "needs an augmentation"),
-        ({"within_user": False, "batch_candidates": False}, "leave model.batch_candidates=true"),
+        ({"within_user": False, "batch_candidates": False}, "set model.batch_candidates=true"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, message):
