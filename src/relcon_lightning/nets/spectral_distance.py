@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
+
+from relcon_lightning.nets.feature_distance import FeatureDistance
 
 
-class SpectralDistance(nn.Module):
+class SpectralDistance(FeatureDistance):
     """Difference of two windows in mean, standard deviation and logarithmic spectrum of each axis.
 
     This distance is not in the paper. Use it instead of the motif distance to separate the effect of RelCon's loss from
@@ -19,8 +21,6 @@ class SpectralDistance(nn.Module):
         floor: Amplitude in g below which differences of the spectrum have little weight.
     """
 
-    unit = ""  # the distances have no unit
-
     def __init__(self, level: float = 3.0, floor: float = 1 / 64) -> None:
         super().__init__()
         self.level, self.floor = level, floor
@@ -31,23 +31,3 @@ class SpectralDistance(nn.Module):
         amplitude = torch.fft.rfft(x.float() - mean).abs() * (2 / x.shape[-1])
         parts = [self.level * mean, self.level * std, (amplitude / self.floor).log1p()]
         return torch.cat(parts, dim=-1).flatten(-2)
-
-    def pairwise(self, anchors: Float[Tensor, "B 3 T"], candidates: Float[Tensor, "B C 3 T"]) -> Float[Tensor, "B C"]:
-        """Distances ``(B, C)`` of anchors ``(B, 3, T)`` to their own candidates ``(B, C, 3, T)``."""
-        return (self.features(anchors)[:, None] - self.features(candidates)).square().sum(-1)
-
-    def in_batch(self, anchors: Float[Tensor, "B 3 T"]) -> Float[Tensor, "B B"]:
-        """Distances ``(B, B)`` between windows ``(B, 3, T)``."""
-        return self.between(anchors, anchors)
-
-    def between(self, anchors: Float[Tensor, "A 3 T"], candidates: Float[Tensor, "N 3 T"]) -> Float[Tensor, "A N"]:
-        """Distances ``(A, N)`` of each anchor ``(A, 3, T)`` to each candidate ``(N, 3, T)``, shared by all anchors."""
-        own = self.features(anchors)
-        others = own if candidates is anchors else self.features(candidates)
-        return torch.cdist(own, others, compute_mode="donot_use_mm_for_euclid_dist").square()
-
-    def to_some(
-        self, anchors: Float[Tensor, "A 3 T"], candidates: Float[Tensor, "N 3 T"], columns: Int[Tensor, "A K"]
-    ) -> Float[Tensor, "A K"]:
-        """Distances ``(A, K)`` of each anchor to the candidates that its row of ``columns`` ``(A, K)`` selects."""
-        return self.between(anchors, candidates).gather(1, columns)
