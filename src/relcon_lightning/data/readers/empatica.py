@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 
+from relcon_lightning.data.readers.stamps import EPOCH_S
 from relcon_lightning.data.readers.suffixes import (
     COMPRESSIONS,
     IN_ARCHIVES,
@@ -26,6 +27,7 @@ from relcon_lightning.data.readers.table_head import Head, is_number
 from relcon_lightning.data.readers.table_layout import Layout
 from relcon_lightning.data.readers.table_plain import Table, separators_of, shortened
 from relcon_lightning.errors import DataError
+from relcon_lightning.wording import counted
 
 KIND = "ACC.csv of Empatica E4 sessions, also compressed or in a .zip"  # for messages
 log = logging.getLogger(__name__)
@@ -35,7 +37,6 @@ _ACCELERATION = re.compile(rf"(^|[-_ .])acc\.csv{_ENDINGS}", re.IGNORECASE)  # a
 _OTHERS = re.compile(rf"(^|[-_ .])((bvp|eda|hr|ibi|temp|tags)\.csv{_ENDINGS}|info\.txt$)", re.IGNORECASE)
 _RATE = 32.0  # Hz; the only rate of an E4
 _RATES = (1.0, 1000.0)  # Hz
-_STARTS = (9.4e8, 4.2e9)  # Unix seconds: 1999 to 2103
 _COUNTS_PER_G = 64
 
 
@@ -67,8 +68,8 @@ def without_other_signals(root: Path, files: Mapping[str, Path]) -> dict[str, Pa
     if others:
         kinds = ", ".join(sorted({path.name for path in others.values()}))
         log.info(
-            "%s: passed over %d files beside ACC.csv of Empatica sessions, which hold other signals or notes: %s.",
-            root, len(others), shortened(kinds),
+            "%s: passed over %s beside ACC.csv of Empatica sessions, which hold other signals or notes: %s.",
+            root, counted(len(others), "file"), shortened(kinds),
         )  # fmt: skip
     return {name: path for name, path in files.items() if name not in others}
 
@@ -123,7 +124,7 @@ def _fault(rows: list[list[str]]) -> str:
     """Why the first lines are not those of a session; empty if they are."""
     shown = [shortened(",".join(row), 60) for row in rows]
     start = _value(rows[0])
-    if start is None or not _STARTS[0] < start < _STARTS[1]:
+    if start is None or not EPOCH_S[0] < start < EPOCH_S[1]:
         why = _unit_of(start)
         return f"line 1 must hold the start in Unix seconds (UTC), three times, found {shown[0]!r}{why}"
     if len(rows) < 2:
@@ -149,7 +150,7 @@ def _value(cells: list[str]) -> float | None:
 
 def _unit_of(start: float | None) -> str:
     for factor, unit in ((1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")):
-        if start is not None and _STARTS[0] < start / factor < _STARTS[1]:
+        if start is not None and EPOCH_S[0] < start / factor < EPOCH_S[1]:
             return f", which are {unit}; divide them by {factor:.0f}"
     return ""
 

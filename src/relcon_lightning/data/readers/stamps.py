@@ -20,7 +20,7 @@ from relcon_lightning.errors import DataError
 
 ISO, TIME_OF_DAY = "ISO 8601", "time of day"
 
-_EPOCH_S = (9.4e8, 4.2e9)  # unix time of the years 1999 to 2103
+EPOCH_S = (9.4e8, 4.2e9)  # unix time of the years 1999 to 2103
 _DAY_S, _HOUR_S = 86400.0, 3600.0
 _DAY_ZERO = {"a spreadsheet": 25569.0, "MATLAB": 719529.0}  # number of 1970-01-01 in days
 _DAYS = (10957.0, 47482.0)  # from 1970-01-01: the years 2000 to 2099
@@ -318,7 +318,7 @@ def _unclear(cell: str, where: str) -> str:
 
 
 def _is_epoch(stamps: np.ndarray, unit: float) -> bool:
-    return bool(len(stamps)) and _EPOCH_S[0] < float(np.median(stamps)) * unit < _EPOCH_S[1]
+    return bool(len(stamps)) and EPOCH_S[0] < float(np.median(stamps)) * unit < EPOCH_S[1]
 
 
 def _counts_days(stamps: np.ndarray) -> str | None:

@@ -24,7 +24,7 @@ from dataclasses import replace
 import numpy as np
 
 from relcon_lightning.data.readers.empatica import read_empatica
-from relcon_lightning.data.readers.stamps import Clock, parse_date
+from relcon_lightning.data.readers.stamps import EPOCH_S, Clock, parse_date
 from relcon_lightning.data.readers.suffixes import text_of
 from relcon_lightning.data.readers.table_head import Head, is_number
 from relcon_lightning.data.readers.table_layout import AUTO, NO_RATE, PLAIN, XYZ, Layout
@@ -251,7 +251,7 @@ def _axivity(head: Head, layout: Layout) -> Table | None:
 def _is_moment(cell: str) -> bool:
     """True if a cell is a date with the time of day, or Unix time."""
     if is_number(cell):
-        return 9.4e8 < float(cell) < 4.2e9
+        return EPOCH_S[0] < float(cell) < EPOCH_S[1]
     return re.match(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", cell) is not None
 
 
