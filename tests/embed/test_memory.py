@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -47,6 +49,21 @@ def test_memory_does_not_grow_with_a_recording(tmp_path):
     assert peak_bytes(tmp_path, 12) < 1.15 * short
     assert pa.default_memory_pool().max_memory() <= max(arrow, 12 * 3600 * RATE * 8)  # a column of the file
     assert parquet.read_metadata(tmp_path / "12.parquet").num_rows == 12 * 3600 * 100 // 256
+
+
+def test_what_is_kept_of_a_recording_does_not_grow_with_its_file(tmp_path):
+    kept = {}
+    for n in (100, 20_000):
+        (folder := tmp_path / str(n)).mkdir()
+        columns = {"time": np.arange(n) / RATE, **{axis: np.ones(n) for axis in "xyz"}}
+        csv.write_csv(pa.table(columns), folder / "plain.csv")
+        (folder / "packed.csv.gz").write_bytes(gzip.compress((folder / "plain.csv").read_bytes()))
+        parquet.write_table(pa.table(columns), folder / "r.parquet")
+        inputs = find_inputs(folder, Layout(time_column="time"))
+        for one in inputs:
+            assert sum(len(block.times) for block in one.open().blocks) == n
+        kept[n] = sum(len(pickle.dumps(one)) for one in inputs)  # what reading processes receive, too
+    assert kept[20_000] < 1.1 * kept[100] < 20_000
 
 
 def test_thousands_of_short_recordings_take_the_memory_of_their_embeddings(tmp_path):

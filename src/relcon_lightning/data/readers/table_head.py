@@ -90,9 +90,30 @@ class Head:
         complete = lines[:-1] if len(self._spans) < LINES and first + most >= len(self.lines) else lines
         return [split(line, separator) for line in (complete or lines) if line.strip()]
 
-    def open(self, line: int) -> IO[bytes]:
-        """Open the file at the beginning of a line, converted to UTF-8."""
+    def place(self, line: int) -> Place:
+        """The beginning of a line."""
         start = self._spans[line][0] if line < len(self._spans) else len(self.text)
+        return Place(self.path, self.encoding, self.bom, len(self.text[:start].encode()))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a text file. Unlike a :class:`Head`, it takes no memory.
+
+    Attributes:
+        path: Path of the file.
+        encoding: Name of the encoding.
+        bom: Length of the byte order mark in bytes.
+        offset: Number of bytes before the place, in UTF-8 and without the byte order mark.
+    """
+
+    path: Path
+    encoding: str
+    bom: int
+    offset: int
+
+    def open(self) -> IO[bytes]:
+        """Open the file at the place, converted to UTF-8."""
         file = open_bytes(self.path)
         file.read(self.bom)
         if self.encoding == "utf-8":
@@ -100,7 +121,7 @@ class Head:
         else:
             stream = pa.transcoding_input_stream(pa.PythonFile(file, "r"), self.encoding, "utf-8")
             file = io.BufferedReader(stream)
-        left = len(self.text[:start].encode())
+        left = self.offset
         while left and (skipped := len(file.read(min(left, 2**20)))):
             left -= skipped
         return file

@@ -20,7 +20,7 @@ from relcon_lightning.data.readers.stamps import Clock, Stopwatch
 from relcon_lightning.data.readers.stretches import gap_free
 from relcon_lightning.data.readers.suffixes import is_packed, text_of
 from relcon_lightning.data.readers.table_formats import find_table, recognised
-from relcon_lightning.data.readers.table_head import NO_TABLE, Head
+from relcon_lightning.data.readers.table_head import NO_TABLE, Head, Place
 from relcon_lightning.data.readers.table_layout import PLAIN, UNITS, Layout
 from relcon_lightning.data.readers.table_plain import Table, as_written, shared_unit
 from relcon_lightning.data.readers.tables import require_columns
@@ -152,21 +152,23 @@ class TableStream:
         self._bursts: Bursts | None = None
         self._scan: Scan | None = None
 
-    @cached_property
-    def head(self) -> Head | None:
-        """First lines of the file; None for a Parquet file."""
-        return None if self.path.suffix.lower() == ".parquet" else Head.read(self.path)
-
-    @cached_property
+    @property
     def table(self) -> Table:
         """Location of the samples in the file.
 
         Raises:
             DataError: The file cannot be read or has no such columns.
         """
-        if self.head is None:
-            return _parquet_table(self.path, self.layout)
-        return find_table(self.head, self.layout)
+        return self._found[0]
+
+    @cached_property
+    def _found(self) -> tuple[Table, Place | None]:
+        """Location of the samples, and the place of the first row; None for a Parquet file."""
+        if self.path.suffix.lower() == ".parquet":
+            return _parquet_table(self.path, self.layout), None
+        head = Head.read(self.path)  # up to a megabyte, which is not kept
+        table = find_table(head, self.layout)
+        return table, head.place(table.first)
 
     @property
     def _most(self) -> int:
@@ -408,10 +410,11 @@ class TableStream:
     def _batches(self, damage: _Damage) -> Iterator[pa.Table]:
         """Rows of the file, with columns x, y, z and, if there is one, time."""
         try:
-            if self.head is None:
+            place = self._found[1]
+            if place is None:
                 yield from self._parquet()
             else:
-                with self.head.open(self.table.first) as stream:
+                with place.open() as stream:
                     yield from self._csv(stream, damage)
         except DataError:
             raise
