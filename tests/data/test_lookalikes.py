@@ -52,7 +52,7 @@ def test_cells_for_missing_values_are_no_classes(tmp_path: Path, caplog: pytest.
     rows = [("a", "walk"), ("a", "NaN"), ("b", "nan"), ("b", "N/A"), ("b", "null"), ("c", "")]
     found = {one.recording_id: [s.label for s in one.segments] for one in recordings(tmp_path, rows).recordings()}
     assert found == {"0": ["walk"], "1": [], "2": [], "3": [], "4": ["null"], "5": []}
-    assert "recordings.csv: 3 cells such as 'NaN' count as no label" in caplog.text
+    assert "recordings.csv: 3 cells such as 'NaN' are treated as unlabelled" in caplog.text
 
 
 def test_segments_treat_missing_values_alike(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

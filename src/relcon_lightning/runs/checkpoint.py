@@ -250,7 +250,7 @@ class Checkpoint:
         if not isinstance(distance, MotifDistance):
             raise ConfigError(
                 f"{self.name} was changed or damaged: its motif distance describes another network, "
-                f"{type(distance).__name__}. Give another checkpoint, or get it again."
+                f"{type(distance).__name__}. Give another checkpoint, or get a new copy."
             )
         distance.fused = fused
         return distance

@@ -87,7 +87,7 @@ def _read_exported(folder: Path) -> dict[str, Any]:
         return {KEY: content[KEY], "state_dict": load(weights)}
     except (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
         raise ConfigError(
-            f"{folder} is not an exported encoder that can be read: {error}. Export it again, or get it again."
+            f"{folder} is not an exported encoder that can be read: {error}. Export it again, or get a new copy."
         ) from error
 
 

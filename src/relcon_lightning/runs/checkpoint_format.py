@@ -71,7 +71,7 @@ def upgraded(content: Any, where: str) -> dict[str, Any]:
         check_entry(current[KEY], current.get("state_dict", {}))
     except ValueError as error:
         raise ValueError(
-            f"{where} was changed or damaged: {error}. Give another checkpoint, or get it again."
+            f"{where} was changed or damaged: {error}. Give another checkpoint, or get a new copy."
         ) from error
     return current
 

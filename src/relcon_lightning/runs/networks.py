@@ -70,8 +70,8 @@ def refuse_unfit(config: dict[str, Any], weights: Mapping[str, Tensor], path: st
         check_fit(partial(instantiate, config), weights)
     except ValueError as error:
         raise ConfigError(
-            f"The weights in {path} do not fit its configuration: {error}. The file was changed: get it again, or give "
-            "another checkpoint."
+            f"The weights in {path} do not fit its configuration: {error}. The file was changed: get a new copy, or "
+            "give another checkpoint."
         ) from error
 
 

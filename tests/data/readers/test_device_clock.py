@@ -61,7 +61,7 @@ def test_a_clock_without_a_zone_is_utc_with_a_word_or_what_is_said(tmp_path, nam
     with caplog.at_level(logging.WARNING):
         starts = [r.start_time for r in DeviceFolder(tmp_path, ".+").recordings()]
     assert starts == [START, START]
-    assert caplog.text.count("has no time zone and is taken for UTC") == 1  # once for a folder
+    assert caplog.text.count("has no time zone and is assumed to be UTC") == 1  # once for a folder
     for zone, offset in (("Europe/Berlin", 1), ("America/New_York", -5), ("+05:30", 5.5), ("-0800", -8), ("UTC", 0)):
         assert start_of(tmp_path / "one", zone) == datetime.fromtimestamp(START - offset * 3600, UTC)
 

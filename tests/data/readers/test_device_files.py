@@ -107,7 +107,7 @@ def test_the_scale_of_an_actigraph_is_that_of_the_file(tmp_path):
     ):
         found, _ = read(tmp_path, archive(log_bin=log, info_txt=info(30, **facts)))
         assert found.signal[-1, 2] == pytest.approx(256 / scale)
-    with pytest.raises(DataError, match=r"does not say how many counts are a g\. Export the raw data as CSV"):
+    with pytest.raises(DataError, match=r"does not state the number of counts per g\. Export the raw data as CSV"):
         read(tmp_path, archive(log_bin=log, info_txt=info(30, Serial_Number="S1")))
 
 
@@ -125,17 +125,17 @@ def test_a_usb_cable_and_zeros_between_records_are_no_damage(tmp_path):
         (archive(other_txt=b"x"), r"zip archive without info.txt and log.bin or activity.bin"),
         (
             archive(log_bin=record(9, 0, b"epoch"), info_txt=info(30)),
-            r"no raw samples .* are 1 of type 9\. .* ActiLife",
+            r"no raw acceleration samples.* are 1 of type 9\. .* ActiLife",
         ),
         (archive(activity_bin=b"", info_txt=info(30)), "its activity.bin is empty"),
         (
             archive(log_bin=b"", info_txt=info(32), calibration_json=json.dumps({"isCalibrated": False}).encode()),
-            "to be calibrated first",
+            "need calibration",
         ),
         (b"GENEA/1.00\nSerial-Number:01275\n", "a recording of a GENEA"),
         (b"\0" * 512 + b"MDTC" + b"\0" * 99, "a recording of a Parmay Matrix"),
         (b"", "is empty"),
-        (b"hello world\n" * 1000, r"no recording of an Axivity, GENEActiv or ActiGraph: it begins with b'hello"),
+        (b"hello world\n" * 1000, r"not an Axivity, GENEActiv or ActiGraph recording: it begins with b'hello"),
     ],
 )
 @pytest.mark.parametrize("lenient", [False, True])

@@ -101,5 +101,5 @@ def test_codes_without_a_name_are_refused() -> None:
 def test_a_dead_axis_is_named() -> None:
     dead = samples(["sit"] * 100)
     dead.signal[:, 2] = np.nan
-    with pytest.raises(DataError, match=r"a\.dat has no sample with all three axes"):
+    with pytest.raises(DataError, match=r"a\.dat has no sample with all three acceleration axes"):
         list(recordings_of(dead, "r", "p", RATE, 1.0))

@@ -65,7 +65,7 @@ def test_what_is_passed_over_is_named_with_a_count(tmp_path, caplog):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             read()
-        assert "passed over 4 files" in caplog.text
+        assert "skipped 4 files" in caplog.text
         for name in ("P02.doc.gz", "P03.xlsx", "notes.txt", "readme", "1 x .doc.gz"):
             assert name in caplog.text
         assert ".hidden" not in caplog.text
@@ -105,10 +105,10 @@ def test_the_acceleration_of_a_known_session_is_read(tmp_path, name):
 def test_an_archive_of_several_tables_or_none_is_named(tmp_path):
     packed(tmp_path / "P01.zip", {"a.csv": TEXT, "b.csv": TEXT})
     [found] = find_inputs(tmp_path, LAYOUT)
-    with pytest.raises(DataError, match=r"P01\.zip holds 2 tables \(a\.csv, b\.csv\)\. Unpack it and choose"):
+    with pytest.raises(DataError, match=r"P01\.zip contains 2 tables \(a\.csv, b\.csv\)\. Unpack it and choose"):
         found.open()
     packed(tmp_path / "P01.zip", {"a.json": "{}"})
-    with pytest.raises(DataError, match=r"P01\.zip holds 0 tables \(a\.json\)"):
+    with pytest.raises(DataError, match=r"P01\.zip contains 0 tables \(a\.json\)"):
         found.open()
     (tmp_path / "P01.zip").write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(DataError, match=r"P01\.zip is damaged or cut short"):

@@ -219,9 +219,9 @@ def test_every_format_has_a_file():
 def test_another_layout_is_refused(tmp_path, form):
     path = tmp_path / "a.csv"
     path.write_text(lines("time,x,y,z", rows(SECONDS, walk())))
-    reason = f"has not the layout of data.source.format={form}"
+    reason = f"does not have the layout of data.source.format={form}"
     if form == "empatica":
-        reason = "is no acceleration of an Empatica E4 session: line 1 must hold the start"
+        reason = "is not the acceleration of an Empatica E4 session: line 1 must hold the start"
     with pytest.raises(DataError, match=f"a.csv {reason}"):
         TableStream(path, Layout(format=form, time_column="time")).scan()
 
@@ -248,7 +248,7 @@ def test_the_users_columns_go_before_those_of_the_format(tmp_path):
 def test_counts_per_epoch_are_no_acceleration(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(actigraph().replace("Period (hh:mm:ss) 00:00:00", "Period (hh:mm:ss) 00:01:00"))
-    with pytest.raises(DataError, match="holds counts per epoch of 00:01:00, not acceleration"):
+    with pytest.raises(DataError, match="contains counts per epoch of 00:01:00, not acceleration"):
         TableStream(path, Layout(time_column="time")).scan()
     path.write_text(actigraph(header="Axis1,Axis2,Axis3"))
     with pytest.raises(DataError, match=r"has no columns 'Accelerometer X'.*it has Axis1, Axis2, Axis3"):
@@ -267,4 +267,4 @@ def test_the_zone_in_a_header_of_geneactiv_counts(tmp_path, caplog):
     path = tmp_path / "a.csv"
     path.write_text(FILES["geneactiv"][1].replace("Device Model,1.2", "Time Zone,GMT -05:00"))
     assert TableStream(path, Layout(time_column="time")).scan().start_time == START + 5 * 3600
-    assert "taken for UTC" not in caplog.text
+    assert "assumed to be UTC" not in caplog.text

@@ -98,7 +98,7 @@ def test_stamps_in_days_are_dates(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     np.testing.assert_allclose(times, TIMES, atol=1e-4)
     np.testing.assert_allclose(signal, walk(), atol=1e-9)
     assert said in caplog.text
-    assert "the time has no zone and is taken for UTC" in caplog.text
+    assert "the time has no zone and is assumed to be UTC" in caplog.text
     assert read(path, time_zone="+02:00")[1] == pytest.approx(START - 7200, abs=1e-4)
 
 
@@ -159,7 +159,7 @@ def test_values_that_no_sensor_measures_are_missing(
     *_, found = read(write(frame(signal), tmp_path / f"a.{suffix}"))
     assert np.flatnonzero(np.isnan(found).any(axis=1)).tolist() == [700, 701, 702]
     np.testing.assert_allclose(np.delete(found, [700, 701, 702], axis=0), np.delete(walk(), [700, 701, 702], axis=0))
-    assert "3 of 2000 samples have values above 400 g: they count as missing" in caplog.text
+    assert "3 of 2000 samples have values above 400 g: they are treated as missing" in caplog.text
     [prepared] = RecordingFolder(tmp_path, participant="a", time_column="time").recordings()
     assert np.abs(prepared.signal).max() < 2
 

@@ -156,7 +156,7 @@ LINES = GOOD.to_csv(index=False).splitlines(keepends=True)
     ("content", "message"),
     [
         ("", "Empty CSV"),
-        (LINES[0], "holds no rows"),
+        (LINES[0], "contains no rows"),
         (GOOD.drop(columns="annotation").to_csv(index=False), "'annotation'.* does not exist"),
         (GOOD.drop(columns="y").to_csv(index=False), "'y'.* does not exist"),
         ("".join(LINES)[:-40], "Expected 5 columns, got"),

@@ -222,7 +222,7 @@ def test_a_recording_that_begins_asleep_starts_with_its_first_sample(tmp_path):
 def test_a_recording_of_zeros_alone_is_refused(tmp_path):
     put(tmp_path, "a.cwa", content=cwa(*asleep(1000, 0, 1000)))
     for read in (lambda: list(DeviceFolder(tmp_path, NAMES).recordings()), lambda: streamed(tmp_path)):
-        with pytest.raises(DataError, match=r"a\.cwa holds no samples of the acceleration but zeros"):
+        with pytest.raises(DataError, match=r"a\.cwa contains no acceleration samples but zeros"):
             read()
 
 
@@ -248,7 +248,7 @@ def test_a_file_without_samples_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.cwa is damaged: it has no block of samples"):
         list(DeviceFolder(tmp_path, NAMES).recordings())
     put(tmp_path, "a.cwa", content=geneactiv([]))
-    with pytest.raises(DataError, match=r"a\.cwa holds no samples of the acceleration"):
+    with pytest.raises(DataError, match=r"a\.cwa contains no acceleration samples"):
         list(DeviceFolder(tmp_path, NAMES).recordings())
 
 

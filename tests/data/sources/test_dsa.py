@@ -157,7 +157,7 @@ def test_a_damaged_member_and_a_short_tar_are_named(tmp_path: Path) -> None:
 
 def test_an_archive_beside_its_unpacked_files_is_refused(tmp_path: Path) -> None:
     as_zip(as_folder(tmp_path, FILES), FILES)
-    with pytest.raises(DataError, match="are the same file; leave one"):
+    with pytest.raises(DataError, match="are the same file; remove one"):
         DailyAndSports(tmp_path)
 
 

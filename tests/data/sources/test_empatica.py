@@ -81,9 +81,9 @@ def test_sessions_become_recordings_of_their_people(tmp_path: Path, caplog: pyte
     for person, signal in signals.items():
         assert (found[person].sampling_rate, found[person].start_time) == (32.0, START)
         np.testing.assert_array_equal(found[person].signal, (signal / 64).astype(np.float32))
-    assert "passed over 14 files beside ACC.csv of Empatica sessions" in caplog.text
+    assert "skipped 14 files beside ACC.csv of Empatica sessions" in caplog.text
     assert "BVP.csv, EDA.csv, HR.csv, IBI.csv, TEMP.csv, info.txt, tags.csv" in caplog.text
-    assert "passed over 1 files (1 x .csv): P3/notes.csv" in caplog.text
+    assert "skipped 1 file (1 x .csv): P3/notes.csv" in caplog.text
     assert caplog.text.count("read as empatica") == 1  # once for all files
 
 
@@ -153,7 +153,7 @@ def test_a_damaged_header_is_refused_by_name(tmp_path: Path, name: str, packed: 
             archive.writestr("BVP.csv", OTHERS["BVP.csv"])
     else:
         (session(tmp_path / "P1", counts(5)) / "ACC.csv").write_text(text)
-    message = f"{'P1.zip' if packed else 'P1/ACC.csv'} is no acceleration of an Empatica E4 session: .*{reason}"
+    message = f"{'P1.zip' if packed else 'P1/ACC.csv'} is not the acceleration of an Empatica E4 session: .*{reason}"
     with pytest.raises(DataError, match=message):
         list(DeviceFolder(tmp_path, PERSON).recordings())
     [one] = find_inputs(tmp_path, LAYOUT)
@@ -164,7 +164,7 @@ def test_a_damaged_header_is_refused_by_name(tmp_path: Path, name: str, packed: 
 @pytest.mark.parametrize("lines", [1, 2])
 def test_a_session_without_samples_is_refused(tmp_path: Path, lines: int) -> None:
     (tmp_path / "ACC.csv").write_text("".join(HEADER.splitlines(keepends=True)[:lines]))
-    with pytest.raises(DataError, match=r"ACC.csv is no acceleration.*(ends after line 1|holds no samples)"):
+    with pytest.raises(DataError, match=r"ACC.csv is not the acceleration.*(ends after line 1|contains no samples)"):
         list(DeviceFolder(tmp_path, "ACC").recordings())
 
 
@@ -200,7 +200,7 @@ def test_a_users_table_of_that_name_stays_a_table(tmp_path: Path) -> None:
     (tmp_path / "acc.csv").write_text(f"time,x,y,z\n{rows}")
     [one] = find_inputs(tmp_path, LAYOUT)
     assert one.open().rate == pytest.approx(32)
-    with pytest.raises(DataError, match=r"acc\.csv is no acceleration of an Empatica E4 session"):
+    with pytest.raises(DataError, match=r"acc\.csv is not the acceleration of an Empatica E4 session"):
         list(DeviceFolder(tmp_path, "acc").recordings())
 
 

@@ -145,7 +145,7 @@ def test_stamps_rule_and_a_configured_rate_must_be_theirs(tmp_path: Path) -> Non
     put(tmp_path, "a.csv", frame(4, 49.5))
     [recording] = source(tmp_path, sampling_rate=50).recordings()
     assert (recording.sampling_rate, len(recording.signal)) == (50, 199)
-    with pytest.raises(DataError, match=r"a\.csv: the time stamps mean 49\.5 Hz, not the 100 Hz"):
+    with pytest.raises(DataError, match=r"a\.csv: the time stamps imply 49\.5 Hz, not the 100 Hz"):
         list(source(tmp_path, sampling_rate=100).recordings())
 
 

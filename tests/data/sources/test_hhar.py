@@ -185,7 +185,7 @@ def test_watches_with_next_to_no_samples_are_left_out(tmp_path: Path, caplog: py
     [recording] = Hhar(as_file(tmp_path, text(*tables))).recordings()
     assert recording.participant_id == "hhar-a"
     assert "Left out hhar-b-lgwatch_2" in caplog.text
-    assert "user c, gear_2 has no sample with all three axes" in caplog.text
+    assert "user c, gear_2 has no sample with all three acceleration axes" in caplog.text
 
 
 def test_lost_values_are_missing(tmp_path: Path) -> None:

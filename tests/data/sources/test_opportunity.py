@@ -98,7 +98,7 @@ SECONDS[:, 0] *= 1000
         (text(GOOD[:, 1:]), "250 columns, got 249"),
         (text(GOOD).replace("-300", "low", 1), "'low'"),
         (text(table([(3, 2.0)])), r"right wrist: label 3.* is none of 0, 1, 2, 4, 5"),
-        (text(DEAD), "right wrist has no sample with all three axes"),
+        (text(DEAD), "right wrist has no sample with all three acceleration axes"),
         (text(SECONDS), "is their unit right"),
         (text(GOOD[:20]), "no 1 s of samples"),
     ],

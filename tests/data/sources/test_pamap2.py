@@ -158,9 +158,9 @@ SLOW[:, 0] *= 1000
         (text(GOOD[:, :-1]), "54 columns, got 53"),
         (text(GOOD).replace("-0.5", "half", 1), "'half'"),
         (text(table([(9, 2.0)])), r"wrist: label 9.* is none of 0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 16, 17, 24"),
-        (text(DEAD), "wrist has no sample with all three axes"),
+        (text(DEAD), "wrist has no sample with all three acceleration axes"),
         (text(SLOW), "is their unit right"),
-        (text(GOOD[::2]), "mean 50 Hz, not the 100 Hz"),
+        (text(GOOD[::2]), "imply 50 Hz, not the 100 Hz"),
         (text(GOOD[:50]), "no 1 s of samples"),
     ],
 )

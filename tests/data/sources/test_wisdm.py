@@ -102,7 +102,7 @@ GOOD = lines(1600, "A", steady(5))
         (GOOD + "1600,N,1,2,3,4;\n", "unknown activity 'N'; expected one of A B C"),
         (GOOD + "1601,A,1,2,3,4;\n", "rows of another subject, 1601"),
         (GOOD + "1600,A,,2,3,4;\n", "column time has 1 empty"),
-        (lines(1600, "A", steady(5) * 1e6), "A: the steps of the time stamps .* is their unit right"),
+        (lines(1600, "A", steady(5) * 1e6), "A: the time stamps imply .* is their unit right"),
         (lines(1600, "A", np.arange(10) * 0.0), "A: .*two different time stamps"),
     ],
 )

@@ -81,9 +81,9 @@ def _goes_back(where: str, sample: int, by_s: float) -> str:
     hint = (
         "Was a clock set back at the end of summer time? Give data.source.time_zone, such as Europe/London."
         if change
-        else "Sort the rows, or make a file of each part if the clock was set anew."
+        else "Sort the rows, or split the file where the clock was reset."
     )
-    return f"{where}: the time stamps go back at sample {sample}, by {by_s:.3g} s. {hint}"
+    return f"{where}: the time stamps decrease at sample {sample}, by {by_s:.3g} s. {hint}"
 
 
 @dataclass(frozen=True)

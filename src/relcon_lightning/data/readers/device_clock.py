@@ -42,7 +42,7 @@ class DeviceClock:
                 self._say_once(
                     logging.WARNING,
                     "unknown",
-                    "%s: the device clock has no time zone and is taken for UTC. Set its zone with "
+                    "%s: the device clock has no time zone and is assumed to be UTC. Set its zone with "
                     "data.source.time_zone=Europe/London or =+01:00.",
                     where,
                 )

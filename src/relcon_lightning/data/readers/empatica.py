@@ -57,7 +57,7 @@ def is_session(path: Path) -> bool:
 
 
 def without_other_signals(root: Path, files: Mapping[str, Path]) -> dict[str, Path]:
-    """Files without the other signals and notes of sessions. The log names what is passed over.
+    """Files without the other signals and notes of sessions. The log names what is skipped.
 
     Args:
         root: Searched folder.
@@ -68,7 +68,7 @@ def without_other_signals(root: Path, files: Mapping[str, Path]) -> dict[str, Pa
     if others:
         kinds = ", ".join(sorted({path.name for path in others.values()}))
         log.info(
-            "%s: passed over %s beside ACC.csv of Empatica sessions, which hold other signals or notes: %s.",
+            "%s: skipped %s beside ACC.csv of Empatica sessions, which hold other signals or notes: %s.",
             root, counted(len(others), "file"), shortened(kinds),
         )  # fmt: skip
     return {name: path for name, path in files.items() if name not in others}
@@ -108,7 +108,7 @@ def read_empatica(head: Head, layout: Layout) -> Table | None:
     rows = [head.cells(line, separator) for line in filled]
     if fault := _fault(rows):
         if layout.format == "empatica" or _is_damaged(head.path, rows):
-            raise DataError(f"{text_of(head.path)} is no acceleration of an Empatica E4 session: {fault}.")
+            raise DataError(f"{text_of(head.path)} is not the acceleration of an Empatica E4 session: {fault}.")
         return None
     start, rate = (_value(row) for row in rows[:2])
     if rate != _RATE:
@@ -133,7 +133,7 @@ def _fault(rows: list[list[str]]) -> str:
     if rate is None or not _RATES[0] <= rate <= _RATES[1]:
         return f"line 2 must hold the sampling rate in Hz ({_RATE:g}), three times, found {shown[1]!r}"
     if len(rows) < 3:
-        return "it holds no samples"
+        return "it contains no samples"
     if len(rows[2]) != 3:
         return f"line 3 must hold x, y and z in 1/{_COUNTS_PER_G} g, found {shown[2]!r}"
     return ""

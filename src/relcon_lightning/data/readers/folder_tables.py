@@ -78,7 +78,7 @@ def _labels(table: Path, cells: np.ndarray) -> list[str]:
     labels = [str(cell).strip() for cell in cells]
     missing = [label for label in labels if label.casefold() in _NO_LABEL]
     if missing:
-        log.warning("%s: %d cells such as %r count as no label.", table, len(missing), missing[0])
+        log.warning("%s: %d cells such as %r are treated as unlabelled.", table, len(missing), missing[0])
     return ["" if label.casefold() in _NO_LABEL else label for label in labels]
 
 

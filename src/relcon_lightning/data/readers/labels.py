@@ -68,7 +68,7 @@ def recordings_of(
             :func:`~relcon_lightning.data.readers.stretches.gap_free`.
     """
     if not np.isfinite(samples.signal).all(axis=1).any():
-        raise DataError(f"{samples.where} has no sample with all three axes of the acceleration.")
+        raise DataError(f"{samples.where} has no sample with all three acceleration axes.")
     _, stretches = gap_free(samples.times, samples.signal, samples.where, max_gap_s, rate)
     segments = _runs(samples, rate)
     for name, (start_s, signal) in zip(part_ids(recording_id, len(stretches)), stretches, strict=True):

@@ -47,7 +47,7 @@ def name_missing(where: str, missing: int, rows: int) -> None:
     """
     if missing:
         log.warning(
-            "%s: %d of %d rows (%.3g %%) are 0,0,0 or a fill value such as -9999: they count as missing.",
+            "%s: %d of %d rows (%.3g %%) are 0,0,0 or a fill value such as -9999: they are treated as missing.",
             where,
             missing,
             rows,

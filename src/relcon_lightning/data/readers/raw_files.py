@@ -117,7 +117,7 @@ def find_files(raw_dir: str | Path | None, pattern: str, layout: str) -> dict[tu
     for file in _files_below(root):
         match = re.search(rf"(?:^|/){pattern}$", file.name)
         if match and match.groups() in found:
-            raise DataError(f"{file.where} and {found[match.groups()].where} are the same file; leave one of them.")
+            raise DataError(f"{file.where} and {found[match.groups()].where} are the same file; remove one of them.")
         if match:
             found[match.groups()] = file
     if not found:
@@ -149,7 +149,7 @@ def bounded(file: Readable, where: str) -> bytes:
 
 def bomb(where: str, most: int) -> DataError:
     """Create the error for a compressed file that unpacks to more than ``most`` bytes."""
-    return DataError(f"{where} unpacks to more than {most >> 20} MiB; if that is right, unpack it yourself.")
+    return DataError(f"{where} unpacks to more than {most >> 20} MiB; if this is intended, unpack it yourself.")
 
 
 def _files_below(root: Path) -> Iterator[RawFile]:
@@ -244,8 +244,8 @@ def _damage_named(where: str) -> Iterator[None]:
     except DataError:
         raise
     except (lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"{where} is damaged ({error}); get it again.") from error
+        raise DataError(f"{where} is damaged ({error}); download or copy it again.") from error
     except EOFError as error:
-        raise DataError(f"{where} is cut short; get it again.") from error
+        raise DataError(f"{where} is cut short; download or copy it again.") from error
     except (OSError, RuntimeError, NotImplementedError) as error:  # invalid offset, encryption, or unknown compression
         raise DataError(f"{where} cannot be unpacked ({error}).") from error

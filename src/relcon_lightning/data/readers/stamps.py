@@ -93,7 +93,7 @@ class Clock:
         numeric = not cells or sum(map(is_number, cells)) > len(cells) / 2
         if layout.time_unit in TIME_UNITS and not numeric:
             raise DataError(
-                f"{where}: the time stamp {cells[0]!r} is no number, but data.source.time_unit={layout.time_unit}. "
+                f"{where}: the time stamp {cells[0]!r} is not a number, but data.source.time_unit={layout.time_unit}. "
                 "Leave out time_unit, or give data.source.time_unit=iso for dates."
             )
         if layout.time_unit in TIME_UNITS or (numeric and layout.time_unit == AUTO and layout.time_format is None):
@@ -127,7 +127,9 @@ class Clock:
             zoned = "%z" in layout.time_format
             clock = cls(None, layout.time_format, False, None if zoned else chosen, local and not zoned, True)
             if cells and not np.isfinite(clock._times(np.array(cells, dtype=object))).any():
-                raise DataError(f"{where}: the time stamp {cells[0]!r} has not data.source.time_format={clock.form}.")
+                raise DataError(
+                    f"{where}: the time stamp {cells[0]!r} does not match data.source.time_format={clock.form}."
+                )
             return clock
         if not cells:
             return cls(None, ISO, True, chosen, local, True)
@@ -245,7 +247,7 @@ class Stopwatch:
         )
         if len(once_again):
             raise DataError(
-                f"{self.where}: at {pd.Timestamp(local[once_again[0]])} the clock was not set back, as it should in "
+                f"{self.where}: at {pd.Timestamp(local[once_again[0]])} the clock was not set back, as expected in "
                 f"data.source.time_zone={self.clock.zone}, or the rows are sorted. Give the offset of the clock, such "
                 "as data.source.time_zone=+01:00, or the rows in the order in which they were recorded."
             )
@@ -259,8 +261,8 @@ class Stopwatch:
             dates = pd.DatetimeIndex(local).tz_localize(self.clock.zone, ambiguous=first, nonexistent="raise")
         except ValueError as error:
             raise DataError(
-                f"{self.where}: {error}: this hour does not exist in data.source.time_zone={self.clock.zone}. Was the "
-                "clock not set forward? Then give its offset, such as data.source.time_zone=+01:00."
+                f"{self.where}: {error}: this hour does not exist in data.source.time_zone={self.clock.zone}. If the "
+                "clock was not set forward, give its offset, such as data.source.time_zone=+01:00."
             ) from error
         return np.asarray(dates.tz_convert(None).as_unit("ns").asi8)
 

@@ -52,12 +52,12 @@ def gap_free(
     low, high = PLAUSIBLE_HZ
     if not low <= own <= high:
         raise DataError(
-            f"{where}: the steps of the time stamps mean {own:.3g} Hz, expected {low:g} to {high:g}; "
+            f"{where}: the time stamps imply {own:.3g} Hz, expected {low:g} to {high:g}; "
             "is their unit right? If not, give it, such as data.source.time_unit=ms."
         )
     grid_rate = own if rate is None else rate
     if abs(own / grid_rate - 1) > _TOLERANCE:
-        raise DataError(f"{where}: the time stamps mean {own:.4g} Hz, not the {grid_rate:g} Hz that are configured.")
+        raise DataError(f"{where}: the time stamps imply {own:.4g} Hz, not the {grid_rate:g} Hz that are configured.")
     steps = np.diff(np.sort(times[present]))
     if steps[steps <= max_gap_s].sum() * grid_rate > _FILLED * present.sum():
         raise DataError(

@@ -18,6 +18,7 @@ from typing import IO, Any, cast
 import pyarrow as pa
 
 from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -146,8 +147,8 @@ def only_table(path: Path, names: list[str]) -> str:
     if len(known or tables) != 1:
         some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
         raise DataError(
-            f"{text_of(path)} holds {len(tables)} tables ({some}). Unpack it and choose the files by "
-            "data.source.files, such as data.source.files=Accelerometer.csv."
+            f"{text_of(path)} contains {len(tables)} tables ({some}). Unpack it and choose the files "
+            "with data.source.files, such as data.source.files=Accelerometer.csv."
         )
     return (known or tables)[0]
 
@@ -211,9 +212,9 @@ def name_passed_over(root: Path, files: Iterable[Path], known: str) -> None:
     if not left:
         return
     kinds = Counter("".join(path.suffixes[-2:]).lower() or "no suffix" for path in left)
-    counted = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+    numbers = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
     some = ", ".join(map(text_of, left[:_NAMED])) + (", ..." if len(left) > _NAMED else "")
-    log.warning("%s: passed over %d files (%s): %s. Read are: %s.", root, len(left), counted, some, known)
+    log.warning("%s: skipped %s (%s): %s. Supported: %s.", root, counted(len(left), "file"), numbers, some, known)
 
 
 def text_of(path: PurePath) -> str:

@@ -57,7 +57,7 @@ def find_table(head: Head, layout: Layout) -> Table:
             raise ConfigError(f"data.source.format={layout.format} sets the columns; leave out data.source.columns.")
         table = _FORMATS[layout.format](head, layout)
         if table is None:
-            raise DataError(f"{where} has not the layout of data.source.format={layout.format}.")
+            raise DataError(f"{where} does not have the layout of data.source.format={layout.format}.")
         return _completed(table, head, layout)
     table = plain_table(head, layout)
     if table is None and layout.format == AUTO and layout.columns == XYZ:
@@ -153,7 +153,7 @@ def _actigraph(head: Head, layout: Layout) -> Table | None:
     text = {key: _after(head, key) for key in ("Start Time", "Start Date", "Epoch Period (hh:mm:ss)")}
     if text["Epoch Period (hh:mm:ss)"] not in ("", "00:00:00"):
         raise DataError(
-            f"{where} holds counts per epoch of {text['Epoch Period (hh:mm:ss)']}, not acceleration. Export the raw "
+            f"{where} contains counts per epoch of {text['Epoch Period (hh:mm:ss)']}, not acceleration. Export the raw "
             "data from ActiLife, or use the .gt3x file."
         )
     rate = re.search(r"at (\d+(?:[.,]\d+)?) ?Hz", title)
@@ -162,7 +162,7 @@ def _actigraph(head: Head, layout: Layout) -> Table | None:
         return None
     first = next((i for i in range(rules[0] + 1, len(head.lines)) if head.lines[i].strip()), None)
     if first is None:
-        raise DataError(f"{where} holds no rows.")
+        raise DataError(f"{where} contains no rows.")
     separator = max(layout.delimiter or SEPARATORS, key=lambda mark: len(head.cells(first, mark)))
     header = head.cells(first, separator)
     columns = _matching(header, r"^Accelerometer <X>$")

@@ -60,9 +60,9 @@ class Head:
         encoding = _BOMS[bom] if bom else _guess(content)
         text = codecs.getincrementaldecoder(encoding)("replace").decode(content[len(bom) :])
         if "\0" in text[:10_000]:
-            raise DataError(f"{text_of(path)} is no text: it holds zero bytes.")
+            raise DataError(f"{text_of(path)} is not text: it contains zero bytes.")
         if len(content) == _BYTES and not _LINE_END.search(text):
-            raise DataError(f"{text_of(path)} is no table: its first megabyte is one line.")
+            raise DataError(f"{text_of(path)} is not a table: its first megabyte is one line.")
         return cls(path, text, encoding, len(bom))
 
     @cached_property

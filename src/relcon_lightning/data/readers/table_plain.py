@@ -213,7 +213,7 @@ def lacks(head: Head, layout: Layout) -> str:
         return f"{text} If samples have no time stamps, give data.source.time_column=null data.source.sampling_rate=HZ."
     guess = _guess_columns(names)
     given = f" Is it 'data.source.columns=[{guess}]'?" if guess else ""
-    known = "" if layout.format == PLAIN else " Nor has it the layout of a device or app that is known (see --help)."
+    known = "" if layout.format == PLAIN else " It does not have a known layout of a device or app either (see --help)."
     return f"{text}{given}{known}"
 
 

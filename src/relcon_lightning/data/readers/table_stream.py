@@ -252,7 +252,9 @@ class TableStream:
         self._check_range(survey)
         self._check_minutes(survey)
         if survey.late > max(_LATE * survey.rows, 1):
-            raise DataError(f"{where}: {survey.late} of {survey.rows} samples have stamps that go back. Sort the rows.")
+            raise DataError(
+                f"{where}: {survey.late} of {survey.rows} samples have decreasing time stamps. Sort the rows."
+            )
         if table.clock is not None:
             self._bursts = Bursts.find(survey.fullest.times, _SHARED)
         blocks = list(self._spread([survey.fullest]))
@@ -272,13 +274,13 @@ class TableStream:
             return
         if not self.layout.lenient and damage.rows > max(_FEW_DAMAGED, _DAMAGED * rows):
             raise DataError(
-                f"{self.where}: {damage.rows} of {rows} rows are damaged, the first: {damage.first}. Read around them "
+                f"{self.where}: {damage.rows} of {rows} rows are damaged, the first: {damage.first}. Skip them "
                 "with data.source.lenient=true."
             )
         if self.table.clock is None and damage.within and not self.layout.lenient:
             raise DataError(
-                f"{self.where}: a row is damaged, {damage.first}. Samples without time stamps are counted, so what "
-                "follows would be too early; skip it all the same with data.source.lenient=true."
+                f"{self.where}: a row is damaged, {damage.first}. Samples without time stamps are counted, so the "
+                "samples after it would be too early; skip it anyway with data.source.lenient=true."
             )
         log.warning("%s: skipped %d damaged rows of %d, the first: %s.", self.where, damage.rows, rows, damage.first)
 
@@ -289,7 +291,7 @@ class TableStream:
         found = f"{self.where}: {survey.absurd} of {survey.rows} samples have values above {_MOST_G:g} g"
         if survey.absurd > _ABSURD * survey.rows:
             raise DataError(f"{found}, which no wearable measures. Is the file damaged, or are these fill values?")
-        log.warning("%s: they count as missing.", found)
+        log.warning("%s: they are treated as missing.", found)
 
     def _check_minutes(self, survey: _Survey) -> None:
         """Refuse sorted local time in which a repeated hour was merged into one."""
@@ -318,7 +320,7 @@ class TableStream:
             self._say_once(note, note)
         clock = self.table.clock
         if (clock is not None and clock.local) or (clock is None and self.table.start_time and self.table.local):
-            text = "the time has no zone and is taken for UTC; if it is local, give data.source.time_zone"
+            text = "the time has no zone and is assumed to be UTC; if it is local, give data.source.time_zone"
             self._say_once(text, text)
         if self._bursts:
             text = (
@@ -384,7 +386,7 @@ class TableStream:
                     yield self._without_copies(Block(times, signal))
             survey.rows += len(raw)
         if not survey.rows:
-            raise DataError(f"{self.where} holds no rows.")
+            raise DataError(f"{self.where} contains no rows.")
         if watch is not None:
             if watch.start_time is None and not np.isfinite(order.newest):
                 raise DataError(f"{self.where} has no time stamps in its time column.")
@@ -422,7 +424,7 @@ class TableStream:
             if "conversion error" in str(error) and not self._as_text:
                 raise _NotNumbersError from error
             if "Empty CSV" in str(error):
-                raise DataError(f"{self.where} holds no rows.") from error
+                raise DataError(f"{self.where} contains no rows.") from error
             if "straddling object" in str(error):
                 raise DataError(f"{self.where} is damaged: a line is longer than a megabyte.") from error
             raise DataError(f"{self.where}: {error.args[0] if isinstance(error, KeyError) else error}") from error

@@ -48,7 +48,7 @@ def read_columns(
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise DataError(f"{where}: {error.args[0]}") from error  # str() of a KeyError would add quotes
     if not table.num_rows:
-        raise DataError(f"{where} holds no rows.")
+        raise DataError(f"{where} contains no rows.")
     for name, kind in types.items():
         if kind is int and table[name].null_count:
             raise DataError(f"{where}: column {name} has {table[name].null_count} empty cells.")

@@ -116,7 +116,7 @@ def _parts(file: RawFile) -> Iterator[pa.Table]:
     except (pa.ArrowException, gzip.BadGzipFile, KeyError) as error:
         raise DataError(f"{file.where}: {error}") from error
     if not len(part):
-        raise DataError(f"{file.where} holds no rows.")
+        raise DataError(f"{file.where} contains no rows.")
     yield part
 
 

@@ -167,7 +167,7 @@ def open_stream(path: Path, clock: DeviceClock, lenient: bool = False) -> Iterat
         samples = (some for some in contents.samples if len(some.stamps))
         first = next(samples, None)
         if first is None:
-            raise DataError(f"{text_of(path)} holds no samples of the acceleration.")
+            raise DataError(f"{text_of(path)} contains no acceleration samples.")
         origin = int(first.stamps[0])
         offset_s = clock.offset_s(origin / 1e9, contents.utc_offset_s, text_of(path))
         blocks = _blocks(path, contents, chain([first], samples), origin, clock)
@@ -214,7 +214,7 @@ def _blocks(
             yield Block((some.stamps[kept] - origin) / 1e9, some.signal[kept])
     name_missing(where, missing, rows)
     if empty:
-        raise DataError(f"{where} holds no samples of the acceleration but zeros and fill values.")
+        raise DataError(f"{where} contains no acceleration samples but zeros and fill values.")
     if pauses:
         share = 100e9 * paused_s / (last - origin)
         log.info(

@@ -87,7 +87,7 @@ class DailyAndSports(InUnits):
         columns = read_columns(file.read(), file.where, dict.fromkeys(self.axes, float), _COLUMNS)
         signal = stack(columns, self.axes) / STANDARD_GRAVITY
         if len(signal) != _ROWS:
-            raise DataError(f"{file.where} has {len(signal)} rows, expected {_ROWS}; get it again.")
+            raise DataError(f"{file.where} has {len(signal)} rows, expected {_ROWS}; download or copy it again.")
         return signal
 
 

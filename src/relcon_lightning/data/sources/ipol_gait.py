@@ -119,7 +119,7 @@ def _marks(file: RawFile) -> dict[str, Any]:
     try:
         content = json.loads(file.read())
     except ValueError as error:
-        raise DataError(f"{file.where} is not valid JSON ({error}); get it again.") from error
+        raise DataError(f"{file.where} is not valid JSON ({error}); download or copy it again.") from error
     if not isinstance(content, dict):
         raise DataError(f"{file.where} does not contain the annotations of a trial.")
     return content

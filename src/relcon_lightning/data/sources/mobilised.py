@@ -104,7 +104,7 @@ def _load(file: RawFile) -> dict[str, Any]:
     try:
         found = loadmat(io.BytesIO(content), simplify_cells=True, variable_names=["data"])  # type: ignore[arg-type]
     except Exception as error:  # SciPy can raise any error for a damaged file
-        raise DataError(f"{file.where} cannot be read ({error}); get it again.") from error
+        raise DataError(f"{file.where} cannot be read ({error}); download or copy it again.") from error
     data = found.get("data")
     if not isinstance(data, dict):
         raise DataError(f"{file.where} has no struct 'data'.")

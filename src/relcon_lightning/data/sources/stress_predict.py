@@ -63,5 +63,5 @@ def _read(file: RawFile, expected_rate: float) -> tuple[float, np.ndarray]:
     if rate != expected_rate:
         raise DataError(f"{file.where}: expected the rate {expected_rate:g} in the second row, found {rate:g}.")
     if len(table) == 2 or not np.isfinite(table).all():
-        raise DataError(f"{file.where} has no samples or an empty cell; get it again.")
+        raise DataError(f"{file.where} has no samples or an empty cell; download or copy it again.")
     return float(start), table[2:] / _COUNTS_PER_G

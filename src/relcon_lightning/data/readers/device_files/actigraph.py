@@ -49,11 +49,11 @@ def read_actigraph(file: IO[bytes], damage: Damage) -> Contents:
     names = set(archive.namelist())
     if "info.txt" not in names or not names & {"log.bin", "activity.bin"}:
         raise DataError(
-            f"{damage.where} is a zip archive without info.txt and log.bin or activity.bin: it is no recording of an "
-            f"ActiGraph. {WAY_ON}"
+            f"{damage.where} is a zip archive without info.txt and log.bin or activity.bin: it is not an "
+            f"ActiGraph recording. {WAY_ON}"
         )
     if "calibration.json" in names and not _calibrated(_text(archive, "calibration.json")):
-        raise DataError(f"{damage.where}: its samples are to be calibrated first, which is not supported. {WAY_ON}")
+        raise DataError(f"{damage.where}: its samples need calibration, which is not supported. {WAY_ON}")
     info = _info(_text(archive, "info.txt"))
     rate = _number(info, "Sample Rate")
     if rate is None:
@@ -101,7 +101,7 @@ def _scale(info: dict[str, str], parameter: float | None, where: str) -> float:
     """Scale of the samples in counts per g."""
     scale = parameter or _number(info, "Acceleration Scale") or _SCALES.get(info.get("Serial Number", "")[:3])
     if scale is None:
-        raise DataError(f"{where} does not say how many counts are a g. {WAY_ON}")
+        raise DataError(f"{where} does not state the number of counts per g. {WAY_ON}")
     return scale
 
 
@@ -119,7 +119,7 @@ def _of_activity(archive: zipfile.ZipFile, info: dict[str, str], rate: float, da
             yield Samples(start + np.round((done + np.arange(len(signal))) * (1e9 / rate)).astype(np.int64), signal)
             done += len(signal)
     if not done:
-        raise DataError(f"{damage.where} holds no samples of the acceleration: its activity.bin is empty.")
+        raise DataError(f"{damage.where} contains no acceleration samples: its activity.bin is empty.")
 
 
 def _of_log(archive: zipfile.ZipFile, info: dict[str, str], rate: float, damage: Damage) -> Iterator[Samples]:
@@ -145,7 +145,7 @@ def _of_log(archive: zipfile.ZipFile, info: dict[str, str], rate: float, damage:
     if scale is None:
         counted = ", ".join(f"{count} of type {kind}" for kind, count in sorted(kinds.items()))
         raise DataError(
-            f"{damage.where} holds no raw samples of the acceleration; its records are {counted or 'none'}. Was the "
+            f"{damage.where} contains no raw acceleration samples; its records are {counted or 'none'}. Was the "
             f"device set up to record raw data? {WAY_ON}"
         )
 

@@ -51,7 +51,7 @@ class Damage:
         """
         if not self.lenient:
             raise DataError(
-                f"{self.where} is damaged: {what}. Copy it from the device again, or take what can be read of it with "
+                f"{self.where} is damaged: {what}. Copy it from the device again, or read the intact part with "
                 "data.source.lenient=true."
             )
         self.count += 1

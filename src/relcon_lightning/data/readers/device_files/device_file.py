@@ -21,7 +21,7 @@ _READERS: dict[bytes, Callable[[IO[bytes], Damage], Contents]] = {
     actigraph.MAGIC: actigraph.read_actigraph,
 }
 _OTHERS = {  # first bytes of unsupported files that have the same suffix
-    b"GENEA/": "a recording of a GENEA, the forerunner of the GENEActiv",
+    b"GENEA/": "a recording of a GENEA, the predecessor of the GENEActiv",
     b"MDTC": "a recording of a Parmay Matrix",
 }
 
@@ -77,8 +77,8 @@ def _reader_for(head: bytes, path: Path) -> Callable[[IO[bytes], Damage], Conten
     read = next((reader for magic, reader in _READERS.items() if head.startswith(magic)), None)
     if read is not None and other is None:
         return read
-    begins = f"no recording of an Axivity, GENEActiv or ActiGraph: it begins with {head[:16]!r}" if head else "empty"
+    begins = f"not an Axivity, GENEActiv or ActiGraph recording: it begins with {head[:16]!r}" if head else "empty"
     raise DataError(
-        f"{text_of(path)} is {other or begins}. Only Axivity .cwa, GENEActiv .bin and ActiGraph .gt3x files are read. "
-        "Export it as CSV with the maker's software, and read that."
+        f"{text_of(path)} is {other or begins}. Only Axivity .cwa, GENEActiv .bin and ActiGraph .gt3x files are "
+        "supported. Export it as CSV with the manufacturer's software."
     )

@@ -175,7 +175,7 @@ def _decoded(
         sound = [page for page in pages if _is_hex(page.digits)]
         for page in pages:
             if page not in sound:
-                damage.found(f"page {page.number} has characters that are no hexadecimal digits")
+                damage.found(f"page {page.number} has characters that are not hexadecimal digits")
         content, pages = bytes.fromhex(b"".join(page.digits for page in sound).decode("ascii")), sound
     if not pages:
         return
