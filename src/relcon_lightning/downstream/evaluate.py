@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from relcon_lightning.data.splits import Split
 from relcon_lightning.downstream.bar import Bars
 from relcon_lightning.downstream.metrics import by_recording, classification_metrics
 from relcon_lightning.downstream.systems import Probe, System
+from relcon_lightning.downstream.tables import Tables
 from relcon_lightning.downstream.windows import LabelledWindows
 from relcon_lightning.errors import DataError
 
@@ -108,38 +108,31 @@ def evaluate(
     folds = {seed: [_rows(windows, split) for split in own] for seed, own in by_seed(splits, seeds).items()}
     tested = {seed: np.concatenate([fold["test"] for fold in own]) for seed, own in folds.items()}
     classes = sorted(set(windows.label.tolist()))
-    predictions: list[pd.DataFrame] = []
-    scores, alone, costs = [], [], []
     shown = _some(tested[seeds[0]], windows.label)
-    probabilities, embeddings = {}, {}
+    tables, alone, probabilities, embeddings = Tables(len(seeds)), [], {}, {}
     with Bars(sum(len(folds[seed]) for seed in seeds)).of([system.name for system in systems]) as bars:
         for system in systems:
-            begin = time.perf_counter()
             bars.begin(system.name)
-            for seed in seeds:
-                if seed == seeds[0] or system.seeded or (standardise and isinstance(splits, Mapping)):
-                    features = _features(system, seed, windows.signal, folds[seed], standardise)
-                if seed == seeds[0] and features[0].ndim == 2:
-                    embeddings[system.name] = features[0][shown]
-                drawn = [_bootstrap(rows, seed) for rows in folds[seed]] if bootstrap else folds[seed]
-                parts = bars.folds(drawn, f"seed {seed}")
-                folded = [
-                    _predict(system.probe(), x, windows.label, rows, seed, classes)
-                    for x, rows in zip(features, parts, strict=True)
-                ]
-                alone += _alone(system.name, seed, windows, folds[seed], folded, classes)
-                for level, items, guess, chance in _levels(windows.take(tested[seed]), np.concatenate(folded), classes):
-                    metrics = classification_metrics(items["label"].to_numpy(), guess, chance, classes)
-                    scores += [(system.name, level, metric, seed, value) for metric, value in metrics.items()]
-                    if seed == seeds[0]:
-                        probabilities[system.name, level] = chance
-                    items = items.assign(predicted=guess)
-                    predictions.append(pd.DataFrame({"system": system.name, "level": level, "seed": seed, **items}))
-            costs.append((system.name, system.parameters, (time.perf_counter() - begin) / len(seeds)))
+            with tables.timed(system):
+                for seed in seeds:
+                    if seed == seeds[0] or system.seeded or (standardise and isinstance(splits, Mapping)):
+                        features = _features(system, seed, windows.signal, folds[seed], standardise)
+                    if seed == seeds[0] and features[0].ndim == 2:
+                        embeddings[system.name] = features[0][shown]
+                    drawn = [_bootstrap(rows, seed) for rows in folds[seed]] if bootstrap else folds[seed]
+                    parts = bars.folds(drawn, f"seed {seed}")
+                    folded = [
+                        _predict(system.probe(), x, windows.label, rows, seed, classes)
+                        for x, rows in zip(features, parts, strict=True)
+                    ]
+                    alone += _alone(system.name, seed, windows, folds[seed], folded, classes)
+                    test, chances = windows.take(tested[seed]), np.concatenate(folded)
+                    for level, items, metrics, chance in _scored(test, chances, classes):
+                        tables.add(system.name, level, seed, metrics, items)
+                        if seed == seeds[0]:
+                            probabilities[system.name, level] = chance
     return Evaluation(
-        pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
-        pd.concat(predictions, ignore_index=True),
-        pd.DataFrame(costs, columns=["system", "parameters", "seconds"]),
+        *tables.frames(),
         part_sizes(windows.participant, windows.recording, folds[seeds[0]]),
         classes,
         probabilities=probabilities,
@@ -180,8 +173,8 @@ def _alone(
     return [
         (system, level, metric, seed, i, value)
         for i, (fold, probability) in enumerate(zip(folds, folded, strict=True))
-        for level, items, guess, chance in _levels(windows.take(fold["test"]), probability, classes)
-        for metric, value in classification_metrics(items["label"].to_numpy(), guess, chance, classes).items()
+        for level, _, metrics, _ in _scored(windows.take(fold["test"]), probability, classes)
+        for metric, value in metrics.items()
     ]
 
 
@@ -253,18 +246,22 @@ def _predict(
     return probability
 
 
-def _levels(
+def _scored(
     test: LabelledWindows, probability: np.ndarray, classes: Sequence[str]
-) -> Iterator[tuple[str, pd.DataFrame, np.ndarray, np.ndarray]]:
-    """Level, tested rows, predictions and probabilities, first of windows, then of recordings."""
+) -> Iterator[tuple[str, pd.DataFrame, dict[str, float], np.ndarray]]:
+    """Level, tested rows with predictions, metrics and probabilities, first of windows, then of recordings."""
     guess = np.asarray(classes)[probability.argmax(1)]
     items = pd.DataFrame({"participant": test.participant, "recording": test.recording, "label": test.label})
-    yield "window", items, guess, probability
     # A recording with several labels counts as one workout for each of them.
-    items = items.assign(recording=whole_recordings(test.recording))
-    workout = items["participant"] + "\0" + items["recording"] + "\0" + items["label"]
+    whole = items.assign(recording=whole_recordings(test.recording))
+    workout = whole["participant"] + "\0" + whole["recording"] + "\0" + whole["label"]
     first, voted, mean = by_recording(guess, probability, workout.to_numpy(dtype=str), classes)
-    yield "recording", items.iloc[first], voted, mean
+    for level, rows, predicted, chance in (
+        ("window", items, guess, probability),
+        ("recording", whole.iloc[first], voted, mean),
+    ):
+        metrics = classification_metrics(rows["label"].to_numpy(), predicted, chance, classes)
+        yield level, rows.assign(predicted=predicted), metrics, chance
 
 
 def whole_recordings(ids: np.ndarray) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from relcon_lightning.downstream.bar import Bars
 from relcon_lightning.downstream.evaluate import Divisions, Evaluation, by_seed, part_sizes
 from relcon_lightning.downstream.metrics import regression_metrics
 from relcon_lightning.downstream.systems import RegressionProbe, System
+from relcon_lightning.downstream.tables import Tables
 from relcon_lightning.downstream.targets import TargetWindows
 from relcon_lightning.errors import DataError
 
@@ -58,37 +58,35 @@ def evaluate_regression(
     for (name, _), of_target in folds.items():
         if not of_target:
             raise DataError(f"No test participant has windows with {name}.")
-    scores, predictions, costs = [], [], []
-    steps = sum(len(folds[name, seed]) for name in windows.names for seed in seeds)
+    tables, steps = Tables(len(seeds)), sum(map(len, folds.values()))
     with Bars(steps).of([system.name for system in systems]) as bars:
         for system in systems:
-            begin = time.perf_counter()
             bars.begin(system.name)
-            for seed in seeds:
-                if seed == seeds[0] or system.seeded:
-                    features = system.features(seed, windows.signal)
-                for k, name in enumerate(windows.names):
-                    tested = np.concatenate([test for _, _, test in folds[name, seed]])
-                    target, participant = windows.targets[:, k], windows.participant[tested]
-                    parts = bars.folds(folds[name, seed], f"seed {seed}, {name}")
-                    guess = np.concatenate(
-                        [_predict(system.probe(), features, windows, k, rows, seed) for rows in parts]
-                    )
-                    metrics = regression_metrics(target[tested], guess, participant)
-                    scores += [(system.name, name, metric, seed, value) for metric, value in metrics.items()]
-                    columns = {"participant": participant, "recording": windows.recording[tested]}
-                    values = {"label": target[tested], "predicted": guess}
-                    predictions.append(
-                        pd.DataFrame({"system": system.name, "level": name, "seed": seed, **columns, **values})
-                    )
-            costs.append((system.name, system.parameters, (time.perf_counter() - begin) / len(seeds)))
-    return Evaluation(
-        pd.DataFrame(scores, columns=["system", "level", "metric", "seed", "value"]),
-        pd.concat(predictions, ignore_index=True),
-        pd.DataFrame(costs, columns=["system", "parameters", "seconds"]),
-        part_sizes(windows.participant, windows.recording, [_parts(windows, split) for split in divided[seeds[0]]]),
-        units=dict(units),
-    )
+            with tables.timed(system):
+                for seed in seeds:
+                    if seed == seeds[0] or system.seeded:
+                        features = system.features(seed, windows.signal)
+                    for k, name in enumerate(windows.names):
+                        parts = bars.folds(folds[name, seed], f"seed {seed}, {name}")
+                        guess = [_predict(system.probe(), features, windows, k, rows, seed) for rows in parts]
+                        items = _items(windows, k, [test for _, _, test in folds[name, seed]], guess)
+                        metrics = regression_metrics(items["label"], items["predicted"], items["participant"])
+                        tables.add(system.name, name, seed, metrics, pd.DataFrame(items))
+    sizes = part_sizes(windows.participant, windows.recording, [_parts(windows, split) for split in divided[seeds[0]]])
+    return Evaluation(*tables.frames(), sizes, units=dict(units))
+
+
+def _items(
+    windows: TargetWindows, target: int, tested: Sequence[np.ndarray], guess: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Tested windows of all folds, with their targets and predictions."""
+    rows = np.concatenate(tested)
+    return {
+        "participant": windows.participant[rows],
+        "recording": windows.recording[rows],
+        "label": windows.targets[rows, target],
+        "predicted": np.concatenate(guess),
+    }
 
 
 def _has(windows: TargetWindows, target: int, participants: Sequence[str]) -> bool:
