@@ -28,7 +28,7 @@ def main(config: DictConfig) -> None:
         )
     source = OmegaConf.to_container(config.data.source, resolve=True)
     assert isinstance(source, dict)
-    layout = Layout(**{field.name: source[field.name] for field in fields(Layout) if field.init})
+    layout = Layout(**{field.name: source[field.name] for field in fields(Layout)})
     part = _part(config.part)
     embedder = Embedder.load(config.checkpoint, config.batch_size, _device(config), config.precision)
     inputs = find_inputs(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relcon_lightning.data.once import Once
 from relcon_lightning.data.readers.device_clock import DeviceClock
 from relcon_lightning.data.readers.empatica import refuse_twice, without_other_signals
 from relcon_lightning.data.readers.folder_tables import RECORDINGS, SEGMENTS, read_recordings
@@ -112,12 +113,12 @@ def find_inputs(
     files, root = _files(Path(path), pattern)
     table = root / RECORDINGS
     people = read_recordings(table, list(files))[0] if Path(path).is_dir() and table.is_file() else {}
-    clock = DeviceClock(layout.time_zone)
+    clock, once = DeviceClock(layout.time_zone), Once()
     inputs: dict[str, Input] = {}
     refuse_twice(root, files)
     for name, file in files.items():
         person = participant_in(participant, name, root) if participant and not people else people.get(name)
-        one = _of_file(file, name, person, layout, clock, lenient)
+        one = _of_file(file, name, person, layout, clock, lenient, once)
         if one.recording_id in inputs:
             raise DataError(f"{root} has two files that would get the id {one.recording_id}; rename or remove one.")
         inputs[one.recording_id] = one
@@ -142,14 +143,16 @@ def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
     return found, path
 
 
-def _of_file(path: Path, name: str, person: str | None, layout: Layout, clock: DeviceClock, lenient: bool) -> Input:
+def _of_file(
+    path: Path, name: str, person: str | None, layout: Layout, clock: DeviceClock, lenient: bool, once: Once
+) -> Input:
     state = path.stat()
     version = f"{state.st_size} {state.st_mtime_ns}"
     if is_device_file(path.name):
         version = f"{version} {lenient} {clock.name}"
         return Input(name, person or name, version, True, partial(_open_device, path, layout.max_gap_s, clock, lenient))
     recording_id = stem(name)
-    table = TableStream(path, layout)
+    table = TableStream(path, layout, once=once)
     opener = partial(_open_table, table)
     return Input(recording_id, person or recording_id, f"{version} {layout}", _stamped(table), opener)
 

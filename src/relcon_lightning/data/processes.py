@@ -213,19 +213,3 @@ def kept_records() -> Iterator[list[logging.LogRecord]]:
         yield kept.records
     finally:
         root.removeHandler(kept)
-
-
-class Teller:
-    """Logs the records of other processes. A message that each process logs once is logged only once in total."""
-
-    def __init__(self) -> None:
-        self._said: set[str] = set()
-
-    def tell(self, records: list[logging.LogRecord]) -> None:
-        """Log records without a ``once`` key, or with a new one."""
-        for record in records:
-            once = getattr(record, "once", None)
-            if once is None or once not in self._said:
-                logging.getLogger(record.name).handle(record)
-            if once is not None:
-                self._said.add(once)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from relcon_lightning.data.processes import TaskEnd, Teller, in_processes
+from relcon_lightning.data.once import Once
+from relcon_lightning.data.processes import TaskEnd, in_processes
 from relcon_lightning.data.recording import Recording
 from relcon_lightning.data.resample import check_unit, resample
 from relcon_lightning.data.store.origins import Version, version_of
@@ -134,14 +135,14 @@ def _worth_it(seconds: float, read: int, left: int, workers: int, start_s: float
 
 
 def _in_processes(reader: UnitReader, units: Sequence[Unit], first: int, workers: int) -> Iterator[UnitContent]:
-    read, number, teller = dict[int, UnitContent](), first, Teller()
+    read, number, once = dict[int, UnitContent](), first, Once()
     task, numbers = partial(_read, reader, units), range(first, len(units))
     with closing(in_processes(task, numbers, workers, "data.num_workers", ahead=1)) as messages:
         for ended, content in messages:
             read[ended] = content
             while number in read:
                 content = read.pop(number)
-                teller.tell(content.told)
+                once.repeat(content.told)
                 if content.error is not None:
                     raise content.error
                 yield content

@@ -18,8 +18,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from relcon_lightning.data.inputs import Input
+from relcon_lightning.data.once import Once
 from relcon_lightning.data.pieces import Message, PieceReader, RecordingEnd, RecordingStart, fault_of, read_pieces
-from relcon_lightning.data.processes import Teller
 from relcon_lightning.data.stream import Piece
 from relcon_lightning.embed.embedder import MAX_GAP_S, Embedder, too_short
 from relcon_lightning.embed.output import AtomicParquet, EmbeddingFile
@@ -202,7 +202,7 @@ class _Failures:
         self.on_bad_file, self.seen = on_bad_file, 0
         self.reasons: dict[str, str] = {}
         self._kinds: set[str] = set()
-        self._teller = Teller()
+        self._once = Once()
 
     def next(self, name: str, ended: RecordingEnd) -> None:
         """Handle the end of the next recording.
@@ -211,7 +211,7 @@ class _Failures:
             DataError: It could not be read, and ``on_bad_file`` is ``stop``.
         """
         self.seen += 1
-        self._teller.tell(ended.told)
+        self._once.repeat(ended.told)
         if not ended.fault:
             return
         if ended.trace:

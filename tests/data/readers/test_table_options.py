@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relcon_lightning.data.inputs import find_inputs
+from relcon_lightning.data.once import Once
 from relcon_lightning.data.readers.arrivals import Bursts, InOrder, Spread
 from relcon_lightning.data.readers.stretches import gap_free
 from relcon_lightning.data.readers.table_layout import Layout
@@ -374,10 +375,10 @@ def test_the_rate_is_said_once_for_files_alike(tmp_path, caplog):
             lines("time,x,y,z", rows([f"{i / 30:.3f}" for i in range(SAMPLES)], walk()))
         )
     (tmp_path / "d.csv").write_text(PLAIN)
-    layout = Layout(time_column="time")
+    once = Once()
     with caplog.at_level(logging.INFO):
         for name in "abcd":
-            TableStream(tmp_path / f"{name}.csv", layout).scan()
+            TableStream(tmp_path / f"{name}.csv", Layout(time_column="time"), once=once).scan()
     said = [record.getMessage().rpartition("/")[2] for record in caplog.records]
     assert said == ["a.csv: 30 Hz by its time stamps.", "d.csv: 50 Hz by its time stamps."]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta, tzinfo
 
+from relcon_lightning.data.once import Once
 from relcon_lightning.data.readers.table_layout import zone
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class DeviceClock:
 
     def __init__(self, time_zone: str | None = None) -> None:
         self.name, self.zone = time_zone, None if time_zone is None else zone(str(time_zone))
-        self._said: set[object] = set()
+        self._once = Once()
 
     def offset_s(self, first_s: float, stated_s: float | None, where: str) -> float:
         """Offset of the clock from UTC in seconds, positive east of Greenwich.
@@ -39,7 +40,7 @@ class DeviceClock:
         """
         if self.zone is None:
             if stated_s is None:
-                self._say_once(
+                self._say(
                     logging.WARNING,
                     "unknown",
                     "%s: the device clock has no time zone and is assumed to be UTC. Set its zone with "
@@ -47,7 +48,7 @@ class DeviceClock:
                     where,
                 )
                 return 0.0
-            self._say_once(
+            self._say(
                 logging.INFO,
                 stated_s,
                 "%s: the device clock is at UTC%s according to the file; times are converted to UTC.",
@@ -57,7 +58,7 @@ class DeviceClock:
             return stated_s
         offset = self._offset_of_zone(first_s, where)
         if stated_s is not None and stated_s != offset:
-            self._say_once(
+            self._say(
                 logging.WARNING,
                 (stated_s, offset),
                 "%s: the device clock is at UTC%s according to the file; data.source.time_zone=%s (UTC%s) is used "
@@ -108,10 +109,8 @@ class DeviceClock:
             )
         return early
 
-    def _say_once(self, level: int, what: object, message: str, *values: object) -> None:
-        if what not in self._said:
-            self._said.add(what)
-            log.log(level, message, *values, extra={"once": f"{self.name} {what}"})  # once for all processes
+    def _say(self, level: int, what: object, message: str, *values: object) -> None:
+        self._once.log(log, level, f"{self.name} {what}", message, *values)
 
 
 def _shown(seconds: float) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta, timezone, tzinfo
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -50,7 +50,6 @@ class Layout:
         skip_rows: Number of lines before the header; None: the header is the first line with the columns' names.
         max_gap_s: Longest time between two samples of one stretch, in seconds.
         lenient: Skip any number of damaged rows.
-        said: Messages that were logged for a file with this layout, so that they are not repeated for others.
 
     Raises:
         ConfigError: A value is invalid. The message names the key.
@@ -70,7 +69,6 @@ class Layout:
     decimal: str = AUTO
     skip_rows: int | None = None
     lenient: bool = False
-    said: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, csv
 
+from relcon_lightning.data.once import Once
 from relcon_lightning.data.readers import raw_files
 from relcon_lightning.data.readers.arrivals import Bursts, InOrder, Spread
 from relcon_lightning.data.readers.missing import FILL_VALUES, missing_rows, name_missing
@@ -142,13 +143,14 @@ class TableStream:
         layout: Layout of the file.
         bounded: True: refuse a compressed file whose samples or text take more than a gigabyte of memory. False: a
             file may be larger, but its compression ratio is still limited.
+        once: Messages that were logged for other files.
     """
 
-    def __init__(self, path: Path, layout: Layout, bounded: bool = False) -> None:
-        self.path, self.layout, self.bounded = path, layout, bounded
+    def __init__(self, path: Path, layout: Layout, bounded: bool = False, once: Once | None = None) -> None:
+        self.path, self.layout, self.bounded, self._once = path, layout, bounded, once or Once()
         self.where = text_of(path)  # for messages
         self._as_text = False  # some cells are not numbers
-        self._once = False  # rows are repeated, and are read once
+        self._copied = False  # rows are repeated, and are read once
         self._bursts: Bursts | None = None
         self._scan: Scan | None = None
 
@@ -231,10 +233,10 @@ class TableStream:
             except _NotNumbersError:  # only once, because cells are then read as text
                 self._as_text = True
                 continue
-            if not self._once and self.table.clock is not None and survey.has_copies:
+            if not self._copied and self.table.clock is not None and survey.has_copies:
                 text = "%s: %d of %d samples are copies of the sample before, with its time stamp: they are left out."
                 log.warning(text, self.where, survey.repeated, survey.rows)
-                self._once = True
+                self._copied = True
                 continue
             return survey, kept
 
@@ -315,30 +317,27 @@ class TableStream:
         )
 
     def _tell(self, survey: _Survey, rate: float) -> None:
-        """Log what was detected, once for all files with the same layout."""
+        """Log what was detected, once for all files."""
         if note := recognised(self.table):
-            self._say_once(note, note)
+            self._say(note, note)
         clock = self.table.clock
         if (clock is not None and clock.local) or (clock is None and self.table.start_time and self.table.local):
             text = "the time has no zone and is assumed to be UTC; if it is local, give data.source.time_zone"
-            self._say_once(text, text)
+            self._say(text, text)
         if self._bursts:
             text = (
                 f"{self._bursts.interval_s / self._bursts.period_s:.0f} samples share a time stamp; they are spread "
                 f"over {self._bursts.interval_s:.4g} s"
             )
-            self._say_once(text, text)
+            self._say(text, text)
         if clock is not None and self.layout.sampling_rate is None:
-            self._say_once(f"{rate:.2g} Hz", f"{rate:.6g} Hz by its time stamps")
+            self._say(f"{rate:.2g} Hz", f"{rate:.6g} Hz by its time stamps")
         if survey.late:
             log.warning("%s: sorted %d samples that were late.", self.where, survey.late)
         name_missing(self.where, survey.missing, survey.rows)
 
-    def _say_once(self, what: str, text: str) -> None:
-        """Log a message about the first file that it holds for, in this process and in those that read files."""
-        if what not in self.layout.said:
-            self.layout.said.add(what)
-            log.info("%s: %s.", self.where, text, extra={"once": what})
+    def _say(self, key: str, text: str) -> None:
+        self._once.log(log, logging.INFO, key, "%s: %s.", self.where, text)
 
     def _spread(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """Spread samples that share a time stamp over its interval."""
@@ -395,7 +394,7 @@ class TableStream:
                 yield self._without_copies(Block(times, signal))
 
     def _without_copies(self, block: Block) -> Block:
-        if not self._once:
+        if not self._copied:
             return block
         same, alike = _like_the_last(block)
         return Block(block.times[~(same & alike)], block.signal[~(same & alike)])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relcon_lightning.data.once import Once
 from relcon_lightning.data.readers.device_clock import DeviceClock
 from relcon_lightning.data.readers.device_files.contents import Contents, Samples
 from relcon_lightning.data.readers.device_files.device_file import open_device_file
@@ -103,7 +104,7 @@ class DeviceFolder(InUnits):
         if raw_dir is None:
             raise DataError("data.raw_dir must name the folder of your recordings.")
         self.root, self.name, self.position, self.max_gap_s = Path(raw_dir), name, position, max_gap_s
-        self.lenient, self.clock = lenient, DeviceClock(time_zone)
+        self.lenient, self.clock, self._once = lenient, DeviceClock(time_zone), Once()
         self.session = Layout(format="empatica", max_gap_s=max_gap_s, lenient=lenient)
         self.people = {
             path: participant_in(participant, name, self.root)
@@ -146,7 +147,7 @@ class DeviceFolder(InUnits):
             with open_stream(path, self.clock, self.lenient) as stream:
                 yield stream
         else:
-            table = TableStream(path, self.session)
+            table = TableStream(path, self.session, once=self._once)
             found = table.scan()
             yield DeviceStream(found.rate, found.start_time or 0.0, _present(table.blocks()), found.duration_s)
 

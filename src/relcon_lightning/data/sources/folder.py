@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from relcon_lightning.data.once import Once
 from relcon_lightning.data.readers.empatica import refuse_twice, without_other_signals
 from relcon_lightning.data.readers.folder_tables import RECORDINGS, SEGMENTS, read_recordings, read_segments
 from relcon_lightning.data.readers.labels import within
@@ -66,7 +67,7 @@ class RecordingFolder(InUnits):
         files: str | None = None,
         **layout: Any,
     ) -> None:
-        self.layout = Layout(**layout)
+        self.layout, self._once = Layout(**layout), Once()
         if raw_dir is None:
             raise DataError("data.raw_dir must name the folder of your recordings.")
         self.root, self.name, self.position = Path(raw_dir), name, position
@@ -82,7 +83,7 @@ class RecordingFolder(InUnits):
     def info(self) -> CohortInfo:
         """Description of the cohort, with the rate of the configuration or of the first file."""
         first = self.files[next(iter(self.people))]
-        rate = self.layout.sampling_rate or TableStream(first, self.layout, bounded=True).scan().rate
+        rate = self.layout.sampling_rate or self._table(first).scan().rate
         return CohortInfo(self.name, rate, self.position, f"the user's own files in {self.root.name}", "own", "none")
 
     def units(self) -> list[Unit]:
@@ -95,7 +96,7 @@ class RecordingFolder(InUnits):
     def read_unit(self, unit: Unit) -> Iterator[Recording]:
         """Read a file, split at gaps."""
         file, path = unit.key, self.files[unit.key]
-        found, times, signal = TableStream(path, self.layout, bounded=True).read()
+        found, times, signal = self._table(path).read()
         rate, stretches = gap_free(times, signal, str(path), self.layout.max_gap_s, found.rate)
         labelled = self._segments_of(file, found.duration_s)
         ids = part_ids(stem(file), len(stretches))
@@ -103,6 +104,9 @@ class RecordingFolder(InUnits):
             at = None if found.start_time is None else found.start_time + start_s
             segments = within(labelled, start_s, len(part) / rate)
             yield Recording(name, self.people[file], part, rate, segments, at)
+
+    def _table(self, path: Path) -> TableStream:
+        return TableStream(path, self.layout, bounded=True, once=self._once)
 
     def _labelled(self, file: str) -> object:
         return self.labels.get(file) or self.segments.get(file)
