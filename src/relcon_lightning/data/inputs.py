@@ -13,7 +13,7 @@ import numpy as np
 
 from relcon_lightning.data.once import Once
 from relcon_lightning.data.readers.device_clock import DeviceClock
-from relcon_lightning.data.readers.empatica import refuse_twice, without_other_signals
+from relcon_lightning.data.readers.empatica import without_other_signals
 from relcon_lightning.data.readers.folder_tables import RECORDINGS, SEGMENTS, read_recordings
 from relcon_lightning.data.readers.paths import participant_in
 from relcon_lightning.data.readers.stretches import gap_free
@@ -25,6 +25,7 @@ from relcon_lightning.data.readers.suffixes import (
     is_table,
     name_passed_over,
     refuse_none,
+    refuse_twice,
     stem,
     text_of,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 from relcon_lightning.data.readers.stamps import EPOCH_S
@@ -19,9 +19,7 @@ from relcon_lightning.data.readers.suffixes import (
     UNREADABLE,
     is_table,
     only_table,
-    stem,
     text_of,
-    unpacked,
 )
 from relcon_lightning.data.readers.table_head import Head, is_number
 from relcon_lightning.data.readers.table_layout import Layout
@@ -72,23 +70,6 @@ def without_other_signals(root: Path, files: Mapping[str, Path]) -> dict[str, Pa
             root, counted(len(others), "file"), shortened(kinds),
         )  # fmt: skip
     return {name: path for name, path in files.items() if name not in others}
-
-
-def refuse_twice(root: Path, names: Iterable[str]) -> None:
-    """Refuse a recording that is there twice: compressed and not, or a session and the archive that it came in.
-
-    Args:
-        root: Folder of the files.
-        names: Paths of the files below the folder.
-
-    Raises:
-        DataError: The message names both files.
-    """
-    once: dict[str, str] = {}
-    for name in names:
-        key = f"{stem(name)}/ACC.csv" if is_table(name) and name.lower().endswith(".zip") else unpacked(name)
-        if (other := once.setdefault(key, name)) != name:
-            raise DataError(f"{root / other} and {root / name} are the same recording; remove one of them.")
 
 
 def read_empatica(head: Head, layout: Layout) -> Table | None:

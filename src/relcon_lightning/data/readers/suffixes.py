@@ -217,6 +217,23 @@ def name_passed_over(root: Path, files: Iterable[Path], known: str) -> None:
     log.warning("%s: skipped %s (%s): %s. Supported: %s.", root, counted(len(left), "file"), numbers, some, known)
 
 
+def refuse_twice(root: Path, names: Iterable[str]) -> None:
+    """Refuse a recording that is there twice: compressed and not, or a session and the archive that it came in.
+
+    Args:
+        root: Folder of the files.
+        names: Paths of the files below the folder.
+
+    Raises:
+        DataError: The message names both files.
+    """
+    once: dict[str, str] = {}
+    for name in names:
+        key = f"{stem(name)}/ACC.csv" if is_table(name) and name.lower().endswith(".zip") else unpacked(name)
+        if (other := once.setdefault(key, name)) != name:
+            raise DataError(f"{root / other} and {root / name} are the same recording; remove one of them.")
+
+
 def text_of(path: PurePath) -> str:
     """Path as text that terminals, tables and JSON accept; bytes that are not UTF-8 become ``\\udce9`` and similar."""
     return path.as_posix().encode("utf-8", "backslashreplace").decode("utf-8")

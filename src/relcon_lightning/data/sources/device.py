@@ -16,7 +16,7 @@ from relcon_lightning.data.once import Once
 from relcon_lightning.data.readers.device_clock import DeviceClock
 from relcon_lightning.data.readers.device_files.contents import Contents, Samples
 from relcon_lightning.data.readers.device_files.device_file import open_device_file
-from relcon_lightning.data.readers.empatica import KIND, is_session, refuse_twice, without_other_signals
+from relcon_lightning.data.readers.empatica import KIND, is_session, without_other_signals
 from relcon_lightning.data.readers.missing import missing_rows, name_missing
 from relcon_lightning.data.readers.paths import participant_in
 from relcon_lightning.data.readers.stretches import gap_free, part_ids
@@ -27,6 +27,7 @@ from relcon_lightning.data.readers.suffixes import (
     is_table,
     name_passed_over,
     refuse_none,
+    refuse_twice,
     stem,
     text_of,
 )

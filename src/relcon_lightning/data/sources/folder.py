@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relcon_lightning.data.once import Once
-from relcon_lightning.data.readers.empatica import refuse_twice, without_other_signals
+from relcon_lightning.data.readers.empatica import without_other_signals
 from relcon_lightning.data.readers.folder_tables import RECORDINGS, SEGMENTS, read_recordings, read_segments
 from relcon_lightning.data.readers.labels import within
 from relcon_lightning.data.readers.paths import participant_in
@@ -20,6 +20,7 @@ from relcon_lightning.data.readers.suffixes import (
     is_table,
     name_passed_over,
     refuse_none,
+    refuse_twice,
     stem,
 )
 from relcon_lightning.data.readers.table_layout import Layout
