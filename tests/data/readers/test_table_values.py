@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,43 @@ def test_stamps_in_days_are_dates(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert said in caplog.text
     assert "the time has no zone and is assumed to be UTC" in caplog.text
     assert read(path, time_zone="+02:00")[1] == pytest.approx(START - 7200, abs=1e-4)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("form", ["%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f", "%Y%m%d%H%M%S,%f"])
+def test_dates_without_separators_are_dates(tmp_path: Path, form: str, suffix: str) -> None:
+    """As numbers, they would jump by 40 at the end of a minute and by 4000 at the end of an hour."""
+    begin = START + 59 * 60 + 55  # 09:59:55
+    stamps = [datetime.fromtimestamp(begin + second, UTC).strftime(form)[:-3] for second in TIMES]
+    path = write(frame(walk(), stamps), tmp_path / f"a.{suffix}")
+    rate, start, times, signal = read(path)
+    assert (rate, start) == (RATE, begin)
+    np.testing.assert_allclose(times, TIMES, atol=1e-9)
+    np.testing.assert_allclose(signal, walk(), atol=1e-9)
+    assert read(path, time_zone="+02:00")[1] == begin - 7200
+
+
+def test_dates_without_separators_may_be_integers(tmp_path: Path) -> None:
+    stamps = [int(datetime.fromtimestamp(START + 50 + second, UTC).strftime("%Y%m%d%H%M%S%f")[:-3]) for second in TIMES]
+    rate, start, times, _ = read(write(frame(walk(), stamps), tmp_path / "a.parquet"))
+    assert (rate, start) == (RATE, START + 50)
+    np.testing.assert_allclose(times, TIMES, atol=1e-9)
+
+
+def test_whole_seconds_without_separators_are_spread(tmp_path: Path) -> None:
+    seconds = [datetime.fromtimestamp(START + 55 + int(second), UTC).strftime("%Y%m%d%H%M%S") for second in TIMES]
+    rate, start, times, _ = read(write(frame(walk(), seconds), tmp_path / "a.csv"))
+    assert (rate, start) == (RATE, START + 55)
+    np.testing.assert_allclose(times, TIMES, atol=1e-9)
+
+
+@pytest.mark.parametrize("first", [20240305096100, 20241305090000, 20300230])  # no minute 61, no month 13, too short
+def test_other_numbers_are_not_taken_for_dates(tmp_path: Path, first: int) -> None:
+    rate, start, times, _ = read(
+        write(frame(walk(), [f"{first + second:.2f}" for second in TIMES]), tmp_path / "a.csv")
+    )
+    assert (rate, start) == (RATE, None)
+    np.testing.assert_allclose(times, TIMES, atol=1e-2)
 
 
 def test_seconds_are_not_taken_for_days(tmp_path: Path) -> None:

@@ -31,6 +31,11 @@ _DATES = ("%d.%m.%Y", "%d.%m.%y", "%Y.%m.%d", "%Y/%m/%d", "%d-%b-%Y", "%d %b %Y"
 _DAY_FIRST, _MONTH_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y"), ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y")
 _TIMES = ("%H:%M:%S.%f", "%H:%M", "%I:%M:%S.%f %p", "%I:%M %p")
 
+# A date and time of day without separators, such as 20240305090000.250 or 20240305090000250. No Unix time has so many
+# digits.
+_COMPACT = r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d[0-5]\d([.,]\d+|\d{3}|\d{6})?"
+_COMPACT_FORM = "%Y%m%d%H%M%S.%f"
+
 _UNIT_IN_NAME = {
     "ms": r"(?:^|[^a-z])(?:ms|msec|millis\w*)(?![a-z])",
     "us": r"(?:^|[^a-z])(?:us|µs|μs|micros\w*)(?![a-z])",
@@ -46,6 +51,8 @@ _TIDY = (
     (r"\s+([+-]\d\d:?\d\d)$", r"\1"),
     (r"\s*([AaPp])\.?[Mm]\.?$", r" \1M"),
     (r"(\d:\d\d:\d\d)((?: [AaPp]M)?(?:Z|[+-]\d\d:?\d\d)?)$", r"\1.0\2"),  # a whole second, without a fraction
+    (r"^(\d{14})$", r"\1.0"),
+    (r"^(\d{14})[.,]?(\d+)$", r"\1.\2"),
 )
 
 
@@ -90,7 +97,8 @@ class Clock:
             DataError: The stamps cannot be read without further options. The message names them.
         """
         cells = [cell for cell in cells if cell.strip()]
-        numeric = not cells or sum(map(is_number, cells)) > len(cells) / 2
+        compact = bool(cells) and _are_compact(cells)
+        numeric = not cells or (not compact and sum(map(is_number, cells)) > len(cells) / 2)
         if layout.time_unit in TIME_UNITS and not numeric:
             raise DataError(
                 f"{where}: the time stamp {cells[0]!r} is not a number, but data.source.time_unit={layout.time_unit}. "
@@ -134,7 +142,9 @@ class Clock:
         if not cells:
             return cls(None, ISO, True, chosen, local, True)
         plain = cls(None, ISO, False, chosen, local, True)
-        if np.isfinite(plain._times(np.array(cells, dtype=object))).all():  # the usual case, and the fastest
+        if (
+            not _are_compact(cells) and np.isfinite(plain._times(np.array(cells, dtype=object))).all()
+        ):  # the usual case, and the fastest
             return plain
         for form in _forms([cell.as_py() for cell in _tidied(cells)], aware):
             clock = cls(None, form, True, chosen, local and form != TIME_OF_DAY, form != TIME_OF_DAY)
@@ -284,10 +294,16 @@ def _tidied(stamps: Sequence[str] | np.ndarray) -> pa.Array:
     return text
 
 
+def _are_compact(cells: Sequence[str]) -> bool:
+    return all(re.fullmatch(_COMPACT, cell.strip()) for cell in cells)
+
+
 def _forms(cells: Sequence[str], aware: bool) -> list[str]:
     """Formats to try, the likely ones first."""
     if all(re.fullmatch(r"\d{1,2}:\d\d:\d\d(\.\d+)?", cell) for cell in cells):
         return [TIME_OF_DAY]
+    if _are_compact(cells):
+        return [_COMPACT_FORM]
     dates = list(_DATES)
     numbers = [re.match(r"(\d{1,2})[/-](\d{1,2})[/-]\d", cell) for cell in cells]
     if any(match and int(match[1]) > 12 for match in numbers):

@@ -512,7 +512,7 @@ def _parquet_table(path: Path, layout: Layout) -> Table:
                 stamps = [] if first is None else _stamps(plain(pa.table(first))[names[3]]).cast(pa.string())
                 cells = [stamp for stamp in pa.array(stamps).to_pylist() if stamp is not None]
                 clock = _DURATION if pa.types.is_duration(kind) else Clock.find(cells, layout, text_of(path), names[3])
-                if clock.is_text and not (pa.types.is_temporal(kind) or _is_text(kind)):
+                if clock.is_text and not (pa.types.is_temporal(kind) or pa.types.is_integer(kind) or _is_text(kind)):
                     raise DataError(f"{text_of(path)}: column {names[3]!r} holds {kind}, expected dates.")
     except DataError:
         raise
