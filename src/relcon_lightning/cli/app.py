@@ -23,6 +23,7 @@ from relcon_lightning.cli.choices import checked, hide_parts
 from relcon_lightning.cli.completion import for_the_others
 from relcon_lightning.cli.early import Check
 from relcon_lightning.cli.launch import job, launch
+from relcon_lightning.cli.order import options_first
 from relcon_lightning.cli.quoting import quoted
 from relcon_lightning.cli.suggest import suggestions
 from relcon_lightning.errors import (
@@ -118,7 +119,7 @@ def command(
             sys.argv[1:] = quoted(sys.argv[1:])  # Lightning starts the other ranks with these arguments too
             if expand is not None:
                 sys.argv[1:] = expand(sys.argv[1:])
-            sys.argv[1:] = checked(config_folder(), sys.argv[1:])
+            sys.argv[1:] = options_first(checked(config_folder(), sys.argv[1:]))
         signals.end_on_sigterm(PREEMPTED, f"Stopped by a signal. {again}")
         try:
             with _mistakes_told():
