@@ -19,7 +19,7 @@ from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryV
 
 import relcon_lightning
 from relcon_lightning.cli import early, signals, sweep, usage
-from relcon_lightning.cli.choices import checked, hide_parts
+from relcon_lightning.cli.choices import check_flags, checked, hide_parts
 from relcon_lightning.cli.completion import for_the_others
 from relcon_lightning.cli.early import Check
 from relcon_lightning.cli.launch import job, launch
@@ -84,6 +84,7 @@ def command(
 
     def work(config: DictConfig) -> float | None:
         with early.without_traces():
+            check_flags(config_folder(), entry, config)
             if check is not None:
                 check(config)
             main = import_module(path).main

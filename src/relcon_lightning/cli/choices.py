@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import yaml
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigSource
+from omegaconf import DictConfig
 
 from relcon_lightning.cli.usage import PARTS
 from relcon_lightning.errors import ConfigError
@@ -49,6 +51,22 @@ def checked(folder: str, arguments: Sequence[str]) -> list[str]:
     _check_launcher(arguments)
     _check_search(arguments)
     return [_checked(folder, word) if word.partition("=")[0] in groups else word for word in arguments]
+
+
+def check_flags(folder: str, entry: str, config: DictConfig) -> None:
+    """Check that the values of a command that are true or false are not something else.
+
+    Args:
+        folder: Folder of the configuration.
+        entry: Name of the entry file.
+        config: Composed configuration.
+
+    Raises:
+        ConfigError: A value is neither true nor false.
+    """
+    for key, default in yaml.safe_load(Path(folder, f"{entry}.yaml").read_text("utf-8")).items():
+        if isinstance(default, bool) and not isinstance(config[key], bool):
+            raise ConfigError(f"{key}={config[key]}: expected true or false.")
 
 
 def _checked(folder: str, word: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from relcon_lightning.data.splits import checked_seeds
 from relcon_lightning.errors import ConfigError, no_input, taken
 from relcon_lightning.runs.checkpoint_paths import LAST, reads_checkpoint, require, require_distance
 
@@ -35,12 +36,15 @@ def pretrain(config: DictConfig) -> None:
 
 
 def evaluate(config: DictConfig) -> None:
-    """Check that there is something to evaluate.
+    """Check the seeds, and that there is something to evaluate.
 
     Raises:
-        ConfigError: There is no checkpoint at a path.
+        ConfigError: A seed is not a seed, or there is no checkpoint at a path.
     """
+    checked_seeds(config.seeds)
     asked = config.checkpoint
+    if not asked:
+        raise ConfigError("checkpoint= is empty: give a checkpoint file, a run folder, or open-wrist-small.")
     for one in [asked] if isinstance(asked, str) else asked:
         if not has_magic(str(one)):
             require(str(one))

@@ -61,6 +61,7 @@ def regressors(config: DictConfig, trained: Sequence[MethodRuns]) -> list[System
     if "regression" not in config.probe:
         raise ConfigError(f"The {config.probe.title} does not predict numbers: evaluate this task with probe=linear.")
     probe: Callable[[], RegressionProbe] = partial(instantiate, config.probe.regression)
+    probe()
     rate = config.data.sampling_rate
     return [
         *_frozen(config, trained, probe),
@@ -79,6 +80,7 @@ def classifiers(config: DictConfig, trained: Sequence[MethodRuns]) -> list[Syste
         raise ConfigError(f"The {config.probe.title} predicts only numbers: evaluate this task with probe=linear.")
     if config.probe.frozen:
         probe: Callable[[], Probe] = partial(instantiate, config.probe.head)
+        probe()  # refuses wrong settings before windows are embedded
         own = _frozen(config, trained, probe)
     else:
         with_head = partial(training, hidden=config.probe.hidden)

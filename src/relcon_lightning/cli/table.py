@@ -20,6 +20,7 @@ import relcon_lightning
 from relcon_lightning.cli.app import config_folder, plain
 from relcon_lightning.cli.children import Children
 from relcon_lightning.cli.presets import with_preset
+from relcon_lightning.data.splits import checked_seeds
 from relcon_lightning.data.store.manifest import MANIFEST
 from relcon_lightning.errors import INTERRUPTED, MISTAKE, PREEMPTED, ConfigError, DataError
 from relcon_lightning.reporting.tables import cost
@@ -107,9 +108,7 @@ class Book:
         self.config, self.page = config, page
         self.options = [str(word) for word in OmegaConf.to_container(config.pretrain, resolve=False)]  # type: ignore[union-attr]
         self.options += [f"paths.{key}={value}" for key, value in config.paths.items()]
-        self.seeds = [int(seed) for seed in config.seeds]
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise ConfigError(f"seeds={self.seeds}: expected one or more, each once.")
+        self.seeds = checked_seeds(config.seeds)
         self.base = _composed("pretrain", [*self.options, "run_dir=."])
         if self.base["trainer"].get("num_nodes", 1) > 1:
             raise ConfigError(

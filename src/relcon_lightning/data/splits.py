@@ -146,6 +146,22 @@ def few_to_evaluate(split: Split) -> str:
     )
 
 
+def checked_seeds(seeds: object) -> list[int]:
+    """Seeds of an evaluation as a list.
+
+    Args:
+        seeds: Seeds.
+
+    Raises:
+        ConfigError: They are not a list of one or more different integers, 0 or larger.
+    """
+    found = list(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else []
+    whole = all(type(seed) is int and 0 <= seed < 2**32 for seed in found)
+    if not found or not whole or len(set(found)) < len(found):
+        raise ConfigError(f"seeds={seeds}: expected different whole numbers from 0 to 2^32 - 1, such as [0,1,2].")
+    return found
+
+
 def k_fold(
     participants: Collection[str], k: int, seed: int = 0, strata: Mapping[str, str] | None = None
 ) -> Iterator[Split]:

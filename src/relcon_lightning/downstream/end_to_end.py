@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods.supervised import Supervised
 
 Nets = Callable[[int], nn.Module]
@@ -32,6 +34,9 @@ class EndToEndProbe:
         patience: Training ends after this many epochs without a better validation score.
         accelerator: Device, as Lightning names it (``cpu``, ``gpu`` ...).
         hidden: Number of units of the head's hidden layer; None: the head is a linear layer.
+
+    Raises:
+        ConfigError: A number is too small.
     """
 
     def __init__(
@@ -45,6 +50,14 @@ class EndToEndProbe:
         accelerator: str = "auto",
         hidden: int | None = None,
     ) -> None:
+        least = {"batch_size": batch_size, "max_epochs": max_epochs, "patience": patience}
+        for name, number in least.items():
+            if not number >= 1:
+                raise ConfigError(f"{name}={number}: expected 1 or more.")
+        if not (0 < learning_rate < math.inf and 0 <= weight_decay < math.inf):
+            raise ConfigError(
+                f"learning_rate={learning_rate}, weight_decay={weight_decay}: expected a number above 0, and 0 or more."
+            )
         self.nets, self.learning_rate, self.weight_decay = nets, learning_rate, weight_decay
         self.batch_size, self.max_epochs, self.patience = batch_size, max_epochs, patience
         self.accelerator, self.hidden = accelerator, hidden

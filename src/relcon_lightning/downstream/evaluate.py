@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from relcon_lightning.data.splits import Split
+from relcon_lightning.data.splits import Split, checked_seeds
 from relcon_lightning.downstream.bar import Bars
 from relcon_lightning.downstream.metrics import by_recording, classification_metrics
 from relcon_lightning.downstream.systems import Probe, System
@@ -186,9 +186,10 @@ def by_seed(splits: Divisions, seeds: Sequence[int]) -> dict[int, list[Split]]:
         seeds: Seeds of the evaluation.
 
     Raises:
+        ConfigError: There is no seed, or one occurs twice.
         DataError: A participant is in two test sets of one seed. The message names the participant.
     """
-    divided = {seed: list(splits[seed] if isinstance(splits, Mapping) else splits) for seed in seeds}
+    divided = {seed: list(splits[seed] if isinstance(splits, Mapping) else splits) for seed in checked_seeds(seeds)}
     for own in divided.values():
         tested = [name for split in own for name in split.test]
         twice = sorted({name for name in tested if tested.count(name) > 1})

@@ -19,18 +19,33 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from relcon_lightning.errors import DataError
+from relcon_lightning.errors import ConfigError, DataError
+
+
+def _checked(name: str, values: Sequence[float]) -> tuple[float, ...]:
+    """Settings to try as numbers; raises ConfigError if there are none, or if one is not above 0."""
+    settings = tuple(float(value) for value in values)
+    if not settings or not all(value > 0 for value in settings):
+        raise ConfigError(f"{name}={list(settings)}: expected one or more numbers above 0.")
+    return settings
 
 
 class _ChosenProbe:
     """A classifier on standardised features with a setting that is chosen on the validation participants.
 
     Args:
+        name: Name of the setting.
         settings: Settings to try; smaller numbers mean stronger regularisation.
+        max_iter: Maximum number of iterations.
+
+    Raises:
+        ConfigError: There are no settings, or a number is not above 0.
     """
 
-    def __init__(self, settings: Sequence[float]) -> None:
-        self.settings = tuple(float(value) for value in settings)
+    def __init__(self, name: str, settings: Sequence[float], max_iter: int) -> None:
+        self.settings = _checked(name, settings)
+        _checked("max_iter", [max_iter])
+        self.max_iter = max_iter
 
     def fit(self, x: np.ndarray, label: np.ndarray, x_val: np.ndarray, label_val: np.ndarray, seed: int = 0) -> Self:
         """Fit one model per setting on ``(N, F)``; keep the one with the best macro F1 on validation windows."""
@@ -63,8 +78,7 @@ class LinearProbe(_ChosenProbe):
     def __init__(
         self, inverse_strengths: Sequence[float] = (np.inf, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5), max_iter: int = 300
     ) -> None:
-        super().__init__(inverse_strengths)
-        self.max_iter = max_iter
+        super().__init__("inverse_strengths", inverse_strengths, max_iter)
 
     def _model(self, setting: float, seed: int) -> ClassifierMixin:
         return LogisticRegression(C=setting, max_iter=self.max_iter)
@@ -82,8 +96,9 @@ class MlpProbe(_ChosenProbe):
     def __init__(
         self, hidden: int = 512, inverse_decays: Sequence[float] = (1e4, 1e2, 1.0), max_iter: int = 100
     ) -> None:
-        super().__init__(inverse_decays)
-        self.hidden, self.max_iter = hidden, max_iter
+        super().__init__("inverse_decays", inverse_decays, max_iter)
+        _checked("hidden", [hidden])
+        self.hidden = hidden
 
     def _model(self, setting: float, seed: int) -> ClassifierMixin:
         return MLPClassifier((self.hidden,), alpha=1 / setting, max_iter=self.max_iter, random_state=seed)
@@ -130,7 +145,7 @@ class RidgeRegressionProbe(_Regression):
     """
 
     def __init__(self, strengths: Sequence[float] = (1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6)) -> None:
-        self.strengths = tuple(float(value) for value in strengths)
+        self.strengths = _checked("strengths", strengths)
 
     def fit(
         self,
