@@ -60,3 +60,14 @@ def test_named_folds_test_whom_they_name_and_train_on_the_others():
 def test_impossible_names_are_refused(folds, error, message):
     with pytest.raises(error, match=message):
         list(named_folds("abc", **folds))
+
+
+def test_a_fold_is_a_list_of_names():
+    with pytest.raises(ConfigError, match="ab is not a list of names"):
+        list(named_folds("abcd", ["ab", "cd"]))
+
+
+@pytest.mark.parametrize("k", [2, 2.5, 3.5, "abc", None])
+def test_the_number_of_benchmark_folds_is_whole(k):
+    with pytest.raises(ConfigError, match=f"k={k} folds"):
+        list(benchmark_folds("abcdefghij", k))

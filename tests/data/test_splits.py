@@ -196,3 +196,9 @@ def test_there_are_no_more_folds_than_people(caplog):
     with caplog.at_level("INFO"):
         assert [split.test for split in k_fold("abcd", 9)] == [split.test for split in k_fold("abcd", 4)]
     assert "Using 4 folds instead of k=9: one per participant." in caplog.messages
+
+
+@pytest.mark.parametrize("k", [2, 2.5, 3.5, "abc", None])
+def test_the_number_of_folds_is_whole(k):
+    with pytest.raises(ConfigError, match=f"k={k} folds of 5 participants"):
+        list(k_fold("abcde", k))

@@ -32,9 +32,12 @@ def named_folds(
         strata: Not used.
 
     Raises:
-        ConfigError: There is only one fold and no validation set, or the numbers of folds differ.
+        ConfigError: There is only one fold and no validation set, the numbers of folds differ, or a fold is not a list.
         DataError: A name is not among the participants.
     """
+    for part in (*test, *(validation or [])):
+        if isinstance(part, str):
+            raise ConfigError(f"task.folds: {part} is not a list of names: write [[P01,P02],[P03]].")
     if validation is None:
         if len(test) < 2:
             raise ConfigError(
@@ -70,11 +73,12 @@ def benchmark_folds(
         strata: Not used.
 
     Raises:
-        ConfigError: k is below 3, or there are too few participants for k splits.
+        ConfigError: k is not a whole number of 3 or more, or there are too few participants for k splits.
     """
     ids = sorted(set(participants))
-    size = ceil(len(ids) / k) if k else 0
-    if k < FEWEST or len(ids) < FEWEST or size * (k - 1) >= len(ids):
+    possible = isinstance(k, int) and k >= FEWEST and len(ids) >= FEWEST
+    size = ceil(len(ids) / k) if possible else 0
+    if not possible or size * (k - 1) >= len(ids):
         raise ConfigError(
             f"task.folds: {counted(len(ids), 'participant')} cannot be divided into k={k} folds. Set another k, "
             f"{FEWEST} or more."

@@ -174,7 +174,7 @@ def k_fold(
         strata: Group of each participant, see :func:`ratio_split`.
 
     Raises:
-        ConfigError: k is below 3, or there are fewer than 3 participants.
+        ConfigError: k is not a whole number of 3 or more, or there are fewer than 3 participants.
     """
     ids = sorted(set(participants))
     if len(ids) < FEWEST:
@@ -182,8 +182,10 @@ def k_fold(
             f"{len(ids)} participants: at least {FEWEST} are needed, for fitting, validation and test. An encoder that "
             "was trained on other people can be evaluated on all participants, e.g. checkpoint=open-wrist-small."
         )
-    if k < FEWEST:
-        raise ConfigError(f"k={k} folds of {len(ids)} participants: set task.folds.k to {FEWEST} or more.")
+    if not isinstance(k, int) or k < FEWEST:
+        raise ConfigError(
+            f"k={k} folds of {len(ids)} participants: set task.folds.k to a whole number, {FEWEST} or more."
+        )
     if k > len(ids):
         log.info("Using %d folds instead of k=%d: one per participant.", len(ids), k)
         k = len(ids)

@@ -117,6 +117,15 @@ def test_dates_without_separators_are_dates(tmp_path: Path, form: str, suffix: s
     assert read(path, time_zone="+02:00")[1] == begin - 7200
 
 
+@pytest.mark.parametrize("cell", ["nan", "", "NULL"])
+def test_dates_without_separators_may_be_missing(tmp_path: Path, cell: str) -> None:
+    stamps = [datetime.fromtimestamp(START + 55 + second, UTC).strftime("%Y%m%d%H%M%S.%f") for second in TIMES]
+    stamps[3] = stamps[700] = cell
+    rate, start, times, _ = read(write(frame(walk(), stamps), tmp_path / "a.csv"))
+    assert (rate, start) == (RATE, START + 55)
+    np.testing.assert_allclose(times[[0, -1]], TIMES[[0, -1]], atol=1e-9)
+
+
 def test_dates_without_separators_may_be_integers(tmp_path: Path) -> None:
     stamps = [int(datetime.fromtimestamp(START + 50 + second, UTC).strftime("%Y%m%d%H%M%S%f")[:-3]) for second in TIMES]
     rate, start, times, _ = read(write(frame(walk(), stamps), tmp_path / "a.parquet"))

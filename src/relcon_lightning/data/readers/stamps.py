@@ -97,7 +97,7 @@ class Clock:
             DataError: The stamps cannot be read without further options. The message names them.
         """
         cells = [cell for cell in cells if cell.strip()]
-        compact = bool(cells) and _are_compact(cells)
+        compact = _are_compact(cells)
         numeric = not cells or (not compact and sum(map(is_number, cells)) > len(cells) / 2)
         if layout.time_unit in TIME_UNITS and not numeric:
             raise DataError(
@@ -295,7 +295,9 @@ def _tidied(stamps: Sequence[str] | np.ndarray) -> pa.Array:
 
 
 def _are_compact(cells: Sequence[str]) -> bool:
-    return all(re.fullmatch(_COMPACT, cell.strip()) for cell in cells)
+    """True if all cells with a number, and there are some, are dates without separators."""
+    numbers = [cell.strip() for cell in cells if re.fullmatch(r"\s*\d+([.,]\d*)?\s*", cell)]
+    return bool(numbers) and all(re.fullmatch(_COMPACT, number) for number in numbers)
 
 
 def _forms(cells: Sequence[str], aware: bool) -> list[str]:
