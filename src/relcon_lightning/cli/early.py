@@ -10,7 +10,6 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from relcon_lightning.data.splits import checked_seeds
 from relcon_lightning.errors import ConfigError, no_input, taken
 from relcon_lightning.runs.checkpoint_paths import LAST, reads_checkpoint, require, require_distance
 
@@ -41,6 +40,8 @@ def evaluate(config: DictConfig) -> None:
     Raises:
         ConfigError: A seed is not a seed, or there is no checkpoint at a path.
     """
+    from relcon_lightning.data.splits import checked_seeds
+
     checked_seeds(config.seeds)
     asked = config.checkpoint
     if not asked:
