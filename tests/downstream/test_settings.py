@@ -6,6 +6,7 @@ import math
 
 import pytest
 from omegaconf import OmegaConf
+from torch import nn
 
 from relcon_lightning.cli.app import config_folder
 from relcon_lightning.cli.choices import check_flags
@@ -60,7 +61,7 @@ def test_probes_have_one_iteration_and_unit_or_more(probe, name):
 )
 def test_networks_are_trained_with_sensible_numbers(name, value):
     with pytest.raises(ConfigError, match=name):
-        EndToEndProbe(lambda seed: None, **{name: value})
+        EndToEndProbe(lambda seed: nn.Identity(), **{name: value})
 
 
 @pytest.mark.parametrize("entry", ["eval", "embed", "export", "prepare", "pretrain", "table"])
