@@ -160,7 +160,7 @@ def test_a_dry_run_lists_the_runs_and_their_cost_and_starts_none(made):
         (["8", *PEOPLE], "table=table8: expected one of table1"),
         (["1", *PEOPLE, *TINY, "data.batch_size=16"], "data.batch_size: 8 -> 16"),
         (["1", *PEOPLE, "trainer.max_stepz=3"], "max_stepz"),
-        (["1", *PEOPLE, "seeds=[]"], "expected one or more, each once"),
+        (["1", *PEOPLE, "seeds=[]"], "expected different whole numbers"),
     ],
 )
 def test_what_cannot_be_made_is_said_in_a_line(made, arguments, message):
