@@ -28,11 +28,15 @@ from relcon_lightning.errors import ConfigError, Interrupted
 from relcon_lightning.lock import LockedError, lock
 from relcon_lightning.runs.checkpoint import BuiltFrom, Checkpoint
 from relcon_lightning.runs.checkpoint_paths import BEST, LAST, reads_checkpoint, require_distance
-from relcon_lightning.runs.fit import compare
 from relcon_lightning.runs.record import make_record, save_record
 from relcon_lightning.runs.trust import foreign_networks, trust
 from relcon_lightning.training.callbacks import BestCheckpoint, LastCheckpoint, LongerSchedule, Provenance
-from relcon_lightning.training.continuation import refuse_another_run, tell_other_draws
+from relcon_lightning.training.continuation import (
+    refuse_another_run,
+    refuse_other_weights,
+    steps_left,
+    tell_other_draws,
+)
 from relcon_lightning.training.loggers import begin, finish
 from relcon_lightning.training.objective import check_direction
 from relcon_lightning.training.resume import Resumed, clear, find_checkpoint, keep_metrics, last_value
@@ -79,41 +83,22 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     _refuse_parallel_sweep(config)
     _refuse_unread(config)
     start = find_checkpoint(config.resume, (folder / LAST).parent)
-    if start and not _steps_left(start, config.trainer.max_steps):
+    if start and not steps_left(start, config.trainer.max_steps):
         return last_value(folder / "csv" / "metrics.csv", config.objective) if config.objective else None
     L.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = instantiate(config.data.datamodule)
     datamodule.setup()
     _tell_few(datamodule)
     _tell_foreign(settings)
-    loggers = _made(config, "logger")
-    callbacks = [
-        Provenance(settings, _built_from(config, start)),
-        *_longer(start, config.trainer.max_steps),
-        *(one for one in _made(config, "callbacks") if loggers or not isinstance(one, LearningRateMonitor)),
-    ]
-    if not any(isinstance(callback, LastCheckpoint) for callback in callbacks):  # always save the last step
-        callbacks.append(LastCheckpoint((folder / LAST).parent))
-    trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, enable_model_summary=False)
+    trainer = _trainer(config, settings, folder, start)
     if start:
         refuse_another_run(start.checkpoint, settings, _given(), datamodule.store.fingerprint(), trainer.world_size)
         rank_zero_only(tell_other_draws)(start.checkpoint)
-    record = make_record(settings, datamodule.store)
-    if config.from_run:
-        report_differences(config.from_run, record)
-    if config.overwrite and not config.resume:
-        rank_zero_only(clear)(folder)
-    rank_zero_only(datamodule.split.save)(folder / "split.json")
-    rank_zero_only(save_record)(record, folder)
+    _record(config, settings, folder, datamodule)
     method = instantiate(config.model.method)
     if start:
-        _check_weights(method, start.checkpoint)
-    for logger in trainer.loggers:
-        if start and isinstance(logger, CSVLogger):
-            keep_metrics(logger, step=start.step)
-        if isinstance(logger, WandbLogger):
-            begin(logger)
-        logger.log_hyperparams(settings)
+        refuse_other_weights(method, start.checkpoint)
+    _begin_logs(trainer, settings, start)
     if trainer.is_global_zero:
         log.info("%s on %s: %s.", config.model.name, config.data.name, _parameters(method))
     try:
@@ -122,10 +107,48 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     finally:
         finish(trainer.loggers)
     if trainer.is_global_zero:
-        _tell_checkpoints(folder, trainer)
-        logs = [path for path in (folder / "csv" / "metrics.csv", folder / "wandb") if path.exists()]
-        if logs:
-            log.info("Logs:       %s", " and ".join(map(str, logs)))
+        _tell_results(folder, trainer)
+    return _objective(config, trainer)
+
+
+def _trainer(config: DictConfig, settings: dict[str, Any], folder: Path, start: Resumed | None) -> L.Trainer:
+    """The trainer with its loggers and callbacks. The last step is always saved."""
+    loggers = _made(config, "logger")
+    callbacks = [
+        Provenance(settings, _built_from(config, start)),
+        *_longer(start, config.trainer.max_steps),
+        *(one for one in _made(config, "callbacks") if loggers or not isinstance(one, LearningRateMonitor)),
+    ]
+    if not any(isinstance(callback, LastCheckpoint) for callback in callbacks):
+        callbacks.append(LastCheckpoint((folder / LAST).parent))
+    trainer: L.Trainer = instantiate(
+        config.trainer, callbacks=callbacks, logger=loggers or False, enable_model_summary=False
+    )
+    return trainer
+
+
+def _record(config: DictConfig, settings: dict[str, Any], folder: Path, datamodule: CandidateDataModule) -> None:
+    """Write what the run is: its settings, versions, data and split."""
+    record = make_record(settings, datamodule.store)
+    if config.from_run:
+        report_differences(config.from_run, record)
+    if config.overwrite and not config.resume:
+        rank_zero_only(clear)(folder)
+    rank_zero_only(datamodule.split.save)(folder / "split.json")
+    rank_zero_only(save_record)(record, folder)
+
+
+def _begin_logs(trainer: L.Trainer, settings: dict[str, Any], start: Resumed | None) -> None:
+    for logger in trainer.loggers:
+        if start and isinstance(logger, CSVLogger):
+            keep_metrics(logger, step=start.step)
+        if isinstance(logger, WandbLogger):
+            begin(logger)
+        logger.log_hyperparams(settings)
+
+
+def _objective(config: DictConfig, trainer: L.Trainer) -> float | None:
+    """The last value of the objective; None if it was not logged."""
     value = trainer.callback_metrics.get(config.objective) if config.objective else None
     if value is None and config.objective and HydraConfig.get().mode == RunMode.MULTIRUN:
         logged = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
@@ -133,14 +156,17 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     return None if value is None else float(value)
 
 
-def _tell_checkpoints(folder: Path, trainer: L.Trainer) -> None:
-    """Log the paths of the last and the best checkpoint."""
+def _tell_results(folder: Path, trainer: L.Trainer) -> None:
+    """Log the paths of the last checkpoint, the best one and the logs."""
     best = next((one for one in trainer.callbacks if isinstance(one, BestCheckpoint)), None)  # type: ignore[attr-defined]
     if best is not None and best.value is not None and best.step == 0:
         log.warning("The best step is the untrained network: no later validation had a better %s.", best.metric)
     log.info("Checkpoint: %s, step %d", folder / LAST, trainer.global_step)
     if best is not None and best.value is not None:
         log.info("Best:       %s, step %d: %s %.4f", folder / BEST, best.step, best.metric, best.value)
+    logs = [path for path in (folder / "csv" / "metrics.csv", folder / "wandb") if path.exists()]
+    if logs:
+        log.info("Logs:       %s", " and ".join(map(str, logs)))
 
 
 def _made(config: DictConfig, group: str) -> list[Any]:
@@ -187,43 +213,6 @@ def _tell_few(datamodule: CandidateDataModule) -> None:
     few = few_to_evaluate(datamodule.split)
     if few and len(datamodule.store.segments) and not getattr(rank_zero_only, "rank", 0):
         log.warning("%s", few)
-
-
-def _check_weights(method: L.LightningModule, start: Checkpoint) -> None:
-    """Compare a checkpoint with the model that continues from it.
-
-    Raises:
-        ConfigError: The architectures differ.
-    """
-    try:
-        compare(method.state_dict(), start.weights)
-    except ValueError as error:
-        raise ConfigError(
-            f"{start.path} does not fit the model ({error}). Use the code and settings of that run, or start a "
-            "new one with another name=... and without resume."
-        ) from error
-
-
-def _steps_left(start: Resumed, max_steps: int) -> bool:
-    """True if steps remain to be trained; reports it if not.
-
-    Raises:
-        ConfigError: The checkpoint has more steps than requested.
-    """
-    path, step, _ = start
-    if step < max_steps or max_steps < 0:
-        return True
-    if step > max_steps:
-        raise ConfigError(
-            f"{path} has {step} steps, more than trainer.max_steps={max_steps}. Set a larger number of steps to "
-            "continue, or start a new run with another name=..."
-        )
-    log.info(
-        "%s has all %d steps, so there is nothing left to train. Set a larger trainer.max_steps to continue.",
-        path,
-        step,
-    )
-    return False
 
 
 def _longer(start: Resumed | None, max_steps: int) -> list[LongerSchedule]:

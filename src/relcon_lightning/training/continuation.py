@@ -6,10 +6,14 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import lightning as L
+
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods.base import DRAWS
 from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.fit import compare
 from relcon_lightning.runs.record import flat
+from relcon_lightning.training.resume import Resumed
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +104,43 @@ def tell_other_draws(checkpoint: Checkpoint) -> None:
             "other random numbers. To repeat the run exactly, continue with that version, or start a new run.",
             checkpoint.path,
         )
+
+
+def refuse_other_weights(method: L.LightningModule, start: Checkpoint) -> None:
+    """Compare a checkpoint with the model that continues from it.
+
+    Raises:
+        ConfigError: The architectures differ.
+    """
+    try:
+        compare(method.state_dict(), start.weights)
+    except ValueError as error:
+        raise ConfigError(
+            f"{start.path} does not fit the model ({error}). Use the code and settings of that run, or start a "
+            "new one with another name=... and without resume."
+        ) from error
+
+
+def steps_left(start: Resumed, max_steps: int) -> bool:
+    """True if steps remain to be trained; reports it if not.
+
+    Raises:
+        ConfigError: The checkpoint has more steps than requested.
+    """
+    path, step, _ = start
+    if step < max_steps or max_steps < 0:
+        return True
+    if step > max_steps:
+        raise ConfigError(
+            f"{path} has {step} steps, more than trainer.max_steps={max_steps}. Set a larger number of steps to "
+            "continue, or start a new run with another name=..."
+        )
+    log.info(
+        "%s has all %d steps, so there is nothing left to train. Set a larger trainer.max_steps to continue.",
+        path,
+        step,
+    )
+    return False
 
 
 def _may_change(key: str) -> bool:
