@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from relcon_lightning.data.readers import table_stream
+from relcon_lightning.data.readers import table_rows
 from relcon_lightning.data.readers.table_layout import Layout
 from relcon_lightning.data.readers.table_stream import TableStream
 from relcon_lightning.data.sources.folder import RecordingFolder
@@ -56,7 +56,7 @@ def read(files: dict[str, bytes], **options: object) -> None:
             for recording in RecordingFolder(folder, participant=who, **options).recordings():  # type: ignore[arg-type]
                 assert recording.signal.shape[1] == 3
                 assert np.isfinite(recording.signal).all()
-        with none_but_ours(path.name, "Hz"), mock.patch.object(table_stream, "BLOCK", 64):  # a few rows, many blocks
+        with none_but_ours(path.name, "Hz"), mock.patch.object(table_rows, "BLOCK", 64):  # a few rows, many blocks
             table = TableStream(path, Layout(**options))  # type: ignore[arg-type]
             for starts, windows in cut_windows(table.blocks(), table.scan().rate, 100.0, 64, 64, 1.0):
                 assert np.isfinite(starts).all()
