@@ -6,7 +6,7 @@ MODEL ?= relcon
 SEED ?= 0
 ARGS ?=
 RUNS := runs/$(DATA)
-# Four people are learnt by heart in more steps, and shoulder exercises differ in orientation, which other views remove.
+# With four training people, more steps overfit. The default views rotate windows, but these exercises differ in orientation.
 FOR_watch_relcon := steps.relcon=40 +augmentation@view=gentle
 
 # The encoder that comes with the package was trained on none of these people.
@@ -42,7 +42,7 @@ eval: .venv/done ## evaluate the encoder of `make pretrain` and compare it with 
 test: .venv/done ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-lint: .venv/done ## style, types, and which room imports which
+lint: .venv/done ## check style, types, and which packages import which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

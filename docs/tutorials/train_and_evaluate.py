@@ -12,7 +12,7 @@ a good encoder.
 # ----------------------
 #
 # ``data=watch`` contains smartwatch recordings of ten people who perform seven shoulder
-# exercises (Burns et al. 2018). They come with a dependency of this package.
+# exercises (Burns et al. 2018). They are installed with the package seglearn.
 # :func:`~relcon_lightning.data.prepare.prepare` resamples them to 100 Hz and writes a
 # *cohort store*: a folder of arrays and tables.
 

@@ -167,7 +167,7 @@ def test_ctrl_c_says_what_is_kept_and_the_run_goes_on(folder, times):
     made = folder / "runs" / "watch" / "distance" / f"interrupted{times}"
     said = " ".join(output.split())
     assert (
-        "after 5 steps. Continue with resume=auto" if times == 1 else "holds 3 steps: continue with resume=auto"
+        "after 5 steps. Continue with resume=auto" if times == 1 else "is from step 3: continue with resume=auto"
     ) in said
     assert "Traceback" not in output
     assert content(made)["global_step"] == (5 if times == 1 else 3)

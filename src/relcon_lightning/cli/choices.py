@@ -54,7 +54,7 @@ def checked(folder: str, arguments: Sequence[str]) -> list[str]:
 
 
 def check_flags(folder: str, entry: str, config: DictConfig) -> None:
-    """Check that the values of a command that are true or false are not something else.
+    """Check that Boolean settings of a command are true or false.
 
     Args:
         folder: Folder of the configuration.

@@ -38,7 +38,7 @@ def evaluate(config: DictConfig) -> None:
     """Check the seeds, and that there is something to evaluate.
 
     Raises:
-        ConfigError: A seed is not a seed, or there is no checkpoint at a path.
+        ConfigError: A seed is invalid, or there is no checkpoint at a path.
     """
     from relcon_lightning.data.splits import checked_seeds
 

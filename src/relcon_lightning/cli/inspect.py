@@ -54,7 +54,7 @@ def _facts(store: CohortStore, found: Inspection) -> dict[str, str]:
         "Position": info.position,
         "Norm at rest": _norm(found),
         "Still": f"{found.still_share:.0%} of 2.56 s windows (standard deviation of the norm below {STILL_G} g)",
-        "Clipped": f"{found.clipped_share:.1%} of windows hold an extreme value for three samples",
+        "Clipped": f"{found.clipped_share:.1%} of windows stay at their minimum or maximum for three samples",
         "Gaps": _gaps(found.gaps_s),
         "Left out": "; ".join(f"{name}: {why}" for name, why in store.excluded.items()) or "nothing",
         "Source": f"{info.source} ({info.license})",

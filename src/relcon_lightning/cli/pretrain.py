@@ -41,7 +41,6 @@ from relcon_lightning.training.loggers import begin, finish
 from relcon_lightning.training.objective import check_direction
 from relcon_lightning.training.resume import Resumed, clear, find_checkpoint, keep_metrics, last_value
 from relcon_lightning.training.unread import unread
-from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -190,9 +189,7 @@ def _interruption_told(folder: Path) -> Iterator[None]:
             step = Checkpoint.read(folder / LAST).step
         except ConfigError:
             raise Interrupted("Interrupted before a step was saved. Start again with the same command.") from end
-        raise Interrupted(
-            f"Interrupted. {folder / LAST} holds {counted(step or 0, 'step')}: continue with resume=auto."
-        ) from end
+        raise Interrupted(f"Interrupted. {folder / LAST} is from step {step or 0}: continue with resume=auto.") from end
 
 
 def _tell_foreign(settings: dict[str, Any]) -> None:

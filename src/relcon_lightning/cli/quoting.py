@@ -20,7 +20,7 @@ _OVERRIDE = re.compile(r"(\+{0,2}[A-Za-z_][\w./@:-]*)=(.+)", re.DOTALL)
 def quoted(words: Sequence[str]) -> list[str]:
     """Quote the values of a command line that Hydra cannot parse and that are paths.
 
-    A path can contain any characters if the file or folder exists.
+    Values that are paths of existing files or folders are quoted; these can contain any characters.
 
     Args:
         words: Arguments and options.

@@ -217,7 +217,7 @@ def _rows(windows: LabelledWindows, split: Split) -> dict[str, np.ndarray]:
             found = f"participants {people} have no labelled windows" if people else "part has no participants"
             raise DataError(
                 f"The {part} {found}: a classifier is fitted, chosen and tested on three groups of people. Choose "
-                "other folds (folds=k_fold), or label more recordings."
+                "other folds (folds@task.folds=k_fold), or label more recordings."
             )
     trained = set(windows.label[rows["train"]].tolist())
     if len(trained) < 2:

@@ -22,7 +22,7 @@ def grid_windows(
 ) -> LabelledWindows:
     """All windows at multiples of ``stride`` from the start of each recording, with their most frequent label.
 
-    Samples without one of the labels are null. A window is dropped if more than half of its samples are null. If two
+    A window is dropped if more than half of its samples have none of the labels. If two
     labels have the same number of samples, the first in alphabetical order is used.
 
     Args:

@@ -138,7 +138,7 @@ class LinearRegressionProbe(_Regression):
 class RidgeRegressionProbe(_Regression):
     """Least squares with a penalty on standardised features, for tasks with few windows.
 
-    The penalty has the smallest squared error on training participants who are left out one at a time.
+    The penalty is the one with the smallest squared error in leave-one-participant-out cross-validation.
 
     Args:
         strengths: Penalties to try.

@@ -120,7 +120,7 @@ def comparison_table(predictions: pd.DataFrame, draws: int = DRAWS) -> pd.DataFr
         own = system == first
         verdict = "" if own else missing or _verdict(difference, numeric)
         rows.append((str(interval(drawn[system])), "" if own else str(difference), verdict))
-    names = [f"{'MAE' if numeric else 'macro F1'} [95 %]", f"{first} minus it", f"{first} is"]
+    names = [f"{'MAE' if numeric else 'macro F1'} [95 %]", f"{first} minus this system", f"{first} is"]
     return pd.DataFrame(rows, index=drawn.columns, columns=names)
 
 

@@ -217,7 +217,7 @@ def embed_recording(
 
 def too_short(where: str, window_s: float, max_gap_s: float) -> DataError:
     """Create the error for a recording that is shorter than a window."""
-    return DataError(f"{where} has no window: it has no {window_s:g} s without a gap of more than {max_gap_s:g} s.")
+    return DataError(f"{where} has no window: no {window_s:g} s are free of gaps longer than {max_gap_s:g} s.")
 
 
 def _has_bfloat16(device: str) -> bool:

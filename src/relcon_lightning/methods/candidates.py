@@ -93,7 +93,7 @@ class CandidateMethod(EmbeddingMethod):
             raise ConfigError(f"model.views={views}: expected 1 or 2.")
         if views == 2 and view is None:
             raise ConfigError(
-                "model.views=2 needs an augmentation that creates the views: set model.view, as preset=laptop does."
+                "model.views=2 needs an augmentation that creates the views: set view, as preset=laptop does."
             )
         if not (within_user or batch_candidates):
             raise ConfigError(
@@ -125,8 +125,8 @@ class CandidateMethod(EmbeddingMethod):
     def rank(self, batch: CandidateBatch, generator: torch.Generator) -> RankedCandidates:
         """Similarities and frozen distances of each anchor and its candidates; two views give 2B anchors.
 
-        A candidate that overlaps its anchor in time does not count. In batches without ``recording`` and ``start``, no
-        windows are assumed to overlap.
+        A candidate that overlaps its anchor in time does not count. In batches without ``recording`` and ``start``,
+        windows are assumed not to overlap.
 
         Raises:
             ConfigError: There are no candidates, or ``within_user`` is False and the batch has only one participant.

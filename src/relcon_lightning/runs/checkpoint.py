@@ -74,8 +74,8 @@ class Checkpoint:
                 the package: ``open-wrist-small``.
 
         Raises:
-            ConfigError: There is no such file, it is not a checkpoint, it would run code, or it is of another program
-                or a newer format.
+            ConfigError: There is no such file, it is not a checkpoint, loading it would run code, or it was
+                written by another program or in a newer format.
         """
         content = read_content(path)
         entry = content[KEY]

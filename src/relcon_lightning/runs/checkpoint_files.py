@@ -32,8 +32,8 @@ def read_content(path: str | Path) -> dict[str, Any]:
         path: See :meth:`~relcon_lightning.runs.checkpoint.Checkpoint.read`.
 
     Raises:
-        ConfigError: There is no such file, it is not a checkpoint, it would run code, or it is of another program or a
-            newer format.
+        ConfigError: There is no such file, it is not a checkpoint, loading it would run code, or it was written by
+            another program or in a newer format.
     """
     found = located(path)
     folder = found if isinstance(found, Path) else _downloaded(found)

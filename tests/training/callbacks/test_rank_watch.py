@@ -74,7 +74,7 @@ def test_a_stopped_rank_ends_the_run_and_is_named(tmp_path, rank):
 def test_a_rank_that_the_others_wait_for_is_named(tmp_path, rank):
     code, said, process = other(tmp_path, rank, HangAt(STEP, rank))
     where = f"Rank {rank} (process {process.pid} on {socket.gethostname()})"
-    assert said == f"{where} did not reach the step of the others for 6 s. Continue with resume=auto.\n"
+    assert said == f"{where} has been behind the other ranks for 6 s. Continue with resume=auto.\n"
     assert code == 2
 
 

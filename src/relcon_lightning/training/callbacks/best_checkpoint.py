@@ -26,8 +26,8 @@ class BestCheckpoint(Callback):
 
     A step is saved when the next one begins, as in StepCheckpoint: the validation has then been logged. The untrained
     network of step 0 is saved too, and is replaced by the first network that is not worse. The file contains the name
-    and value of the metric. A run that resumes reads them from the file in its own folder. It replaces a file that is
-    of a later step or of another metric, or that cannot be read.
+    and value of the metric. A run that resumes reads them from the file in its own folder. A file there is ignored
+    and replaced if it is from a later step, was chosen by another metric, or cannot be read.
 
     Args:
         folder: Folder of the checkpoints.

@@ -17,7 +17,7 @@ from relcon_lightning.errors import Interrupted, Preempted
 from relcon_lightning.wording import counted
 
 _BEFORE_THE_LIMIT: signal.Signals | None = getattr(signal, "SIGUSR2", None)  # Windows has none
-_SAVING = b"\nCtrl-C: this step is finished and saved. Ctrl-C again ends at once.\n"
+_SAVING = b"\nCtrl-C: finishing and saving the current step. Press Ctrl-C again to stop at once.\n"
 
 
 class LastCheckpoint(Callback):

@@ -133,7 +133,7 @@ class _Watch(threading.Thread):
         if silent := self._answers.silent(self._timeout_s):
             self._end(silent, f"{self._named(silent)} did not answer for {self._timeout_s:g} s", MISTAKE)
         if behind := self._answers.behind(self._timeout_s):
-            why = f"{self._named(behind)} did not reach the step of the others for {self._timeout_s:g} s"
+            why = f"{self._named(behind)} has been behind the other ranks for {self._timeout_s:g} s"
             self._end(behind, why, MISTAKE)
         if self._asked and (silent := self._answers.silent(min(_SOON_S, self._timeout_s))):
             self._end(silent, f"Stopped by a signal, while {self._named(silent)} did not answer", PREEMPTED)
