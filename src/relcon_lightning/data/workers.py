@@ -17,9 +17,9 @@ from relcon_lightning.data.once import Once
 from relcon_lightning.data.processes import TaskEnd, in_processes
 from relcon_lightning.data.recording import Recording
 from relcon_lightning.data.resample import check_unit, resample
+from relcon_lightning.data.store.entry import Entry, encode
 from relcon_lightning.data.store.origins import Version, version_of
 from relcon_lightning.data.store.signals import Coding
-from relcon_lightning.data.store.write import Entry, encode
 from relcon_lightning.data.units import Divisible, Unit
 from relcon_lightning.errors import DataError
 

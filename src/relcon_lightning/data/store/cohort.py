@@ -8,7 +8,6 @@ A store contains ``cohort.json`` (description, sizes and checksums of all other 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -18,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from relcon_lightning.data.recording import CohortInfo, Recording, with_license
+from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.store.check import check_participants, check_recordings, check_segments
 from relcon_lightning.data.store.folder import Folder, MappedSignals
-from relcon_lightning.data.store.manifest import MANIFEST, SCHEMAS, TABLES, description_checksum, schema_of
+from relcon_lightning.data.store.manifest import MANIFEST, TABLES
 from relcon_lightning.data.store.parquet import read_table
-from relcon_lightning.data.store.parts import one_manifest
+from relcon_lightning.data.store.parts import read_manifest
 from relcon_lightning.data.store.signals import FLOAT32, Coding, described_coding
 from relcon_lightning.data.store.verify import Verify, verify_signals
 from relcon_lightning.data.store.write import SHARD_SAMPLES, participants_of, write_store
@@ -92,7 +91,7 @@ class CohortStore:
         """
         place = _place(path)
         try:
-            return cls(place, _read_manifest(place), verify, cache_gb)
+            return cls(place, read_manifest(place), verify, cache_gb)
         except (DataError, ConfigError):
             raise
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -314,64 +313,8 @@ def is_store(path: str | Path) -> bool:
     return (Path(path) / MANIFEST).is_file() or bool(Folder(Path(path)).parts())
 
 
-def _read_manifest(place: Folder | Bucket) -> dict[str, Any]:
-    """Read the manifest; for parts, join their manifests."""
-    try:
-        manifest: dict[str, Any] = json.loads(place.read(MANIFEST))
-    except FileNotFoundError:
-        parts = place.parts()
-        if not parts:
-            raise
-        manifests = {part: json.loads(place.read(f"{part}/{MANIFEST}")) for part in parts}
-        checked = {part: _checked(place, own, f"{part}/") for part, own in manifests.items()}
-        manifest = one_manifest(checked, place.path)
-    else:
-        manifest = _checked(place, manifest)
-    sizes = place.sizes()
-    for name, expected in manifest["files"].items():
-        size = sizes.get(name)
-        if size != expected["bytes"]:
-            found = "is missing" if size is None else f"has {size} bytes"
-            raise DataError(f"{place.path}/{name} {found}, expected {expected['bytes']} bytes; {place.remedy}.")
-    return manifest
-
-
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Concatenate tables; columns that some tables lack are empty in their rows."""
     records = [row for table in tables for row in table.to_dict("records")]
     columns = dict.fromkeys(column for table in tables for column in table.columns)
     return pd.DataFrame(records, columns=list(columns))
-
-
-def _checked(place: Folder | Bucket, manifest: dict[str, Any], folder: str = "") -> dict[str, Any]:
-    where = f"{place.path}/{folder}{MANIFEST}"
-    if manifest["schema"] not in SCHEMAS:
-        known = " and ".join(map(str, SCHEMAS))
-        raise DataError(
-            f"{where} has schema {manifest['schema']}, but this version reads {known}; prepare the store again with "
-            "overwrite=true."
-        )
-    if manifest["unit"] != "g":
-        raise DataError(f"{where} has unit {manifest['unit']}, expected g; convert the signals first.")
-    if "description_sha256" in manifest and manifest["description_sha256"] != description_checksum(manifest):
-        raise DataError(f"{where} was changed or damaged: its SHA-256 is not that of the written file; {place.remedy}.")
-    _check_entries(manifest)
-    return {**manifest, "info": with_license(manifest["info"])}
-
-
-def _check_entries(manifest: dict[str, Any]) -> None:
-    """Raise ValueError for values of a wrong type, and for unexpected files."""
-    if manifest["schema"] != schema_of(described_coding(manifest.get("signal"))):
-        raise ValueError(f"signal: {manifest.get('signal')} does not belong to schema {manifest['schema']}")
-    info, excluded, files = manifest["info"], manifest["excluded"], manifest["files"]
-    texts = [value for key, value in info.items() if key != "sampling_rate"]
-    if not all(isinstance(value, str) for value in [*texts, *excluded, *excluded.values()]):
-        raise ValueError("info or excluded contains values other than text")
-    signals = len(files) - len(TABLES)
-    expected = {f"{table}.parquet" for table in TABLES} | {f"signals/{i:05d}.npy" for i in range(signals)}
-    if files.keys() != expected:
-        odd = min(files.keys() ^ expected, default="")
-        raise ValueError(f"files: {odd!r} is not one of the tables and signal files in a row")
-    for name, facts in files.items():
-        if type(facts["bytes"]) is not int or not isinstance(facts.get("sha256", ""), str):
-            raise ValueError(f"files: bytes or sha256 of {name!r} has a wrong type")

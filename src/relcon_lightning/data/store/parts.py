@@ -10,10 +10,16 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from relcon_lightning.data.store.manifest import MANIFEST
+from relcon_lightning.data.recording import with_license
+from relcon_lightning.data.store.manifest import MANIFEST, SCHEMAS, TABLES, description_checksum, schema_of
+from relcon_lightning.data.store.signals import described_coding
 from relcon_lightning.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from relcon_lightning.data.store.bucket import Bucket
+    from relcon_lightning.data.store.folder import Folder
 
 PART_FOLDER = re.compile(r"(?:part-(\d+)-of-(\d+)|added-\d+)")
 _ALIKE = ("schema", "unit", "info")
@@ -142,3 +148,64 @@ def _check_complete(folders: Sequence[str], path: object) -> None:
         text = ", ".join(f"{number}/{counts[0]}" for number in missing[:5]) if counts else "all"
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise DataError(f"{path}/{MANIFEST}: parts are missing: prepare part={text}{more}.")
+
+
+def read_manifest(place: Folder | Bucket) -> dict[str, Any]:
+    """Read the manifest of a store; for parts, join their manifests.
+
+    Raises:
+        DataError: The store has another version, or a file is missing, truncated or changed.
+        FileNotFoundError: There is no manifest.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads(place.read(MANIFEST))
+    except FileNotFoundError:
+        parts = place.parts()
+        if not parts:
+            raise
+        manifests = {part: json.loads(place.read(f"{part}/{MANIFEST}")) for part in parts}
+        checked = {part: _checked(place, own, f"{part}/") for part, own in manifests.items()}
+        manifest = one_manifest(checked, place.path)
+    else:
+        manifest = _checked(place, manifest)
+    sizes = place.sizes()
+    for name, expected in manifest["files"].items():
+        size = sizes.get(name)
+        if size != expected["bytes"]:
+            found = "is missing" if size is None else f"has {size} bytes"
+            raise DataError(f"{place.path}/{name} {found}, expected {expected['bytes']} bytes; {place.remedy}.")
+    return manifest
+
+
+def _checked(place: Folder | Bucket, manifest: dict[str, Any], folder: str = "") -> dict[str, Any]:
+    where = f"{place.path}/{folder}{MANIFEST}"
+    if manifest["schema"] not in SCHEMAS:
+        known = " and ".join(map(str, SCHEMAS))
+        raise DataError(
+            f"{where} has schema {manifest['schema']}, but this version reads {known}; prepare the store again with "
+            "overwrite=true."
+        )
+    if manifest["unit"] != "g":
+        raise DataError(f"{where} has unit {manifest['unit']}, expected g; convert the signals first.")
+    if "description_sha256" in manifest and manifest["description_sha256"] != description_checksum(manifest):
+        raise DataError(f"{where} was changed or damaged: its SHA-256 is not that of the written file; {place.remedy}.")
+    _check_entries(manifest)
+    return {**manifest, "info": with_license(manifest["info"])}
+
+
+def _check_entries(manifest: dict[str, Any]) -> None:
+    """Raise ValueError for values of a wrong type, and for unexpected files."""
+    if manifest["schema"] != schema_of(described_coding(manifest.get("signal"))):
+        raise ValueError(f"signal: {manifest.get('signal')} does not belong to schema {manifest['schema']}")
+    info, excluded, files = manifest["info"], manifest["excluded"], manifest["files"]
+    texts = [value for key, value in info.items() if key != "sampling_rate"]
+    if not all(isinstance(value, str) for value in [*texts, *excluded, *excluded.values()]):
+        raise ValueError("info or excluded contains values other than text")
+    signals = len(files) - len(TABLES)
+    expected = {f"{table}.parquet" for table in TABLES} | {f"signals/{i:05d}.npy" for i in range(signals)}
+    if files.keys() != expected:
+        odd = min(files.keys() ^ expected, default="")
+        raise ValueError(f"files: {odd!r} is not one of the tables and signal files in a row")
+    for name, facts in files.items():
+        if type(facts["bytes"]) is not int or not isinstance(facts.get("sha256", ""), str):
+            raise ValueError(f"files: bytes or sha256 of {name!r} has a wrong type")

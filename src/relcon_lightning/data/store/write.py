@@ -2,81 +2,31 @@
 
 from __future__ import annotations
 
-import errno
-import glob
 import json
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.lookalikes import name_lookalikes
-from relcon_lightning.data.recording import RECORDING_COLUMNS, CohortInfo, Recording, Segment
+from relcon_lightning.data.recording import RECORDING_COLUMNS, CohortInfo, Recording
+from relcon_lightning.data.store.entry import Entry, encode
 from relcon_lightning.data.store.manifest import MANIFEST, checksum, description_checksum, schema_of
 from relcon_lightning.data.store.origins import Version, read_versions, write_versions
 from relcon_lightning.data.store.signals import FLOAT32, Coding, begin_file, finish_file
+from relcon_lightning.data.store.swap import clear_leftovers, copy, fsync, link, replace, target
 from relcon_lightning.errors import DataError
 from relcon_lightning.lock import LockedError, lock
 
 log = logging.getLogger(__name__)
 
 SHARD_SAMPLES = 2**26  # 0.8 GB of float32
-_COPY_BYTES = 2**24
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A recording of a store without its samples.
-
-    Attributes:
-        recording_id: Id, unique in the store.
-        participant_id: Id of the participant.
-        n_samples: Number of samples; 0 if the recording is excluded.
-        sampling_rate: Sampling rate in Hz.
-        start_time: Start in Unix seconds; None if unknown.
-        segments: Segments with labels and targets.
-        attributes: Columns of the table of recordings.
-        fault: Reason why the recording is excluded; empty if it is not.
-        cut: Number of samples beyond the range of the coding.
-    """
-
-    recording_id: str
-    participant_id: str
-    n_samples: int
-    sampling_rate: float
-    start_time: float | None
-    segments: tuple[Segment, ...]
-    attributes: Mapping[str, str | float]
-    fault: str = ""
-    cut: int = 0
-
-
-def encode(recording: Recording, coding: Coding) -> tuple[Entry, np.ndarray]:
-    """Split a recording into its entry and its coded samples ``(n, 3)``; an excluded recording has no samples."""
-    signal = np.asarray(recording.signal, dtype=np.float32)
-    bad = int((~np.isfinite(signal)).any(axis=1).sum())
-    fault = f"{bad} samples are not finite" if bad else "" if len(signal) else "empty"
-    coded, cut = coding.encode(signal[:0] if fault else signal)
-    entry = Entry(
-        recording_id=recording.recording_id,
-        participant_id=recording.participant_id,
-        n_samples=len(coded),
-        sampling_rate=recording.sampling_rate,
-        start_time=recording.start_time,
-        segments=recording.segments,
-        attributes=recording.attributes,
-        fault=fault,
-        cut=cut,
-    )
-    return entry, coded
 
 
 def write_store(
@@ -121,7 +71,7 @@ def write_with(
         DataError: A recording has another sampling rate, an id occurs twice, the folder is not a store, no recording is
             usable, or another process is writing the store.
     """
-    path = _target(Path(path))
+    path = target(Path(path))
     if path.exists() and not (path / MANIFEST).exists() and (not path.is_dir() or any(path.iterdir())):
         raise DataError(f"{path} exists and is not a cohort store; it is not overwritten. Choose another data.root.")
     try:
@@ -135,27 +85,16 @@ def write_with(
 
 
 def _write(path: Path, fill: Callable[[StoreWriter], None], writer_in: Callable[[Path], StoreWriter]) -> None:
-    _clear_leftovers(path)
+    clear_leftovers(path)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     unfinished.chmod(0o755)  # mkdtemp denies access to other users
     try:
         writer = writer_in(unfinished)
         fill(writer)
         writer.finish()
-        _replace(path, unfinished)
+        replace(path, unfinished)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _target(path: Path) -> Path:
-    """The target of a link, so that a store elsewhere is replaced there and the link stays."""
-    try:
-        target = path.resolve() if path.is_symlink() else path
-    except (OSError, RuntimeError):
-        target = path
-    if target.is_symlink():
-        raise DataError(f"{path} is a link to a missing folder: remove it, or choose another data.root.")
-    return target
 
 
 class StoreWriter:
@@ -215,7 +154,7 @@ class StoreWriter:
             for entry in entries:
                 if self._admit(entry):
                     with self._file(self.shard).open("ab") as file:
-                        _copy(source, file, entry.n_samples * self.coding.sample_bytes)
+                        copy(source, file, entry.n_samples * self.coding.sample_bytes)
         samples.unlink()
 
     def extend(self, store: Path) -> None:
@@ -234,7 +173,7 @@ class StoreWriter:
         self._linked = {name: facts for name, facts in manifest["files"].items() if name.startswith("signals/")}
         self.shard = len(self._linked) - 1  # the next recording begins a new file
         for name in self._linked:
-            _link(store / name, self.folder / name)
+            link(store / name, self.folder / name)
 
     def leave_out(self, name: str, reason: str) -> None:
         """Record a recording of the cohort that is not in the store."""
@@ -314,7 +253,7 @@ class StoreWriter:
         if self.versions:
             write_versions(self.folder, self.versions)
         for item in [*self.folder.rglob("*"), self.folder]:
-            _fsync(item)
+            fsync(item)
 
     def _facts(self, name: Path) -> dict[str, Any]:
         file = self.folder / name
@@ -332,56 +271,3 @@ def participants_of(recordings: pd.DataFrame) -> pd.DataFrame:
     attributes = [name for name in recordings.columns if name not in RECORDING_COLUMNS]
     constant = [name for name in attributes if (by_person[name].nunique() <= 1).all()]
     return table.join(by_person[constant].first()).reset_index()
-
-
-def _link(old: Path, new: Path) -> None:
-    try:
-        os.link(old, new)
-    except OSError:  # a file system without links
-        shutil.copyfile(old, new)
-
-
-def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
-    while size:
-        content = source.read(min(size, _COPY_BYTES))
-        if not content:
-            raise OSError(errno.EIO, "samples that were written are gone", source.name)
-        target.write(content)
-        size -= len(content)
-
-
-def _clear_leftovers(path: Path) -> None:
-    """Remove the remains of killed writes, and restore a store that was set aside but not replaced."""
-    stem = f".{glob.escape(path.name)}.????????"  # names of mkdtemp; those of store "a.b" must not match "a"
-    for old in path.parent.glob(f"{stem}.old"):
-        if path.exists():
-            shutil.rmtree(old)
-        else:
-            old.rename(path)
-    for unfinished in path.parent.glob(f"{stem}.partial"):
-        shutil.rmtree(unfinished)
-
-
-def _replace(path: Path, partial: Path) -> None:
-    """Replace the old folder by the finished one. The old folder is removed last, and restored if this fails."""
-    old = partial.with_suffix(".old")
-    if path.exists():
-        path.rename(old)
-    try:
-        partial.rename(path)
-    except BaseException:
-        if old.exists():
-            old.rename(path)
-        raise
-    _fsync(path.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _fsync(path: Path) -> None:
-    if os.name == "nt":  # Windows cannot fsync a folder or a file that is open only for reading
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
