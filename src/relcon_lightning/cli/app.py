@@ -61,14 +61,8 @@ def config_folder() -> str:
     return str(next((folder for folder in folders if folder.is_dir()), folders[0]))
 
 
-def command(
-    entry: str,
-    module: str | None = None,
-    expand: Callable[[list[str]], list[str]] | None = None,
-    again: str = "Start it again with the same command.",
-    check: Check | None = None,
-) -> Callable[[], None]:
-    """Make a command that composes ``conf/<entry>.yaml`` and passes it to ``main`` of a module of this package.
+class Command:
+    """A command that composes ``conf/<entry>.yaml`` and passes it to ``main`` of a module of this package.
 
     The module is imported late, so that help, completion and errors of the composition do not wait for torch.
 
@@ -79,28 +73,74 @@ def command(
         again: Sentence that says how to continue after the command was stopped.
         check: Function that checks the values before the module is imported; None: no check.
     """
-    path = f"relcon_lightning.cli.{module or entry}"
-    jobs = sweep.Sweep()
 
-    def work(config: DictConfig) -> float | None:
-        with early.without_traces():
-            check_flags(config_folder(), entry, config)
-            if check is not None:
-                check(config)
-            main = import_module(path).main
-            quiet()  # after the import, because Lightning then sets the levels of its loggers
-            value: float | None = main(config)
-            return value
+    def __init__(
+        self,
+        entry: str,
+        module: str | None = None,
+        expand: Callable[[list[str]], list[str]] | None = None,
+        again: str = "Start it again with the same command.",
+        check: Check | None = None,
+    ) -> None:
+        self._entry, self._path = entry, f"relcon_lightning.cli.{module or entry}"
+        self._expand, self._again, self._check = expand, again, check
+        self._jobs = sweep.Sweep()
 
-    def run(config: DictConfig) -> float | None:
+    def __call__(self) -> None:
+        """Run the command with the arguments of the process, and exit with its code."""
+        usage.register(config_folder())
+        hide_parts()
+        sweep.register()
+        with _mistakes_told():
+            sys.argv[1:] = self._arguments(sys.argv[1:])  # Lightning starts the other ranks with these too
+        signals.end_on_sigterm(PREEMPTED, f"Stopped by a signal. {self._again}")
+        try:
+            with _mistakes_told():
+                launch(self._composed())
+            for line in for_the_others(sys.argv[1:]):
+                print(line)
+        except KeyboardInterrupt:
+            print(f"Interrupted. {self._again}", file=sys.stderr)
+            self._jobs.tell()
+            sys.exit(INTERRUPTED)
+        except SystemExit as end:
+            self._jobs.tell()
+            if end.code == COMPOSITION:
+                for meant in suggestions(config_folder(), self._entry, sys.argv[1:]):
+                    print(f"Did you mean {meant}?", file=sys.stderr)
+            raise
+        self._jobs.tell()
+        if self._jobs.any_failed():
+            sys.exit(MISTAKE)
+
+    def _arguments(self, given: list[str]) -> list[str]:
+        """Arguments in the form in which Hydra reads them."""
+        words = quoted(given)
+        return options_first(checked(config_folder(), words if self._expand is None else self._expand(words)))
+
+    def _composed(self) -> Callable[[], None]:
+        """Hydra's application, which composes the configuration of each job and runs it."""
+
+        def run(config: DictConfig) -> float | None:
+            return self._job(config)
+
+        run.__module__ = self._path  # Hydra names the job and its log after the module
+        start: Callable[[], None] = hydra.main(
+            config_path=config_folder(), config_name=self._entry, version_base="1.3"
+        )(run)
+        return start
+
+    def _job(self, config: DictConfig) -> float | None:
+        """Run one job. In a sweep in this process, a failed job does not end the others."""
+        jobs = self._jobs
         jobs.objective = str(config.get("objective") or "")
         jobs.direction = config.get("objective_direction")
         if not sweep.in_this_process():
             with job(), _mistakes_told():
-                return work(config)
+                return self._work(config)
         try:
             with job(), _mistakes_told(jobs.failed):
-                jobs.ended(work(config))
+                jobs.ended(self._work(config))
         except (KeyboardInterrupt, SystemExit):
             jobs.stopped()
             raise
@@ -109,39 +149,15 @@ def command(
             jobs.failed(error)
         return jobs.jobs[-1].value
 
-    run.__module__ = path  # Hydra names the job and its log after the module
-    start: Callable[[], None] = hydra.main(config_path=config_folder(), config_name=entry, version_base="1.3")(run)
-
-    def app() -> None:
-        usage.register(config_folder())
-        hide_parts()
-        sweep.register()
-        with _mistakes_told():
-            sys.argv[1:] = quoted(sys.argv[1:])  # Lightning starts the other ranks with these arguments too
-            if expand is not None:
-                sys.argv[1:] = expand(sys.argv[1:])
-            sys.argv[1:] = options_first(checked(config_folder(), sys.argv[1:]))
-        signals.end_on_sigterm(PREEMPTED, f"Stopped by a signal. {again}")
-        try:
-            with _mistakes_told():
-                launch(start)
-            for line in for_the_others(sys.argv[1:]):
-                print(line)
-        except KeyboardInterrupt:
-            print(f"Interrupted. {again}", file=sys.stderr)
-            jobs.tell()
-            sys.exit(INTERRUPTED)
-        except SystemExit as end:
-            jobs.tell()
-            if end.code == COMPOSITION:
-                for meant in suggestions(config_folder(), entry, sys.argv[1:]):
-                    print(f"Did you mean {meant}?", file=sys.stderr)
-            raise
-        jobs.tell()
-        if jobs.any_failed():
-            sys.exit(MISTAKE)
-
-    return app
+    def _work(self, config: DictConfig) -> float | None:
+        with early.without_traces():
+            check_flags(config_folder(), self._entry, config)
+            if self._check is not None:
+                self._check(config)
+            main = import_module(self._path).main
+            quiet()  # after the import, because Lightning then sets the levels of its loggers
+            value: float | None = main(config)
+            return value
 
 
 @contextmanager

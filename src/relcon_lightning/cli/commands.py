@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from relcon_lightning.cli import early, rerun
-from relcon_lightning.cli.app import command, config_folder
+from relcon_lightning.cli.app import Command, config_folder
 from relcon_lightning.cli.presets import with_preset
 
 
@@ -44,14 +44,14 @@ def with_table(arguments: list[str]) -> list[str]:
 
 _OF_TABLE = {"table", "seeds", "pretrain", "evaluate", "gait", "workout", "dry_run", "folder", "paths", "hydra"}
 
-prepare = command("prepare")
-inspect = command("inspect")
-pretrain = command(
+prepare = Command("prepare")
+inspect = Command("inspect")
+pretrain = Command(
     "pretrain", expand=with_run, again="Continue with the same command and resume=auto.", check=early.pretrain
 )
-evaluate = command("eval", "evaluate", expand=with_folder, check=early.evaluate)
-report = command("report", expand=with_runs)
-dashboard = command("dashboard")
-embed = command("embed", again="Finished recordings are kept. Continue with the same command.", check=early.embed)
-export = command("export", check=early.export)
-table = command("table", expand=with_table)
+evaluate = Command("eval", "evaluate", expand=with_folder, check=early.evaluate)
+report = Command("report", expand=with_runs)
+dashboard = Command("dashboard")
+embed = Command("embed", again="Finished recordings are kept. Continue with the same command.", check=early.embed)
+export = Command("export", check=early.export)
+table = Command("table", expand=with_table)

@@ -72,13 +72,7 @@ def _completed(table: Table, head: Head, layout: Layout) -> Table:
     where = text_of(head.path)
     rows = head.rows(table.first, table.separator, _SAMPLE)
     rows = [row for row in rows if len(row) == table.width]
-    decimal = table.decimal if layout.decimal == AUTO else layout.decimal
-    if layout.decimal == AUTO:
-        cells = [row[column] for row in rows for column in table.columns if row[column]]
-        decimal = "."
-        if any("," in cell for cell in cells):
-            point, comma = (sum(is_number(cell, mark) for cell in cells) for mark in (".", ","))
-            decimal = "," if comma > max(point, len(cells) / 2) else "."
+    decimal = _decimal([row[column] for row in rows for column in table.columns if row[column]], layout)
     unit = table.unit if layout.unit == "g" else layout.unit
     scale = table.scale if layout.scale is None else layout.factor
     clock, notes = None, list(table.notes)
@@ -104,6 +98,15 @@ def _completed(table: Table, head: Head, layout: Layout) -> Table:
         rate=layout.sampling_rate or table.rate,
         notes=tuple(notes),
     )
+
+
+def _decimal(cells: Sequence[str], layout: Layout) -> str:
+    """The decimal point of the layout; if it is to be detected, a comma where most cells need one."""
+    if layout.decimal != AUTO:
+        return layout.decimal
+    point, comma = (sum(is_number(cell, mark) for cell in cells) for mark in (".", ","))
+    needed = any("," in cell for cell in cells) and comma > max(point, len(cells) / 2)
+    return "," if needed else "."
 
 
 def _by_names(
@@ -163,31 +166,31 @@ def _actigraph(head: Head, layout: Layout) -> Table | None:
     first = next((i for i in range(rules[0] + 1, len(head.lines)) if head.lines[i].strip()), None)
     if first is None:
         raise DataError(f"{where} contains no rows.")
-    separator = max(layout.delimiter or SEPARATORS, key=lambda mark: len(head.cells(first, mark)))
-    header = head.cells(first, separator)
-    columns = _matching(header, r"^Accelerometer <X>$")
-    time = next((name for name in header if re.fullmatch("timestamp", name, re.IGNORECASE)), None)
+    table = _actigraph_table(head, first, layout)
     start = _actigraph_start(title, text["Start Date"], text["Start Time"], layout.time_zone)
-    notes = (f"{first} lines of header",)
-    if columns:
-        table = named_table(head, first, separator, [*columns, *([time] if time else [])], "actigraph_csv")
-    elif len(header) in (3, 4) and all(is_number(cell) or is_number(cell, ",") for cell in header[-3:]):
-        x = len(header) - 3
-        names = ("x", "y", "z")
-        table = Table(
-            "actigraph_csv", first, separator, len(header), (x, x + 1, x + 2), 0 if x else None, names
-        )  # an export without names
-    else:
-        raise DataError(
-            f"{where} has no columns 'Accelerometer X', 'Accelerometer Y' and 'Accelerometer Z'; it has "
-            f"{shortened(', '.join(header))}. Export the raw data from ActiLife, or use the .gt3x file."
-        )
+    hz = float(rate[1].replace(",", ".")) if rate else None
     return replace(
         table,
-        rate=float(rate[1].replace(",", ".")) if rate else None,
+        rate=hz,
         start_time=start,
         local=layout.time_zone is None,
-        notes=(*notes, *([f"{float(rate[1].replace(',', '.')):g} Hz"] if rate else [])),
+        notes=(f"{first} lines of header", *([f"{hz:g} Hz"] if hz else [])),
+    )
+
+
+def _actigraph_table(head: Head, first: int, layout: Layout) -> Table:
+    """Find the columns of an export that begins in line ``first``, with or without their names."""
+    separator = max(layout.delimiter or SEPARATORS, key=lambda mark: len(head.cells(first, mark)))
+    header = head.cells(first, separator)
+    if columns := _matching(header, r"^Accelerometer <X>$"):
+        time = [name for name in header if re.fullmatch("timestamp", name, re.IGNORECASE)][:1]
+        return named_table(head, first, separator, [*columns, *time], "actigraph_csv")
+    if len(header) in (3, 4) and all(is_number(cell) or is_number(cell, ",") for cell in header[-3:]):
+        x, names = len(header) - 3, ("x", "y", "z")
+        return Table("actigraph_csv", first, separator, len(header), (x, x + 1, x + 2), 0 if x else None, names)
+    raise DataError(
+        f"{text_of(head.path)} has no columns 'Accelerometer X', 'Accelerometer Y' and 'Accelerometer Z'; it has "
+        f"{shortened(', '.join(header))}. Export the raw data from ActiLife, or use the .gt3x file."
     )
 
 
