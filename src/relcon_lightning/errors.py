@@ -46,6 +46,28 @@ class Interrupted(Preempted):
     """Training was stopped with Ctrl-C."""
 
 
+def positive(name: str, value: float) -> float:
+    """Return the value if it is a finite number above 0.
+
+    Raises:
+        ConfigError: It is not. The message names the key.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ConfigError(f"{name}={value}: expected a finite number above 0.")
+    return value
+
+
+def whole(name: str, value: int, least: int = 1) -> int:
+    """Return the value if it is a whole number and not too small.
+
+    Raises:
+        ConfigError: It is not. The message names the key.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name}={value}: expected a whole number, {least} or more.")
+    return value
+
+
 def taken(path: str | Path, option: str) -> ConfigError:
     """Create the error for an output that exists.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.training.callbacks import StepCheckpoint
 from relcon_lightning.training.restore import restorable
-from relcon_lightning.training.resume import AtomicCheckpointIO, clear
+from relcon_lightning.training.resume import AtomicCheckpointIO, Replaced
 
 PARTS = ("ready", "started", "processed", "completed")
 DONE, BEGUN = dict.fromkeys(PARTS, 6), dict(zip(PARTS, (1, 1, 0, 0), strict=True))
@@ -132,7 +133,7 @@ def test_the_state_of_saving_holds_no_path(tmp_path):
     assert saving.best_k_models == {}
 
 
-def test_a_run_is_cleared_and_nothing_else(tmp_path):
+def earlier_run(tmp_path: Path) -> Path:
     run, other = tmp_path / "run", tmp_path / "other"
     for path in ("checkpoints/3.ckpt", "csv/metrics.csv", "run.json", "run.1.json", "split.json", "curves.png"):
         (run / path).parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +144,35 @@ def test_a_run_is_cleared_and_nothing_else(tmp_path):
     (run / "checkpoints" / "link.ckpt").symlink_to(other / "9.ckpt")
     (run / "not_finite").symlink_to(other)
     (other / "kept.pt").write_text("mine")
-    clear(run)
-    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
-    assert left == ["other/9.ckpt", "other/kept.pt", "run/notes.txt"]
+    return run
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_run_that_trains_a_step_replaces_the_one_before_and_nothing_else(tmp_path):
+    run = earlier_run(tmp_path)
+    with Replaced(run).aside():
+        assert not (run / "checkpoints" / "3.ckpt").exists()
+        (run / "run.json").write_text("new")
+        Replaced(run).remove()
+    assert files(tmp_path) == {
+        "other/9.ckpt": "mine", "other/kept.pt": "mine", "run/notes.txt": "mine", "run/run.json": "new"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_run_that_ends_before_its_first_step_leaves_the_one_before(tmp_path, killed):
+    run = earlier_run(tmp_path)
+    before = files(tmp_path)
+    keeping = Replaced(run).aside()
+    keeping.__enter__()
+    (run / "run.json").write_text("new")
+    (run / "checkpoints" / "best.ckpt").write_text("new")
+    if killed:
+        Replaced(run).restore()  # at the start of the next command
+    else:
+        assert not keeping.__exit__(ValueError, ValueError("a setting is refused"), None)
+    assert files(tmp_path) == before
+    assert (run / "checkpoints" / "link.ckpt").is_symlink()

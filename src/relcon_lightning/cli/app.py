@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from relcon_lightning.cli.launch import job, launch
 from relcon_lightning.cli.order import options_first
 from relcon_lightning.cli.quoting import quoted
 from relcon_lightning.cli.suggest import suggestions
+from relcon_lightning.cli.values import check_finite, check_types
 from relcon_lightning.errors import (
     INTERRUPTED,
     MISTAKE,
@@ -43,12 +45,13 @@ log = logging.getLogger(__name__)
 COMPOSITION = 1  # exit code of Hydra, for example if a configuration cannot be composed
 
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_PLACE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG)
 _OF_LIGHTNING = "MisconfigurationException"  # for example, a GPU that does not exist
 
 
 def tenth(steps: int) -> int:
     """A tenth of the steps of a run, for ``${tenth:...}`` in the configuration; 1000 for a run without an end."""
-    return max(1, steps // 10) if steps > 0 else 1000
+    return max(1, steps // 10) if isinstance(steps, int) and steps > 0 else 1000
 
 
 OmegaConf.register_new_resolver("tenth", tenth, replace=True)
@@ -152,9 +155,11 @@ class Command:
     def _work(self, config: DictConfig) -> float | None:
         with early.without_traces():
             check_flags(config_folder(), self._entry, config)
+            check_finite(config)
             if self._check is not None:
                 self._check(config)
             main = import_module(self._path).main
+            check_types(config, () if self._entry == "pretrain" else ("data.datamodule",))
             quiet()  # after the import, because Lightning then sets the levels of its loggers
             value: float | None = main(config)
             return value
@@ -184,20 +189,25 @@ def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[
         # If another rank ends with an error code, Lightning kills the first rank, which is still cleaning up.
         stop(error, PREEMPTED if error.first_rank else 0)
     except OSError as error:
-        if error.errno not in NO_ROOM + _NO_PERMISSION:
+        if error.errno not in NO_ROOM + _NO_PERMISSION + _NO_PLACE or (error.errno in _NO_PLACE and not error.filename):
             raise
-        way_on = "Make room on the disk" if error.errno in NO_ROOM else "Change its permissions"
+        ways = {**dict.fromkeys(NO_ROOM, "Make room on the disk, or choose"), **dict.fromkeys(_NO_PLACE, "Choose")}
         place = f"{error.filename}: " if error.filename else ""
-        told(ConfigError(f"{place}{error.strerror}. {way_on}, or choose another folder."))
+        way_on = ways.get(error.errno, "Change its permissions, or choose")
+        told(ConfigError(f"{place}{error.strerror}. {way_on} another folder."))
     except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
         key = str(error).split("Missing mandatory value: ")[-1].split()[0]
         told(ConfigError(f"{key} must be given: add {key}=... to the command (see --help)."))
     except InstantiationException as error:  # Hydra wraps the error of a constructor
         cause = error.__cause__
-        if not (isinstance(cause, ConfigError | DataError) or type(cause).__name__ == _OF_LIGHTNING):
+        if isinstance(cause, ConfigError | DataError) or type(cause).__name__ == _OF_LIGHTNING:
+            hint = " Set trainer=cpu where there is no GPU." if "backend" in str(cause) or "GPU" in str(cause) else ""
+            told(ConfigError(f"{cause}{hint}"))
+        elif isinstance(cause, TypeError | ValueError | OverflowError):
+            where = re.search(r"full_key: (\S+)", str(error))
+            told(ConfigError(f"{where[1] if where else 'A setting'} cannot be used: {str(cause).splitlines()[0]}."))
+        else:
             raise
-        hint = " Set trainer=cpu where there is no GPU." if "backend" in str(cause) or "GPU" in str(cause) else ""
-        told(ConfigError(f"{cause}{hint}"))
 
 
 def quiet() -> None:

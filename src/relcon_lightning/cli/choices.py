@@ -44,13 +44,29 @@ def checked(folder: str, arguments: Sequence[str]) -> list[str]:
         arguments: Arguments on the command line.
 
     Raises:
-        ConfigError: A group has no choice, or one that only other choices use; or a sweep for SLURM on a machine
-            without SLURM.
+        ConfigError: A group has no choice, or one that only other choices use; a name or folder is none; or a sweep for
+            SLURM on a machine without SLURM.
     """
     groups = {path.name for path in Path(folder).iterdir() if path.is_dir()}
+    for word in arguments:
+        _check_place(word)
     _check_launcher(arguments)
     _check_search(arguments)
     return [_checked(folder, word) if word.partition("=")[0] in groups else word for word in arguments]
+
+
+def _check_place(word: str) -> None:
+    """Check the name or the output folder of a run or evaluation, before Hydra creates the folder.
+
+    Raises:
+        ConfigError: The name is empty or leaves its folder, or the folder is the current one or contains it.
+    """
+    key, _, value = word.partition("=")
+    value = value.strip("'\"")
+    if key == "name" and (value in ("", ".", "null") or ".." in Path(value).parts or Path(value).is_absolute()):
+        raise ConfigError(f"{word}: expected a name, which becomes part of the path of the output folder.")
+    if key == "folder" and value != "null" and Path(value).absolute() in (Path.cwd(), *Path.cwd().parents):
+        raise ConfigError(f"{word}: expected a folder for the output alone, not the current one or one above it.")
 
 
 def check_flags(folder: str, entry: str, config: DictConfig) -> None:

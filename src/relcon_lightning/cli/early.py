@@ -11,20 +11,26 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from relcon_lightning.errors import ConfigError, no_input, taken
-from relcon_lightning.runs.checkpoint_paths import LAST, reads_checkpoint, require, require_distance
+from relcon_lightning.runs.checkpoint_paths import check_replaceable, reads_checkpoint, require, require_distance
 
 Check = Callable[[DictConfig], None]
 _TRACES = {".hydra", "wandb_id"}  # written before a command starts its work
+_OF_A_RUN = {"checkpoints", "csv", "run.json", "split.json", "wandb", "not_finite", ".replaced"}
 
 
 def pretrain(config: DictConfig) -> None:
-    """Check the folder of a run and the distance that it starts from.
+    """Check the folder of a run, its seed and length, and the distance that it starts from.
 
     Raises:
-        ConfigError: There is a run in the folder, or there is no distance at the path.
+        ConfigError: There is a run or something else in the folder, the seed or the number of steps is invalid, or
+            there is no distance at the path.
     """
+    _check_seed(config.seed)
+    steps = config.trainer.max_steps
+    if not isinstance(steps, int) or isinstance(steps, bool) or not (steps > 0 or steps == -1):
+        raise ConfigError(f"trainer.max_steps={steps}: expected a whole number above 0, or -1 for no limit.")
     folder = Path(config.run_dir)
-    if (folder / LAST).exists() and not (config.overwrite or config.resume):
+    if _has_run(folder) and not (config.overwrite or config.resume):
         raise ConfigError(
             f"{folder} already contains a run. Choose another name=..., resume it with resume=auto, or replace it with "
             "overwrite=true."
@@ -58,8 +64,7 @@ def export(config: DictConfig) -> None:
         ConfigError: There is no checkpoint, or the output exists.
     """
     require(str(config.checkpoint))
-    if Path(config.to).exists() and not config.overwrite:
-        raise taken(config.to, "to")
+    check_replaceable(config.to, config.overwrite)
 
 
 def embed(config: DictConfig) -> None:
@@ -78,6 +83,25 @@ def embed(config: DictConfig) -> None:
 
         if not is_incomplete(output):
             raise taken(output, "output")
+
+
+def _check_seed(seed: object) -> None:
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ConfigError(f"seed={seed}: expected a whole number from 0 to 4294967295.")
+
+
+def _has_run(folder: Path) -> bool:
+    """True if a folder has checkpoints, or links to some.
+
+    Raises:
+        ConfigError: The folder contains something else.
+    """
+    if any(folder.glob("checkpoints/*.ckpt")) or any(folder.glob(".replaced/checkpoints/*.ckpt")):
+        return True
+    found = {path.name for path in folder.iterdir()} - _TRACES if folder.is_dir() else set()
+    if found and not found & _OF_A_RUN:
+        raise ConfigError(f"{folder} contains {min(found)!r} and no run: choose another name=... or folder=...")
+    return False
 
 
 @contextmanager

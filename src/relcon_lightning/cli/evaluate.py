@@ -197,7 +197,7 @@ def _log(config: DictConfig, result: Evaluation, folder: Path) -> None:
     part = "/".join(["eval", *(str(name).replace("/", "_") for name in _place(config))])
     names = scores["level"] + "/" + scores["metric"] + "/" + scores["system"].str.replace("/", "_")
     means = scores["value"].groupby(names).mean()
-    loggers = list(instantiate(config.logger).values())
+    loggers = [one for one in instantiate(config.get("logger") or {}).values() if one is not None]
     try:
         for logger in loggers:
             logger.log_hyperparams(plain(config))

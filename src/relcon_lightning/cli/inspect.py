@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Print a summary of the store of ``data=...`` and write a page with figures."""
     store = CohortStore.open(config.data.datamodule.store, config.data.verify)
-    found = inspect(store, config.windows, config.examples, config.seed)
+    found = inspect(store, config.n_windows, config.examples, config.seed)
     facts = _facts(store, found)
     table = Table(title=f"{store.info.name}: {store.path}", title_justify="left", box=SIMPLE_HEAD, show_header=False)
     for name, value in facts.items():

@@ -30,7 +30,7 @@ from relcon_lightning.runs.checkpoint import BuiltFrom, Checkpoint
 from relcon_lightning.runs.checkpoint_paths import BEST, LAST, reads_checkpoint, require_distance
 from relcon_lightning.runs.record import make_record, save_record
 from relcon_lightning.runs.trust import foreign_networks, trust
-from relcon_lightning.training.callbacks import BestCheckpoint, LastCheckpoint, LongerSchedule, Provenance
+from relcon_lightning.training.callbacks import BestCheckpoint, FirstStep, LastCheckpoint, LongerSchedule, Provenance
 from relcon_lightning.training.continuation import (
     refuse_another_run,
     refuse_other_weights,
@@ -39,7 +39,7 @@ from relcon_lightning.training.continuation import (
 )
 from relcon_lightning.training.loggers import begin, finish
 from relcon_lightning.training.objective import check_direction
-from relcon_lightning.training.resume import Resumed, clear, find_checkpoint, keep_metrics, last_value
+from relcon_lightning.training.resume import Replaced, Resumed, find_checkpoint, keep_metrics, last_value
 from relcon_lightning.training.unread import unread
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ def main(config: DictConfig) -> float | None:
     folder = Path(relpath(config.run_dir))
     trust(config.trust)
     with _alone(folder):
+        rank_zero_only(Replaced(folder).restore)()
         return _train(config, folder)
 
 
@@ -82,6 +83,8 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     _refuse_parallel_sweep(config)
     _refuse_unread(config)
     start = find_checkpoint(config.resume, (folder / LAST).parent)
+    if start:
+        refuse_another_run(start.checkpoint, settings, _given())
     if start and not steps_left(start, config.trainer.max_steps):
         return last_value(folder / "csv" / "metrics.csv", config.objective) if config.objective else None
     L.seed_everything(config.seed, workers=True, verbose=False)
@@ -93,21 +96,34 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     if start:
         refuse_another_run(start.checkpoint, settings, _given(), datamodule.store.fingerprint(), trainer.world_size)
         rank_zero_only(tell_other_draws)(start.checkpoint)
-    _record(config, settings, folder, datamodule)
     method = instantiate(config.model.method)
     if start:
         refuse_other_weights(method, start.checkpoint)
-    _begin_logs(trainer, settings, start)
-    if trainer.is_global_zero:
-        log.info("%s on %s: %s.", config.model.name, config.data.name, _parameters(method))
-    try:
-        with _interruption_told(folder):
-            trainer.fit(method, datamodule, ckpt_path=start and start.path, weights_only=True)
-    finally:
-        finish(trainer.loggers)
+    with _replacing(config, folder, trainer):
+        _record(config, settings, folder, datamodule)
+        _begin_logs(trainer, settings, start)
+        if trainer.is_global_zero:
+            log.info("%s on %s: %s.", config.model.name, config.data.name, _parameters(method))
+        try:
+            with _interruption_told(folder):
+                trainer.fit(method, datamodule, ckpt_path=start and start.path, weights_only=True)
+        finally:
+            finish(trainer.loggers)
     if trainer.is_global_zero:
         _tell_results(folder, trainer)
     return _objective(config, trainer)
+
+
+@contextmanager
+def _replacing(config: DictConfig, folder: Path, trainer: L.Trainer) -> Iterator[None]:
+    """With ``overwrite=true``, keep the files of the run before until a step is trained."""
+    if not config.overwrite or config.resume or not trainer.is_global_zero:
+        yield
+        return
+    replaced = Replaced(folder)
+    trainer.callbacks.append(FirstStep(replaced.remove))  # type: ignore[attr-defined]
+    with replaced.aside():
+        yield
 
 
 def _trainer(config: DictConfig, settings: dict[str, Any], folder: Path, start: Resumed | None) -> L.Trainer:
@@ -131,8 +147,6 @@ def _record(config: DictConfig, settings: dict[str, Any], folder: Path, datamodu
     record = make_record(settings, datamodule.store)
     if config.from_run:
         report_differences(config.from_run, record)
-    if config.overwrite and not config.resume:
-        rank_zero_only(clear)(folder)
     rank_zero_only(datamodule.split.save)(folder / "split.json")
     rank_zero_only(save_record)(record, folder)
 

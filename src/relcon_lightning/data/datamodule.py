@@ -17,7 +17,7 @@ from relcon_lightning.data.sampling import CandidateSampler
 from relcon_lightning.data.splits import Split, ratio_split
 from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.data.store.verify import Verify
-from relcon_lightning.errors import DataError
+from relcon_lightning.errors import ConfigError, DataError, positive, whole
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,9 @@ class CandidateDataModule(L.LightningDataModule):
         verify: See :meth:`~relcon_lightning.data.CohortStore.open`.
         cache_gb: See :meth:`~relcon_lightning.data.CohortStore.open`.
         num_workers: Number of processes that read ahead. Batches do not depend on it.
+
+    Raises:
+        ConfigError: A number is not whole, too small or not finite, or a batch has fewer windows than participants.
     """
 
     def __init__(
@@ -108,6 +111,23 @@ class CandidateDataModule(L.LightningDataModule):
         cache_gb: float = 0.0,
     ) -> None:
         super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("n_candidates", n_candidates, 0),
+            ("participants_per_batch", 1 if participants_per_batch is None else participants_per_batch, 1),
+            ("val_batches", val_batches, 1),
+            ("num_workers", num_workers, 0),
+            ("split_seed", split_seed, 0),
+            ("seed", seed, 0),
+        ):
+            whole(f"data.{name}", value, least)
+        positive("data.window_s", window_s)
+        positive("data.sampling_rate", sampling_rate)
+        if batch_size < (participants_per_batch or 1):
+            raise ConfigError(
+                f"data.batch_size={batch_size} is smaller than data.participants_per_batch={participants_per_batch}: "
+                "each participant of a batch needs one window or more."
+            )
         self.path, self.verify, self.cache_gb = store, verify, cache_gb
         self.window = round(window_s * sampling_rate)
         self.sampling_rate = sampling_rate

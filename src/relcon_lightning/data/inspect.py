@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from relcon_lightning.data.store.cohort import CohortStore
+from relcon_lightning.errors import whole
 
 STILL_G = 0.02  # standard deviation of the norm in g below which a window is at rest
 _WINDOW_S = 2.56
@@ -45,7 +46,12 @@ def inspect(store: CohortStore, windows: int = 2000, examples: int = 4, seed: in
         windows: Number of windows of 2.56 s to draw, in proportion to the length of the recordings.
         examples: Number of recordings to draw.
         seed: Seed of the draws.
+
+    Raises:
+        ConfigError: A number is not whole or too small.
     """
+    for name, value, least in (("n_windows", windows, 1), ("examples", examples, 0), ("seed", seed, 0)):
+        whole(name, value, least)
     rng = np.random.default_rng(seed)
     recordings, rate = store.recordings, store.sampling_rate
     hours = recordings.groupby("participant_id")["n_samples"].sum() / rate / 3600

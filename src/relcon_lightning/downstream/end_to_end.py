@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from relcon_lightning.errors import ConfigError
+from relcon_lightning.errors import ConfigError, whole
 from relcon_lightning.methods.supervised import Supervised
 
 Nets = Callable[[int], nn.Module]
@@ -51,9 +51,8 @@ class EndToEndProbe:
         hidden: int | None = None,
     ) -> None:
         least = {"batch_size": batch_size, "max_epochs": max_epochs, "patience": patience}
-        for name, number in least.items():
-            if not number >= 1:
-                raise ConfigError(f"{name}={number}: expected 1 or more.")
+        for name, number in (least | ({} if hidden is None else {"hidden": hidden})).items():
+            whole(f"probe.training.{name}" if name != "hidden" else "probe.hidden", number)
         if not (0 < learning_rate < math.inf and 0 <= weight_decay < math.inf):
             raise ConfigError(
                 f"learning_rate={learning_rate}, weight_decay={weight_decay}: expected a number above 0, and 0 or more."

@@ -9,7 +9,7 @@ import pandas as pd
 
 from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.downstream.windows import LabelledWindows, chosen_segments, sample_range
-from relcon_lightning.errors import DataError
+from relcon_lightning.errors import DataError, positive
 
 
 def grid_windows(
@@ -54,6 +54,7 @@ def grid_windows(
         )
     signal = store.gather(row, start, window)
     if clip_g is not None:
+        positive("windows.clip_g", clip_g)
         signal = signal.clip(-clip_g, clip_g)
     found = store.recordings[["participant_id", "recording_id"]].iloc[row]
     person, recording = (found[name].to_numpy(dtype=str) for name in found)

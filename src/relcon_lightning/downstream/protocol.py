@@ -11,7 +11,7 @@ from relcon_lightning.data.pseudonyms import unseen_participants
 from relcon_lightning.data.splits import Split, leave_one_out, refuse_leakage
 from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.downstream.evaluate import Divisions
-from relcon_lightning.errors import ConfigError, DataError
+from relcon_lightning.errors import ConfigError, DataError, positive
 from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
@@ -64,12 +64,12 @@ class Protocol:
         Raises:
             ConfigError: The overlap is not a fraction below 1, or a length is less than one sample.
         """
-        if not 0 <= self.overlap < 1:
+        if isinstance(self.overlap, bool) or not isinstance(self.overlap, int | float) or not 0 <= self.overlap < 1:
             raise ConfigError(
                 f"overlap={self.overlap}: expected the fraction of a window that overlaps, 0 or more and below 1."
             )
-        stride_s = self.window_s if self.stride_s is None else self.stride_s
-        seconds = {"window_s": self.window_s, "stride_s": stride_s * (1 - self.overlap)}
+        stride_s = self.window_s if self.stride_s is None else positive("stride_s", self.stride_s)
+        seconds = {"window_s": positive("window_s", self.window_s), "stride_s": stride_s * (1 - self.overlap)}
         samples = {name: round(value * sampling_rate) for name, value in seconds.items()}
         for name, count in samples.items():
             if count < 1:

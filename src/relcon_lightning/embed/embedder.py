@@ -233,10 +233,13 @@ def find_device(name: str) -> str:
     Raises:
         ConfigError: There is no such device.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"device={name}: expected auto, cpu, cuda, or cuda:1.")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:  # AssertionError: this build of torch has no CUDA
-        raise ConfigError(f"device={name} cannot be used: {error}") from error
+        why = str(error).splitlines()[0].split(". ")[0].rstrip(".")
+        raise ConfigError(f"device={name} cannot be used: {why}. Set auto, cpu, cuda, or cuda:1.") from error
     return name

@@ -97,17 +97,6 @@ def step_seed(seed: int, step: int, rank: int, stage: Stage) -> int:
     return int(sequence.generate_state(1, np.uint64)[0])
 
 
-def positive(name: str, value: float) -> float:
-    """Return the value if it is a finite number above 0.
-
-    Raises:
-        ConfigError: The value is not a finite number above 0. The message names the key.
-    """
-    if not 0 < value < float("inf"):
-        raise ConfigError(f"{name}={value}: expected a finite number above 0.")
-    return value
-
-
 def require_several(windows: int, why: str) -> None:
     """Refuse batches of one window.
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from relcon_lightning.augment import Augmentation, RandomAugmentations
 from relcon_lightning.batch import CandidateBatch
-from relcon_lightning.errors import ConfigError
+from relcon_lightning.errors import ConfigError, positive, whole
 from relcon_lightning.losses import cosine_similarities, cross_similarities
-from relcon_lightning.methods.base import EmbeddingMethod, positive
+from relcon_lightning.methods.base import EmbeddingMethod
 from relcon_lightning.methods.distributed import gather, rank
 from relcon_lightning.nets.base import WindowDistance, as_distance
 from relcon_lightning.nets.heads import mlp
@@ -87,7 +87,7 @@ class CandidateMethod(EmbeddingMethod):
         self.within_user, self.batch_candidates = within_user, batch_candidates
         if not within_user:
             self.stages_with_candidates = ("val",)  # for the monitor of distances
-        self.gather, self.pairs = gather, pairs
+        self.gather, self.pairs = gather, None if pairs is None else whole("model.pairs", pairs)
         self.augmentation = augmentation or RandomAugmentations()
         if views not in (1, 2):
             raise ConfigError(f"model.views={views}: expected 1 or 2.")

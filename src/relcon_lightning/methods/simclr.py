@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from relcon_lightning.augment import OneTransformation
 from relcon_lightning.batch import CandidateBatch
+from relcon_lightning.errors import positive
 from relcon_lightning.losses import nt_xent_loss
-from relcon_lightning.methods.base import EmbeddingMethod, Stage, positive, require_several
+from relcon_lightning.methods.base import EmbeddingMethod, Stage, require_several
 from relcon_lightning.methods.distributed import gather
 from relcon_lightning.nets.heads import mlp
 

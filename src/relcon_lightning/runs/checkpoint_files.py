@@ -17,11 +17,10 @@ from safetensors.torch import load
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.runs.archive import load_archive
 from relcon_lightning.runs.checkpoint_format import KEY, upgraded
-from relcon_lightning.runs.checkpoint_paths import CONFIG, HUB, file_of, located
+from relcon_lightning.runs.checkpoint_paths import CONFIG, HUB, WEIGHTS, file_of, located
 
 log = logging.getLogger(__name__)
 
-WEIGHTS = "model.safetensors"  # in an exported folder, next to config.json
 _MAX_CONFIG_BYTES = 2**24
 
 

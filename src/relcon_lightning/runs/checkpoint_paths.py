@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from relcon_lightning.errors import ConfigError, nearest_path
+from relcon_lightning.errors import ConfigError, nearest_path, taken
 
 LAST, BEST = Path("checkpoints", "last.ckpt"), Path("checkpoints", "best.ckpt")  # in the folder of a run
-CONFIG = "config.json"  # in an exported folder
+CONFIG, WEIGHTS = "config.json", "model.safetensors"  # in an exported folder
 HUB = "hf://"
 _LOADERS = ("load_distance", "load_embedding_distance")  # functions of this package that read a checkpoint
 _SHIPPED = Path(__file__).parents[1] / "pretrained"
@@ -42,12 +42,39 @@ def file_of(found: Path) -> Path:
         ConfigError: There is no such file.
     """
     path = found / LAST if found.is_dir() else found
+    if path.is_symlink() and not path.exists():
+        raise ConfigError(f"{path} is a link to {path.readlink()}, which does not exist: correct the link or the path.")
     if not path.is_file():
         raise ConfigError(
             f"There is no checkpoint at {path}{nearest_path(path)}. Train one with relcon-pretrain, or correct the "
             "path."
         )
     return path
+
+
+def check_replaceable(folder: str | Path, overwrite: bool) -> None:
+    """Check that an encoder can be exported to a folder.
+
+    Args:
+        folder: Output folder.
+        overwrite: True: replace an exported encoder.
+
+    Raises:
+        ConfigError: The folder exists, and is not an exported encoder that may be replaced.
+    """
+    path = Path(folder)
+    if not str(folder):
+        raise ConfigError("to= is empty: give the output folder.")
+    if not path.exists():
+        return
+    if path.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise ConfigError(f"to={folder} is the folder of the command, or contains it: choose another to=.")
+    if not overwrite:
+        raise taken(path, "to")
+    if not path.is_dir() or (any(path.iterdir()) and not ((path / CONFIG).is_file() and (path / WEIGHTS).is_file())):
+        raise ConfigError(
+            f"{path} is not an exported encoder, so overwrite=true does not replace it: choose another to=."
+        )
 
 
 def require(path: str | Path) -> None:

@@ -19,10 +19,11 @@ from jinja2 import Environment, StrictUndefined
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from relcon_lightning.errors import ConfigError, taken
+from relcon_lightning.errors import ConfigError
 from relcon_lightning.markdown import inline
 from relcon_lightning.runs.checkpoint import Checkpoint
 from relcon_lightning.runs.checkpoint_files import write_exported
+from relcon_lightning.runs.checkpoint_paths import check_replaceable
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +54,15 @@ def export(
         torch_export: Also write ``encoder.pt2``.
         results: A ``report.md``, whose tables become part of the card.
         license: Licence of the weights, with Hugging Face's name for it (``apache-2.0``).
-        overwrite: Replace an existing folder.
+        overwrite: Replace an encoder that was exported to this folder.
 
     Raises:
-        ConfigError: There is no such checkpoint or report, the folder exists, or the extra is missing.
+        ConfigError: There is no such checkpoint or report, the folder exists and may not be replaced, or the extra is
+            missing.
     """
     folder = Path(folder)
     folder = folder.resolve() if folder.is_symlink() else folder  # replace the target of a link, not the link
-    if folder.exists() and not overwrite:
-        raise taken(folder, "to")
+    check_replaceable(folder, overwrite)
     if results is not None and not Path(results).is_file():
         raise ConfigError(f"There is no report at {results}: give the report.md of an evaluation.")
     source = Checkpoint.read(checkpoint)

@@ -51,9 +51,12 @@ def restored(config: dict[str, Any], weights: Mapping[str, Tensor], path: str | 
         path: Checkpoint that they are from, for errors.
 
     Raises:
-        ConfigError: See :func:`build`; or the weights do not fit.
+        ConfigError: See :func:`build`; or the weights do not fit or are not finite.
     """
     refuse_unfit(config, weights, path)
+    bad = next((name for name, value in weights.items() if not value.isfinite().all()), None)
+    if bad is not None:
+        raise ConfigError(f"The weights in {path} are damaged: {bad} is not finite. Give another checkpoint.")
     net: nn.Module = build(config)
     net.load_state_dict(dict(weights))
     return net.eval()

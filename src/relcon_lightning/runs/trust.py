@@ -26,6 +26,8 @@ def trust(packages: Iterable[str]) -> None:
     Raises:
         ConfigError: A name is not that of a package, or belongs to the standard library.
     """
+    if not isinstance(packages, Iterable):
+        raise ConfigError(f"trust={packages}: expected a list of names of packages, such as trust=[mypackage].")
     names = {str(name) for name in packages}
     for name in sorted(names):
         if not all(part.isidentifier() for part in name.split(".")):

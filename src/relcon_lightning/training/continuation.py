@@ -59,8 +59,8 @@ def refuse_another_run(
     checkpoint: Checkpoint,
     settings: Mapping[str, Any],
     given: Collection[str],
-    data: str,
-    ranks: int,
+    data: str | None = None,
+    ranks: int | None = None,
 ) -> None:
     """Check that a checkpoint is one of the run that the configuration describes.
 
@@ -68,8 +68,8 @@ def refuse_another_run(
         checkpoint: Checkpoint to resume from.
         settings: Resolved configuration of the run.
         given: Keys on the command line. A key that the checkpoint's version did not have is compared only if given.
-        data: Fingerprint of the cohort store.
-        ranks: Number of processes that train together.
+        data: Fingerprint of the cohort store; None: it is not compared.
+        ranks: Number of processes that train together; None: it is not compared.
 
     Raises:
         ConfigError: A difference changes what is trained. The message names each difference.
@@ -84,9 +84,9 @@ def refuse_another_run(
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key) and not _may_change(key) and (key in old or key in given)
     ]
-    if checkpoint.fingerprint not in (None, data):
+    if data is not None and checkpoint.fingerprint not in (None, data):
         found.append("data: the cohort store is not the one that the run was trained on")
-    if checkpoint.ranks not in (None, ranks):
+    if ranks is not None and checkpoint.ranks not in (None, ranks):
         found.append(f"processes: {checkpoint.ranks} -> {ranks}")
     if found:
         differences = "\n  ".join(found)

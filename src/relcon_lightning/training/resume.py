@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from relcon_lightning.errors import ConfigError, TrainingError
 from relcon_lightning.runs.checkpoint import Checkpoint
-from relcon_lightning.runs.checkpoint_paths import BEST, CONFIG, file_of, located
+from relcon_lightning.runs.checkpoint_paths import BEST, CONFIG, HUB, file_of, located
 from relcon_lightning.training.restore import restorable
 from relcon_lightning.wording import counted
 
@@ -90,6 +93,8 @@ def find_checkpoint(resume: str | None, folder: Path) -> Resumed | None:
     """
     if resume is None:
         return None
+    if not isinstance(resume, str) or not resume or ("://" in resume and not resume.startswith(HUB)):
+        raise ConfigError(f"resume={resume}: expected auto, or the path of a checkpoint or run on this machine.")
     if resume != "auto":
         found_at = located(resume)
         if isinstance(found_at, str) or (found_at / CONFIG).is_file():
@@ -133,15 +138,56 @@ def _read(path: Path) -> Resumed:
     return Resumed(path, checkpoint.step, checkpoint)
 
 
-def clear(folder: Path) -> None:
-    """Remove the files of an earlier run from its folder, so that they are not mistaken for those of the new run.
+class Replaced:
+    """The files of an earlier run in the folder of a new one, which are kept until the new run has trained a step.
 
-    Only files that a run writes are removed (checkpoints, logs, records, figures), and none in linked folders.
+    Only files that a run writes are set aside (checkpoints, logs, records, figures), and none in linked folders.
+
+    Args:
+        folder: Folder of the run.
     """
-    for pattern in ("checkpoints/*.ckpt", "csv/*", "not_finite/*.pt", "run*.json", "split.json", "*.png", "wandb_id"):
-        for path in folder.glob(pattern):
-            if path.parent.resolve().is_relative_to(folder.resolve()) and (path.is_file() or path.is_symlink()):
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._aside = folder, folder / ".replaced"
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Set the files aside. If the new run ends before :meth:`remove`, its files are removed and these are back."""
+        self._move(self.folder, self._aside)
+        try:
+            yield
+        finally:
+            self.restore()
+
+    def restore(self) -> None:
+        """Put the files back, if they are set aside, for example by a run that was killed before its first step."""
+        if self._aside.is_dir():
+            for path in self._files(self.folder):
                 path.unlink()
+            self._move(self._aside, self.folder)
+            shutil.rmtree(self._aside)
+
+    def remove(self) -> None:
+        """Remove the files that are set aside."""
+        shutil.rmtree(self._aside, ignore_errors=True)
+
+    def _move(self, old: Path, new: Path) -> None:
+        new.mkdir(parents=True, exist_ok=True)
+        for path in self._files(old):
+            target = new / path.relative_to(old)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+
+    @staticmethod
+    def _files(folder: Path) -> list[Path]:
+        patterns = ("checkpoints/*.ckpt", "csv/*", "not_finite/*.pt", "run*.json", "split.json", "*.png", "wandb_id")
+        found = [path for pattern in patterns for path in folder.glob(pattern)]
+        inside = folder.resolve()
+        return [
+            path
+            for path in found
+            if path.parent.resolve().is_relative_to(inside) and (path.is_file() or path.is_symlink())
+        ]
 
 
 def last_value(path: Path, metric: str) -> float | None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from relcon_lightning.data.readers.stretches import STANDARD_GRAVITY
-from relcon_lightning.errors import ConfigError
+from relcon_lightning.errors import ConfigError, positive
 
 AUTO, PLAIN = "auto", "table"
 FORMATS = (
@@ -82,6 +82,7 @@ class Layout:
         ):
             raise ConfigError(f"data.source.columns={list(self.columns)}: expected names, or numbers from 0.")
         self._check_choices()
+        positive("data.source.max_gap_s", self.max_gap_s)
         if self.sampling_rate is not None and not 0 < self.sampling_rate < np.inf:
             raise ConfigError(f"data.source.sampling_rate={self.sampling_rate}: expected a number above 0.")
         if self.sampling_rate is None and self.time_column is None and self.format == PLAIN:

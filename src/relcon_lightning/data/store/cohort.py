@@ -51,8 +51,6 @@ class CohortStore:
     def __init__(
         self, place: Folder | Bucket, manifest: dict[str, Any], verify: Verify = "once", cache_gb: float = 0.0
     ) -> None:
-        if not 0 <= cache_gb < np.inf:
-            raise ConfigError(f"data.cache_gb={cache_gb}: expected 0 or more.")
         self._place, self._verify, self._cache_gb = place, verify, cache_gb
         self.path, self.start_method = place.path, place.start_method
         self.info, self.coding = CohortInfo(**manifest["info"]), described_coding(manifest.get("signal"))
@@ -89,6 +87,8 @@ class CohortStore:
             DataError: There is no store, it has another version, it cannot be accessed, or a file is missing,
                 truncated, changed or damaged. The message names the file.
         """
+        if isinstance(cache_gb, bool) or not isinstance(cache_gb, int | float) or not 0 <= cache_gb < np.inf:
+            raise ConfigError(f"data.cache_gb={cache_gb}: expected 0 or more.")
         place = _place(path)
         try:
             return cls(place, read_manifest(place), verify, cache_gb)

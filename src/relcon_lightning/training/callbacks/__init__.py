@@ -5,6 +5,7 @@ from relcon_lightning.training.callbacks.candidates import CandidateMonitor
 from relcon_lightning.training.callbacks.compilation import Compilation
 from relcon_lightning.training.callbacks.embedding import EmbeddingMonitor
 from relcon_lightning.training.callbacks.finite import FiniteGuard
+from relcon_lightning.training.callbacks.first_step import FirstStep
 from relcon_lightning.training.callbacks.first_validation import FirstValidation
 from relcon_lightning.training.callbacks.last_checkpoint import LastCheckpoint
 from relcon_lightning.training.callbacks.longer_schedule import LongerSchedule
@@ -23,6 +24,7 @@ __all__ = [
     "Compilation",
     "EmbeddingMonitor",
     "FiniteGuard",
+    "FirstStep",
     "FirstValidation",
     "LastCheckpoint",
     "LongerSchedule",

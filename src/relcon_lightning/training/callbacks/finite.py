@@ -1,4 +1,4 @@
-"""Stop at the first loss or gradient that is not finite."""
+"""Stop at the first loss, gradient or weight that is not finite."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _ADVICE = (
 class FiniteGuard(Callback):
     """Logs ``train/grad_norm`` and stops the run before a loss or gradient that is not finite reaches the weights.
 
-    The batch is saved for inspection; earlier checkpoints are not changed. With float16, only the loss is checked,
-    because gradients may overflow (Lightning then lowers the scale and continues).
+    The batch is saved for inspection. Weights that are not finite are not saved, so earlier checkpoints stay. With
+    float16, only the loss is checked, because gradients may overflow (Lightning then lowers the scale and continues).
 
     Args:
         folder: Folder to which the batch is saved.
@@ -57,6 +57,18 @@ class FiniteGuard(Callback):
         scaled = isinstance(plugin, MixedPrecision) and plugin.scaler is not None
         if not (scaled or torch.isfinite(norm)):
             self._stop(trainer, f"The norm of the gradient is {norm.item()}")
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Check the loss on validation people."""
+        loss = trainer.callback_metrics.get("val/loss")
+        if loss is not None and not torch.isfinite(loss):
+            raise TrainingError(f"The validation loss is {loss.item()} after {trainer.global_step} steps. {_ADVICE}")
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Refuse to save weights that are not finite."""
+        bad = next((name for name, value in checkpoint["state_dict"].items() if not value.isfinite().all()), None)
+        if bad is not None:
+            raise TrainingError(f"{bad} is not finite after {trainer.global_step} steps and is not saved. {_ADVICE}")
 
     def _stop(self, trainer: L.Trainer, what: str) -> None:
         assert self.batch is not None
