@@ -382,3 +382,45 @@ def test_two_processes_do_not_train_in_one_folder(folder):
     fork(folder, "relcon-pretrain", *arguments)
     assert content(made)["global_step"] == 2
     assert not (made.parent / ".shared.lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("model.learning_rate=-1", "Invalid learning rate: -1"),  # refused when training begins
+        ("model.learning_rate=1e38", "is not finite|validation loss is"),  # the first step destroys the weights
+        ("encoder.width=0", "encoder"),
+    ],
+)
+def test_a_run_that_trains_nothing_does_not_replace_the_one_before(folder, word, message):
+    arguments = ["model=simclr", *TINY, "trainer.max_steps=1", "name=kept", "logger=csv"]
+    made = folder / "runs" / "watch" / "simclr" / "kept"
+    if not made.exists():
+        fork(folder, "relcon-pretrain", *arguments)
+    kept = {path: path.read_bytes() for path in made.rglob("*") if path.is_file() and ".hydra" not in path.parts}
+    output = fork(folder, "relcon-pretrain", *arguments, "overwrite=true", word, code=2)
+    assert re.search(message, output)
+    assert "Traceback" not in output
+    if "1e38" not in word:  # this one trained a step
+        assert {path: path.read_bytes() for path in kept} == kept
+    assert not (made / ".replaced").exists()
+
+
+def test_a_finished_run_is_compared_before_it_is_called_finished(folder):
+    said = fork(folder, "relcon-pretrain", "model=simclr", *TINY, "resume=runs/watch/distance/seed0", code=2)
+    assert "belongs to another run" in said
+    assert "model.name: distance -> simclr" in said
+
+
+def test_what_cannot_be_resumed_is_named(folder):
+    run = ["relcon-pretrain", "model=simclr", *TINY, "name=odd"]
+    for given, message in (
+        ("1", "resume=1: expected"),
+        ("", "resume=: expected auto, or the path"),
+        ("s3://bucket/last.ckpt", "expected auto, or the path of a checkpoint or run on this machine"),
+    ):
+        assert message in " ".join(fork(folder, *run, f"resume={given}", code=2).split())
+    made = folder / "runs" / "watch" / "simclr" / "odd" / "checkpoints"
+    made.mkdir(parents=True)
+    (made / "last.ckpt").symlink_to("moved.ckpt")
+    assert "is a link to moved.ckpt, which does not exist" in fork(folder, *run, "resume=auto", code=2)

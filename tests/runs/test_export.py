@@ -175,6 +175,33 @@ def test_overwriting_replaces_the_folder(run, tmp_path):
     assert not (folder / "old").exists()
 
 
+def test_overwriting_replaces_nothing_but_an_export(run, tmp_path, monkeypatch):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    for folder in (mine, mine / "thesis.txt"):
+        with pytest.raises(ConfigError, match="is not an exported encoder, so overwrite=true does not replace it"):
+            export(run, folder, overwrite=True)
+    exported = export(run, tmp_path / "out")
+    monkeypatch.chdir(exported)
+    for folder in (".", exported, tmp_path):
+        with pytest.raises(ConfigError, match="is the folder of the command, or contains it"):
+            export(run, folder, overwrite=True)
+    monkeypatch.chdir(mine)
+    export(run, exported, overwrite=True)
+    assert (mine / "thesis.txt").read_text() == "years of work"
+
+
+def test_weights_that_are_not_finite_are_not_exported(run, tmp_path):
+    content = torch.load(run, weights_only=True)
+    name = next(name for name in content["state_dict"] if name.startswith("encoder."))
+    content["state_dict"][name].view(-1)[0] = torch.nan
+    torch.save(content, run)
+    with pytest.raises(ConfigError, match=r"are damaged: \S+ is not finite"):
+        export(run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("part", ["config.json", "model.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x00" * 50, None])
 def test_a_damaged_folder_is_named(run, tmp_path, part, content):

@@ -213,6 +213,28 @@ def test_nan_stops_the_run_with_the_batch_saved_and_the_weights_untouched(where,
     torch.testing.assert_close(saved["batch"]["anchor"], data.train_dataloader().dataset[1]["anchor"])
 
 
+def test_weights_that_are_not_finite_are_not_saved(toy_store, tmp_path):
+    method, guard = SimCLR(encoder()), FiniteGuard(tmp_path)
+    fit(method, data_of(toy_store), tmp_path, guard)
+    method.trainer.save_checkpoint(tmp_path / "good.ckpt")
+    with torch.no_grad():
+        next(method.parameters()).view(-1)[0] = torch.inf
+    with pytest.raises(TrainingError, match=r"\S+ is not finite after 2 steps and is not saved"):
+        method.trainer.save_checkpoint(tmp_path / "bad.ckpt")
+    assert (tmp_path / "good.ckpt").exists()
+    assert not (tmp_path / "bad.ckpt").exists()
+
+
+def test_a_validation_loss_that_is_nan_stops_the_run(toy_store, tmp_path):
+    class Blind(SimCLR):
+        def loss(self, batch, generator, stage):
+            loss = super().loss(batch, generator, stage)
+            return loss if stage == "train" else loss * torch.nan
+
+    with pytest.raises(TrainingError, match="The validation loss is nan after"):
+        fit(Blind(encoder()), data_of(toy_store), tmp_path, FiniteGuard(tmp_path), steps=4)
+
+
 def test_nan_in_the_data_is_blamed_on_the_participant(toy_store, tmp_path):
     class Dirty(CandidateDataModule):
         def on_after_batch_transfer(self, batch, dataloader_idx):
