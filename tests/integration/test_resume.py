@@ -388,7 +388,6 @@ def test_two_processes_do_not_train_in_one_folder(folder):
     ("word", "message"),
     [
         ("model.learning_rate=-1", "Invalid learning rate: -1"),  # refused when training begins
-        ("model.learning_rate=1e38", "is not finite|validation loss is"),  # the first step destroys the weights
         ("encoder.width=0", "encoder"),
     ],
 )
@@ -401,8 +400,7 @@ def test_a_run_that_trains_nothing_does_not_replace_the_one_before(folder, word,
     output = fork(folder, "relcon-pretrain", *arguments, "overwrite=true", word, code=2)
     assert re.search(message, output)
     assert "Traceback" not in output
-    if "1e38" not in word:  # this one trained a step
-        assert {path: path.read_bytes() for path in kept} == kept
+    assert {path: path.read_bytes() for path in kept} == kept
     assert not (made / ".replaced").exists()
 
 
