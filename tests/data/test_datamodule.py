@@ -27,6 +27,27 @@ def take(loader, n):
     return [next(batches) for _ in range(n)]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 2, "participants_per_batch": 4}, "batch_size=2 is smaller than data.participants_per_batch=4"),
+        ({"batch_size": 0}, "data.batch_size=0: expected a whole number, 1 or more"),
+        ({"batch_size": 2.5}, "data.batch_size=2.5: expected a whole number"),
+        ({"batch_size": True}, "data.batch_size=True: expected a whole number"),
+        ({"participants_per_batch": 0}, "data.participants_per_batch=0"),
+        ({"n_candidates": -1}, "data.n_candidates=-1: expected a whole number, 0 or more"),
+        ({"num_workers": -1}, "data.num_workers=-1"),
+        ({"val_batches": 0}, "data.val_batches=0"),
+        ({"split_seed": None}, "data.split_seed=None"),
+        ({"window_s": float("nan")}, "data.window_s=nan: expected a finite number above 0"),
+        ({"sampling_rate": 0}, "data.sampling_rate=0"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_at_once(options, message):
+    with pytest.raises(ConfigError, match=message):
+        CandidateDataModule("no/store", **options)
+
+
 def test_batch_has_the_promised_shapes_and_values(toy_store):
     batch = take(module(toy_store).train_dataloader(), 1)[0]
     assert batch["anchor"].shape == (6, 3, 50)

@@ -104,6 +104,9 @@ def test_no_text_comes_with_other_states(name):
         ("loops", {}),
         ("loops", {"fit_loop": 3}),
         ("optimizer_states", {}),
+        ("optimizer_states", []),
+        ("optimizer_states", [{"state": {}, "param_groups": []}]),
+        ("global_step", -3),
         ("lr_schedulers", "x"),
     ],
 )

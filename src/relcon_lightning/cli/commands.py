@@ -12,7 +12,7 @@ from relcon_lightning.cli.presets import with_preset
 
 def with_folder(arguments: list[str]) -> list[str]:
     """Arguments of an evaluation, with ``data=folder`` for recordings in ``task.root`` unless ``data`` is given."""
-    keys = {word.partition("=")[0] for word in arguments}
+    keys = {word.partition("=")[0].lstrip("+") for word in arguments}
     return ["data=folder", *arguments] if "task.root" in keys and "data" not in keys else arguments
 
 

@@ -44,7 +44,8 @@ def _nearest(key: str, value: str, groups: dict[str, list[str]], keys: set[str])
         return f"{key}={','.join(near)}" if near else None
     if key in keys:
         return None
-    near = get_close_matches(key, [*keys, *groups], n=1, cutoff=0.75) or _same_ending(key, keys)
+    near = get_close_matches(key, [*keys, *groups], n=1, cutoff=0.75)
+    near = [name for name in near if name not in groups or value in groups[name]] or _same_ending(key, keys)
     return f"{near[0]}={value}" if near else None
 
 

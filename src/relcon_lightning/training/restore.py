@@ -38,6 +38,11 @@ def restorable(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
                 "or give another checkpoint."
             )
         kept[name] = value
+    if kept["global_step"] < 0 or not all(_is_optimizer(state) for state in kept["optimizer_states"] or [None]):
+        raise ConfigError(
+            f"Training cannot resume from {where}: it has no state of an optimizer, or a negative number of steps. "
+            "Start a new run, or give another checkpoint."
+        )
     if not all(isinstance(tensor, Tensor) for tensor in kept["state_dict"].values()):
         raise ConfigError(f"Training cannot resume from {where}: its weights are not tensors.")
     kept["loops"] = _unfinished(kept["loops"], where)
@@ -48,6 +53,11 @@ def restorable(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
     kept["callbacks"] = {name: state for name, state in kept["callbacks"].items() if not name.startswith("ModelChe")}
     kept |= {name: _numbers(checkpoint[name]) for name in _PRECISION if name in checkpoint}
     return kept
+
+
+def _is_optimizer(state: Any) -> bool:
+    """True for the state of an optimizer with one group of parameters or more."""
+    return isinstance(state, Mapping) and bool(state.get("param_groups")) and "state" in state
 
 
 def _unfinished(loops: dict[str, Any], where: str) -> dict[str, Any]:

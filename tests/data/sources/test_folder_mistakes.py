@@ -98,7 +98,7 @@ def test_two_files_of_one_id_are_refused(tmp_path: Path) -> None:
         ({"columns": ["x", "y", "time"]}, ConfigError, "columns"),
         ({"unit": "G"}, ConfigError, "expected one of g, m/s"),
         ({"time_unit": "min"}, ConfigError, "expected one of auto, s, ms"),
-        ({"sampling_rate": -1}, ConfigError, "expected a number above 0"),
+        ({"sampling_rate": -1}, ConfigError, "expected a finite number above 0"),
         ({"time_column": None, "format": "table"}, ConfigError, r"time_column or.*sampling_rate"),
         ({"participant": "("}, ConfigError, "not a regular expression"),
         ({"participant": ["a-z"]}, ConfigError, r"Quote .*'data\.source\.participant=\"\[a-z\]\"'"),

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from relcon_lightning.data.readers.stretches import STANDARD_GRAVITY
-from relcon_lightning.errors import ConfigError, positive
+from relcon_lightning.errors import ConfigError, positive, whole
 
 AUTO, PLAIN = "auto", "table"
 FORMATS = (
@@ -83,11 +83,13 @@ class Layout:
             raise ConfigError(f"data.source.columns={list(self.columns)}: expected names, or numbers from 0.")
         self._check_choices()
         positive("data.source.max_gap_s", self.max_gap_s)
-        if self.sampling_rate is not None and not 0 < self.sampling_rate < np.inf:
-            raise ConfigError(f"data.source.sampling_rate={self.sampling_rate}: expected a number above 0.")
+        if self.sampling_rate is not None:
+            positive("data.source.sampling_rate", self.sampling_rate)
+        if not isinstance(self.lenient, bool):
+            raise ConfigError(f"data.source.lenient={self.lenient}: expected true or false.")
         if self.sampling_rate is None and self.time_column is None and self.format == PLAIN:
             raise ConfigError(NO_RATE)
-        if self.skip_rows is not None and not 0 <= self.skip_rows <= 10_000:
+        if self.skip_rows is not None and (whole("data.source.skip_rows", self.skip_rows, 0) > 10_000):
             raise ConfigError(f"data.source.skip_rows={self.skip_rows}: expected a number of lines, 0 to 10000.")
 
     def _check_choices(self) -> None:
