@@ -54,6 +54,15 @@ def nearest_positive(
     return total / len(anchor)
 
 
+def nearest_and_relative(
+    anchor: Array, candidates: Array, distances: Array, temperature: float = 1.0, mask: Array | None = None
+) -> float:
+    """Half the nearest candidate as the only positive, half RelCon's loss per candidate."""
+    counts = [candidates.shape[1] if mask is None else int(mask[b].sum()) for b in range(len(anchor))]
+    arguments = (anchor, candidates, distances, temperature, mask)
+    return 0.5 * nearest_positive(*arguments) + 0.5 * relative_contrastive(*arguments) / (sum(counts) / len(counts))
+
+
 def nt_xent(z1: Array, z2: Array, temperature: float) -> float:
     """SimCLR, Eq. 1: the positive of each of the 2B views is its partner; no view is compared with itself."""
     views = np.concatenate([z1, z2])

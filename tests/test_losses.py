@@ -14,8 +14,11 @@ from torch import Tensor
 
 from relcon_lightning.losses import (
     cosine_similarities,
+    cross_similarities,
     log_ratio,
+    nearest_and_relative,
     nearest_positive,
+    nt_xent_loss,
     relative_contrastive,
     relative_contrastive_loss,
 )
@@ -27,6 +30,11 @@ def nearest_positive_loss(anchor: Tensor, candidates: Tensor, *arguments: Any, *
     return nearest_positive(cosine_similarities(anchor, candidates), *arguments, **keywords)
 
 
+def nearest_and_relative_loss(anchor: Tensor, candidates: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
+    """The loss of embeddings ``(B, E)`` and ``(B, C, E)``."""
+    return nearest_and_relative(cosine_similarities(anchor, candidates), *arguments, **keywords)
+
+
 def log_ratio_loss(anchor: Tensor, candidates: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
     """The loss of embeddings ``(B, E)`` and ``(B, C, E)``."""
     return log_ratio(cosine_similarities(anchor, candidates), *arguments, **keywords)
@@ -36,6 +44,7 @@ TEMPERATURES = (1e-2, 0.1, 1.0, 1e2)
 RANKING_LOSSES = [
     pytest.param(relative_contrastive_loss, oracles.relative_contrastive, id="relative"),
     pytest.param(nearest_positive_loss, oracles.nearest_positive, id="nearest"),
+    pytest.param(nearest_and_relative_loss, oracles.nearest_and_relative, id="both"),
 ]
 # Float64 sums of at most 8 terms: rounding is below 1e-14 of the largest intermediate, 1 / tau = 100.
 TIGHT = {"rtol": 1e-11, "atol": 1e-11}
@@ -237,6 +246,22 @@ def test_float32_close_distances_are_not_ties() -> None:
 
 
 # --- nearest positive
+
+
+def test_with_two_views_the_nearest_half_is_simclr() -> None:
+    """Views of a window are at distance 0 of each other, so its nearest candidate is the other view."""
+    g = torch.Generator().manual_seed(5)
+    z = torch.randn(8, 6, generator=g, dtype=torch.float64)  # views 0 to 3 of four windows, then 4 to 7
+    windows = torch.rand(4, 4, generator=g, dtype=torch.float64) + 0.1
+    distances = windows.fill_diagonal_(0).repeat(2, 2)
+    mask = ~torch.eye(8, dtype=torch.bool)
+    similarities = cross_similarities(z, z)
+    simclr = nt_xent_loss(z[:4], z[4:], 0.3)
+    torch.testing.assert_close(nearest_and_relative(similarities, distances, 0.3, mask, nearest=1.0), simclr, **TIGHT)
+    relcon = relative_contrastive(similarities, distances, 0.3, mask) / 7
+    torch.testing.assert_close(nearest_and_relative(similarities, distances, 0.3, mask, nearest=0.0), relcon, **TIGHT)
+    mixed = nearest_and_relative(similarities, distances, 0.3, mask, nearest=0.2)
+    torch.testing.assert_close(mixed, 0.2 * simclr + 0.8 * relcon, **TIGHT)
 
 
 def test_nearest_positive_takes_the_first_of_equals() -> None:

@@ -101,6 +101,31 @@ def nearest_positive(
     return (terms if mask is None else terms.where(mask.any(-1), 0)).mean()
 
 
+def nearest_and_relative(
+    similarities: Float[Tensor, "B C"],
+    distances: Real[Tensor, "B C"],
+    temperature: float = 1.0,
+    mask: Bool[Tensor, "B C"] | None = None,
+    nearest: float = 0.5,
+) -> Float[Tensor, ""]:
+    """Weighted mean of :func:`nearest_positive` and of :func:`relative_contrastive` per candidate (not in the paper).
+
+    With two views per window, the nearest candidate is the other view of the window, so that the first part is
+    SimCLR's loss and the second part is RelCon's. Shapes are those of :func:`relative_contrastive`.
+
+    Args:
+        similarities: ``(B, C)`` cosines.
+        distances: ``(B, C)``; only their order counts.
+        temperature: Temperature tau.
+        mask: ``(B, C)``, True for candidates that count.
+        nearest: Weight of the first part, from 0 to 1.
+    """
+    relative = relative_contrastive(similarities, distances, temperature, mask)
+    counts = torch.ones_like(distances, dtype=relative.dtype) if mask is None else mask.to(relative.dtype)
+    per_candidate = relative / counts.sum(1).mean().clamp_min(1)
+    return nearest * nearest_positive(similarities, distances, temperature, mask) + (1 - nearest) * per_candidate
+
+
 def log_ratio(
     similarities: Float[Tensor, "B C"],
     distances: Real[Tensor, "B C"],

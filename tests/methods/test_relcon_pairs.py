@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from relcon_lightning.batch import CandidateBatch
+from relcon_lightning.errors import ConfigError
 from relcon_lightning.methods import RelCon
 from relcon_lightning.nets import MotifDistance, ResNet1d, SpectralDistance
 
@@ -68,3 +69,9 @@ def test_every_other_window_is_drawn_as_often():
     others = counts[~torch.eye(ANCHORS, dtype=torch.bool)]
     assert (others - 200).abs().max() < 60  # 2 of 6 in 600 draws; five standard deviations are 58
     assert torch.equal(ranked(method, content, 1).distances, ranked(method, content, 1).distances)
+
+
+@pytest.mark.parametrize("pairs", [0, -1, 1.5, True])
+def test_the_number_of_pairs_is_whole_and_above_0(pairs):
+    with pytest.raises(ConfigError, match=f"model.pairs={pairs}: expected a whole number, 1 or more"):
+        made(pairs)
