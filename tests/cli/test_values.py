@@ -30,6 +30,7 @@ CHECKPOINT = "checkpoint=open-wrist-small"
         (Sequence[str], "ab", True), (Sequence[int], "ab", False), (Sequence[int] | None, None, True),
         (tuple[float, float, float], [4, 1, 5], True), (tuple[float, float], [4, 1, 5], False),
         (tuple[int, ...], [1, 2, 3, 4], True), (list[int], [1, None], False),
+        (float | dict, "abc", False), (float | dict, 3, True), (dict, 3, False), (object, "abc", True),
         (Any, object(), True), (Callable[[int], int], "abc", True), (Callable[[int], int] | None, 3, True),
     ],
 )  # fmt: skip
@@ -61,6 +62,7 @@ def test_every_choice_has_values_of_the_right_types():
         ("data.ratios=[4,2]", "data.ratios=[4, 2]: expected a list of 3 values"),
         ("data.verify=maybe", "data.verify=maybe: expected once or always or never"),
         ("temperature=abc", "temperature=abc: expected a number"),
+        ("model.learning_rate=abc", "model.learning_rate=abc: expected a number"),
         ("model.within_user=maybe", "model.within_user=maybe: expected true or false"),
         ("model.pairs=1.5", "model.pairs=1.5: expected a whole number or null"),
         ("model.projection=8", "model.projection=8: expected a list or null"),

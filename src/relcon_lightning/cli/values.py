@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -59,8 +60,10 @@ def check_types(config: DictConfig, unused: Collection[str] = ()) -> None:
                 value = node[name]
             except OmegaConfBaseException:  # it is missing; reading it later reports this
                 continue
+            if isinstance(value, DictConfig) or (isinstance(value, ListConfig) and any(_objects(value))):
+                continue
             value = list(value) if isinstance(value, ListConfig) else value
-            if not isinstance(value, DictConfig) and not accepts(hint, value):
+            if not accepts(hint, value):
                 raise ConfigError(f"{_key(node, name)}={_shown(value)}: expected {_expected(hint)}.")
 
 
@@ -81,12 +84,19 @@ def accepts(hint: Any, value: Any) -> bool:
         origin, "__name__", ""
     ) in _MANY
     if not sequence:
-        return True  # a class, such as a network, about which a plain value says nothing
+        return not _is_class(hint) or value is None or isinstance(value, (hint, list))
     if not isinstance(value, list):
         return isinstance(value, str) and any(one in (str, Any) for one in args)
     if origin is tuple and Ellipsis not in args:
         return len(value) == len(args) and all(map(accepts, args, value))
     return not args or all(accepts(args[0], one) for one in value)
+
+
+def _is_class(hint: Any) -> bool:
+    """True for a class, such as a network, of which a number or text is no instance."""
+    if not isinstance(hint, type) or hint is Any or getattr(hint, "_is_protocol", False):
+        return False
+    return not issubclass(hint, os.PathLike)
 
 
 _MANY = ("Sequence", "Iterable", "Collection", "Set", "set", "frozenset")
@@ -157,14 +167,15 @@ def _expected(hint: Any) -> str:
     """What an argument accepts, in words."""
     args = get_args(hint)
     if get_origin(hint) in (Union, UnionType):
-        return " or ".join(dict.fromkeys(_expected(one) for one in args))
+        plain = [one for one in args if not _is_class(one) or one in _SCALARS]
+        return " or ".join(dict.fromkeys(_expected(one) for one in plain or args))
     if get_origin(hint) is Literal:
         return " or ".join(map(str, args))
     if hint in _SCALARS:
         return _SCALARS[hint][0]
     if get_origin(hint) is tuple and Ellipsis not in args:
         return f"a list of {len(args)} values"
-    return "a list"
+    return f"a {hint.__name__}" if isinstance(hint, type) and not args else "a list"
 
 
 def _shown(value: Any) -> str:
