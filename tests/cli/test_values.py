@@ -23,7 +23,7 @@ CHECKPOINT = "checkpoint=open-wrist-small"
         (int, 3, True), (int, 3.0, False), (int, True, False), (int, "3", False), (int, None, False),
         (float, 3, True), (float, 0.5, True), (float, True, False), (float, "abc", False),
         (bool, True, True), (bool, 1, False), (bool, "maybe", False),
-        (str, "a", True), (str, 1, False), (str | Path, "a", True), (Path, None, False),
+        (str, "a", True), (str, 2024, True), (str, True, False), (str | Path, "a", True), (Path, None, False),
         (int | None, None, True), (int | None, "null", False),
         (Literal["once", "never"], "once", True), (Literal["once", "never"], "twice", False),
         (Sequence[int], [1, 2], True), (Sequence[int], [1, 2.5], False), (Sequence[int], 3, False),

@@ -413,7 +413,7 @@ def test_a_finished_run_is_compared_before_it_is_called_finished(folder):
 def test_what_cannot_be_resumed_is_named(folder):
     run = ["relcon-pretrain", "model=simclr", *TINY, "name=odd"]
     for given, message in (
-        ("1", "resume=1: expected"),
+        ("1", "resume=1: expected auto, or the path"),
         ("", "resume=: expected auto, or the path"),
         ("s3://bucket/last.ckpt", "expected auto, or the path of a checkpoint or run on this machine"),
     ):

@@ -46,6 +46,7 @@ COMPOSITION = 1  # exit code of Hydra, for example if a configuration cannot be 
 
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_PLACE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG)
+_UNUSED = {"pretrain": ("data.source",), "prepare": ("data.datamodule",)}  # objects that a command does not create
 _OF_LIGHTNING = "MisconfigurationException"  # for example, a GPU that does not exist
 
 
@@ -159,7 +160,7 @@ class Command:
             if self._check is not None:
                 self._check(config)
             main = import_module(self._path).main
-            check_types(config, () if self._entry == "pretrain" else ("data.datamodule",))
+            check_types(config, _UNUSED.get(self._entry, ("data.datamodule", "data.source")))
             quiet()  # after the import, because Lightning then sets the levels of its loggers
             value: float | None = main(config)
             return value

@@ -20,8 +20,8 @@ _SCALARS: Mapping[type, tuple[str, tuple[type, ...]]] = {
     bool: ("true or false", (bool,)),
     int: ("a whole number", (int,)),
     float: ("a number", (int, float)),
-    str: ("text", (str,)),
-    Path: ("a path", (str,)),
+    str: ("text", (str, int, float)),  # a name can look like a number
+    Path: ("a path", (str, int, float)),
     NoneType: ("null", (NoneType,)),
 }
 _TARGET = "_target_"
