@@ -178,4 +178,40 @@ def test_a_run_that_ends_before_its_first_step_leaves_the_one_before(tmp_path, k
     else:
         assert not keeping.__exit__(ValueError, ValueError("a setting is refused"), None)
     assert files(tmp_path) == before
+    assert not list(run.glob(".replaced*"))
     assert (run / "checkpoints" / "link.ckpt").is_symlink()
+
+
+def test_a_kill_while_files_move_loses_none_of_them(tmp_path, monkeypatch):
+    """Each move is interrupted after each number of files; the next command puts all back."""
+    run = earlier_run(tmp_path)
+    before = files(tmp_path)
+    for moved in range(20):
+        with monkeypatch.context() as patch:
+            left, replace = iter(range(moved)), Path.replace
+
+            def killed(path, target, left=left, replace=replace):
+                next(left)
+                return replace(path, target)
+
+            patch.setattr(Path, "replace", killed)
+            try:
+                with Replaced(run).aside():
+                    (run / "run.json").write_text("new")
+            except (StopIteration, RuntimeError):
+                pass
+        Replaced(run).restore()
+        assert files(tmp_path) == before, moved
+
+
+def test_a_kill_while_the_run_before_is_removed_keeps_the_new_one(tmp_path, monkeypatch):
+    run = earlier_run(tmp_path)
+    with Replaced(run).aside():
+        (run / "run.json").write_text("new")
+        with monkeypatch.context() as patch:
+            patch.setattr("relcon_lightning.training.resume.shutil.rmtree", lambda *arguments, **options: None)
+            Replaced(run).remove()
+    Replaced(run).restore()
+    assert (run / "run.json").read_text() == "new"
+    assert not (run / "split.json").exists()
+    assert not list(run.glob(".replaced*"))

@@ -15,7 +15,7 @@ from relcon_lightning.runs.checkpoint_paths import check_replaceable, reads_chec
 
 Check = Callable[[DictConfig], None]
 _TRACES = {".hydra", "wandb_id"}  # written before a command starts its work
-_OF_A_RUN = {"checkpoints", "csv", "run.json", "split.json", "wandb", "not_finite", ".replaced"}
+_OF_A_RUN = {"checkpoints", "csv", "run.json", "split.json", "wandb", "not_finite", ".replaced", ".replaced.moving"}
 
 
 def pretrain(config: DictConfig) -> None:
@@ -96,7 +96,7 @@ def _has_run(folder: Path) -> bool:
     Raises:
         ConfigError: The folder contains something else.
     """
-    if any(folder.glob("checkpoints/*.ckpt")) or any(folder.glob(".replaced/checkpoints/*.ckpt")):
+    if any(folder.glob("checkpoints/*.ckpt")) or any(folder.glob(".replaced*/checkpoints/*.ckpt")):
         return True
     found = {path.name for path in folder.iterdir()} - _TRACES if folder.is_dir() else set()
     if found and not found & _OF_A_RUN:

@@ -111,16 +111,14 @@ class CandidateDataModule(L.LightningDataModule):
         cache_gb: float = 0.0,
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("n_candidates", n_candidates, 0),
-            ("participants_per_batch", 1 if participants_per_batch is None else participants_per_batch, 1),
-            ("val_batches", val_batches, 1),
-            ("num_workers", num_workers, 0),
-            ("split_seed", split_seed, 0),
-            ("seed", seed, 0),
-        ):
-            whole(f"data.{name}", value, least)
+        whole("data.batch_size", batch_size)
+        whole("data.n_candidates", n_candidates, least=0)
+        whole("data.val_batches", val_batches)
+        whole("data.num_workers", num_workers, least=0)
+        whole("data.split_seed", split_seed, least=0)
+        whole("data.seed", seed, least=0)
+        if participants_per_batch is not None:
+            whole("data.participants_per_batch", participants_per_batch)
         positive("data.window_s", window_s)
         positive("data.sampling_rate", sampling_rate)
         if batch_size < (participants_per_batch or 1):

@@ -50,9 +50,11 @@ class EndToEndProbe:
         accelerator: str = "auto",
         hidden: int | None = None,
     ) -> None:
-        least = {"batch_size": batch_size, "max_epochs": max_epochs, "patience": patience}
-        for name, number in (least | ({} if hidden is None else {"hidden": hidden})).items():
-            whole(f"probe.training.{name}" if name != "hidden" else "probe.hidden", number)
+        whole("training.batch_size", batch_size)
+        whole("training.max_epochs", max_epochs)
+        whole("training.patience", patience)
+        if hidden is not None:
+            whole("probe.hidden", hidden)
         if not (0 < learning_rate < math.inf and 0 <= weight_decay < math.inf):
             raise ConfigError(
                 f"learning_rate={learning_rate}, weight_decay={weight_decay}: expected a number above 0, and 0 or more."

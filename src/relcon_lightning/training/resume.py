@@ -149,27 +149,36 @@ class Replaced:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._aside = folder, folder / ".replaced"
+        self._moving, self._gone = folder / ".replaced.moving", folder / ".replaced.gone"
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Set the files aside. If the new run ends before :meth:`remove`, its files are removed and these are back."""
-        self._move(self.folder, self._aside)
+        self._move(self.folder, self._moving)
+        self._moving.rename(self._aside)
         try:
             yield
         finally:
             self.restore()
 
     def restore(self) -> None:
-        """Put the files back, if they are set aside, for example by a run that was killed before its first step."""
+        """Put the files back, if they are set aside, for example by a run that was killed before its first step.
+
+        Folders are renamed when all files are in them, so that a kill at any time loses no file of either run.
+        """
         if self._aside.is_dir():
             for path in self._files(self.folder):
                 path.unlink()
-            self._move(self._aside, self.folder)
-            shutil.rmtree(self._aside)
+            self._aside.rename(self._moving)
+        if self._moving.is_dir():
+            self._move(self._moving, self.folder)
+            shutil.rmtree(self._moving)
+        shutil.rmtree(self._gone, ignore_errors=True)
 
     def remove(self) -> None:
         """Remove the files that are set aside."""
-        shutil.rmtree(self._aside, ignore_errors=True)
+        self._aside.rename(self._gone)
+        shutil.rmtree(self._gone, ignore_errors=True)
 
     def _move(self, old: Path, new: Path) -> None:
         new.mkdir(parents=True, exist_ok=True)
