@@ -41,7 +41,8 @@ NOTE = (
 )
 _PAGE_ONLY = ("mse", "sdse", "sdae")  # omitted on the terminal, which is too narrow
 _EDGES = 2  # width of a table's frame in characters
-_HEADING = 24  # maximum width of a heading in one line, in characters
+_HEADING = 22  # maximum width of a heading in one line, in characters: that of a number with its interval
+_WORDS = 11  # maximum width of a line of a verdict
 _LONGEST = 60  # maximum length of a figure's file name in characters, of up to four bytes each
 _FEWEST_EMBEDDED = 30  # minimum number of windows for a map
 LEVELS = {"window": "Window level", "recording": "Recording level (most frequent class of its windows)"}
@@ -93,7 +94,7 @@ def print_table(scores: pd.DataFrame, title: str, console: Console | None = None
         for name in columns:
             table.add_column(_folded(name, _HEADING), justify="right", no_wrap=True)
         for system, row in scores[columns].iterrows():
-            table.add_row(_folded(str(system), console.width // 2), *(escape(str(cell)) for cell in row))
+            table.add_row(_folded(str(system), console.width // 2), *(_folded_words(str(cell)) for cell in row))
         console.print(table)
 
 
@@ -103,13 +104,19 @@ def _fitting(scores: pd.DataFrame, width: int, first: str) -> list[list[str]]:
     groups: list[list[str]] = [[]]
     used = left
     for name in map(str, scores.columns):
-        needed = 1 + max(min(len(name), _HEADING), *(len(str(cell)) for cell in scores[name]))
+        cells = (_folded_words(str(cell)) for cell in scores[name])
+        needed = 1 + max(min(len(name), _HEADING), *(len(line) for cell in cells for line in cell.split("\n")))
         if groups[-1] and used + needed > width:
             groups.append([])
             used = left
         groups[-1].append(name)
         used += needed
     return groups
+
+
+def _folded_words(cell: str) -> str:
+    """Wrap a cell of words, such as a verdict; a number and its interval stay on one line."""
+    return _folded(cell, _WORDS) if cell[:1].isalpha() else escape(cell)
 
 
 def _folded(text: str, width: int) -> str:
