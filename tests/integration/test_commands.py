@@ -142,6 +142,16 @@ def test_mistakes_are_named_before_work_starts(folder, arguments, message):
     assert "Traceback" not in output or debugged
 
 
+def test_a_reader_that_closes_the_output_ends_the_command_without_a_traceback(folder):
+    piped = "relcon-table --help | true; echo ${PIPESTATUS[0]}"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    ended = subprocess.run(
+        ["bash", "-c", piped], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True
+    )
+    assert ended.stderr == ""
+    assert ended.stdout.strip() in ("0", "141")  # 0 if all was written before the reader ended
+
+
 def test_the_readme_trains_in_python(tmp_path):
     [code] = [block for block in README_PYTHON if "L.Trainer" in block]
     assert len([line for line in code.splitlines() if line]) <= 15

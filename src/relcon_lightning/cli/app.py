@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import re
+import select
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -42,6 +44,7 @@ from relcon_lightning.errors import (
 
 log = logging.getLogger(__name__)
 
+_CLOSED = 141  # exit code of a program whose output was closed: 128 + SIGPIPE
 COMPOSITION = 1  # exit code of Hydra, for example if a configuration cannot be composed
 
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -107,6 +110,10 @@ class Command:
             print(f"Interrupted. {self._again}", file=sys.stderr)
             self._jobs.tell()
             sys.exit(INTERRUPTED)
+        except BrokenPipeError:  # the reader of the output has closed it, as in ``--help | head``
+            if not _output_closed():
+                raise
+            sys.exit(_CLOSED)
         except SystemExit as end:
             self._jobs.tell()
             if end.code == COMPOSITION:
@@ -209,6 +216,16 @@ def _mistakes_told(tell: Callable[[Exception], None] | None = None) -> Iterator[
             told(ConfigError(f"{where[1] if where else 'A setting'} cannot be used: {str(cause).splitlines()[0]}."))
         else:
             raise
+
+
+def _output_closed() -> bool:
+    """Whether the standard output is a closed pipe. It is then replaced, or Python would report it again at exit."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in output.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def quiet() -> None:
