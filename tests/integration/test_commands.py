@@ -169,7 +169,7 @@ def test_the_readme_trains_in_python(tmp_path):
 def test_the_readme_embeds_in_python(tmp_path):
     code = "\n".join(block for block in README_PYTHON if "L.Trainer" not in block)
     assert "embed_recording" in code
-    check = "assert embedding.shape == (1, 384) and embeddings.shape == (23, 384) and starts[1] == 2.56"
+    check = "assert embedding.shape == (1, 640) and embeddings.shape == (23, 640) and starts[1] == 2.56"
     program = [sys.executable, "-c", f"{code}\n{check}"]
     done = subprocess.run(program, cwd=tmp_path, text=True, capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")  # and no library warns

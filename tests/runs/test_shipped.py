@@ -40,7 +40,7 @@ def test_it_is_small_and_loads_by_its_name_from_anywhere(monkeypatch, tmp_path):
     [folder] = shipped().values()
     assert sum(path.stat().st_size for path in folder.iterdir()) < 2 * 2**20
     encoder = load_encoder(NAME)
-    assert encoder(torch.zeros(2, 3, 128)).shape == (2, 384)
+    assert encoder(torch.zeros(2, 3, 128)).shape == (2, 640)
     assert not encoder.training
     assert Checkpoint.read(NAME).sampling_rate == 50
     (tmp_path / NAME).mkdir()  # what lies there comes first

@@ -58,7 +58,13 @@ def tenth(steps: int) -> int:
     return max(1, steps // 10) if isinstance(steps, int) and steps > 0 else 1000
 
 
+def samples(seconds: float, rate: float) -> int:
+    """Number of samples in a window, for ``${samples:...}`` in the configuration."""
+    return round(seconds * rate)
+
+
 OmegaConf.register_new_resolver("tenth", tenth, replace=True)
+OmegaConf.register_new_resolver("samples", samples, replace=True)
 
 
 def config_folder() -> str:

@@ -72,6 +72,8 @@ class CandidateDataModule(L.LightningDataModule):
         window_s: Length of a window in seconds.
         sampling_rate: Sampling rate that the model expects in Hz; a store of another rate is refused.
         n_candidates: Number c of candidates of the same participant per anchor.
+        within_s: Candidates are of the same recording and start at most this many seconds from their anchor; None: they
+            are from all recordings of the participant. See :class:`~relcon_lightning.data.sampling.CandidateSampler`.
         batch_size: Number of anchors per batch and device.
         participants_per_batch: See :class:`~relcon_lightning.data.sampling.CandidateSampler`.
         ratios: Relative numbers of participants for training, validation and test (10, 3, 3 in the paper).
@@ -109,6 +111,7 @@ class CandidateDataModule(L.LightningDataModule):
         num_workers: int = 0,
         verify: Verify = "once",
         cache_gb: float = 0.0,
+        within_s: float | None = None,
     ) -> None:
         super().__init__()
         whole("data.batch_size", batch_size)
@@ -128,6 +131,7 @@ class CandidateDataModule(L.LightningDataModule):
             )
         self.path, self.verify, self.cache_gb = store, verify, cache_gb
         self.window = round(window_s * sampling_rate)
+        self.within = None if within_s is None else round(positive("data.within_s", within_s) * sampling_rate)
         self.sampling_rate = sampling_rate
         self.n_candidates, self.batch_size, self.participants_per_batch = (
             n_candidates,
@@ -238,6 +242,7 @@ class CandidateDataModule(L.LightningDataModule):
             per_batch,
             seed,
             weights,
+            self.within,
         )
 
     def _loader(self, sampler: CandidateSampler, steps: Steps, stage: str) -> DataLoader[CandidateBatch]:

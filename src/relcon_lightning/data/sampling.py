@@ -51,10 +51,14 @@ class CandidateSampler:
             None: the participant of each anchor is drawn independently.
         seed: Seed of all draws.
         weights: Participants are drawn in proportion to these numbers; None: with equal probability.
+        within: Candidates are in the recording of their anchor and start at most this many samples from it. They do not
+            overlap it if the recording is long enough; else they are as far from it as possible. None: candidates are
+            from all recordings of the participant.
 
     Raises:
         DataError: No participant has enough windows, or too few have a weight above 0.
-        ConfigError: ``batch_size`` is not a multiple of ``participants_per_batch``.
+        ConfigError: ``batch_size`` is not a multiple of ``participants_per_batch``, or ``within`` is shorter than a
+            window.
     """
 
     def __init__(
@@ -67,7 +71,14 @@ class CandidateSampler:
         participants_per_batch: int | None = None,
         seed: int = 0,
         weights: Mapping[str, float] | None = None,
+        within: int | None = None,
     ) -> None:
+        if within is not None and within < window:
+            raise ConfigError(
+                f"data.within_s allows {within} samples between a candidate and its anchor, but a window has {window}: "
+                "they would overlap. Raise data.within_s."
+            )
+        self.within = within
         self.window, self.n_candidates, self.batch_size, self.seed = window, n_candidates, batch_size, seed
         self.participants_per_batch = participants_per_batch
         rows = np.flatnonzero(
@@ -195,10 +206,14 @@ class CandidateSampler:
     def _candidates(self, rng: np.random.Generator, who: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """Positions ``(B, c)`` of candidates on the line of the anchor's participant that do not overlap the anchor."""
         recording = np.searchsorted(self._line, anchors, side="right") - 1
-        low = np.maximum(anchors - self.window + 1, self._line[recording])
-        high = np.minimum(anchors + self.window, self._line[recording + 1])
+        first, last = self._line[recording], self._line[recording + 1]
         begin, end = self._line[self._first[who]], self._line[self._last[who]]
+        if self.within is not None:
+            begin, end = np.maximum(anchors - self.within, first), np.minimum(anchors + self.within + 1, last)
+        low, high = np.maximum(anchors - self.window + 1, first), np.minimum(anchors + self.window, last)
         free = (end - begin) - (high - low)
-        places = begin[:, None] + rng.integers(0, free[:, None], size=(len(who), self.n_candidates))
-        apart: np.ndarray = np.where(places >= low[:, None], places + (high - low)[:, None], places)
-        return apart
+        places = begin[:, None] + rng.integers(0, np.maximum(free, 1)[:, None], size=(len(who), self.n_candidates))
+        apart = np.where(places >= low[:, None], places + (high - low)[:, None], places)
+        farthest = np.where(anchors - begin > end - 1 - anchors, begin, end - 1)
+        drawn: np.ndarray = np.where(free[:, None] > 0, apart, farthest[:, None])
+        return drawn

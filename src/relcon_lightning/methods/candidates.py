@@ -61,6 +61,9 @@ class CandidateMethod(EmbeddingMethod):
             None (as in the paper): windows are embedded as recorded.
         views: Number of augmented views per anchor, 1 or 2. With two, each view is an anchor, all other views of the
             batch are its candidates, and the other view of the same window is at distance 0. Not in the paper.
+        neighbours: The only candidate of each anchor, which ``data.within_s`` draws near it in time, becomes an anchor
+            too; each of the two is at distance 0 of the other. Their distances to all others are those of the distance.
+            Not in the paper.
         projection: Widths of the linear layers of a projection head between the embedding and the loss, which is
             discarded after training. None (as in the paper): no head.
         **kwargs: Arguments of :class:`~relcon_lightning.methods.base.Method`.
@@ -78,6 +81,7 @@ class CandidateMethod(EmbeddingMethod):
         augmentation: Augmentation | None = None,
         view: Augmentation | None = None,
         views: int = 1,
+        neighbours: bool = False,
         projection: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -100,7 +104,12 @@ class CandidateMethod(EmbeddingMethod):
                 "model.within_user=false compares each anchor with windows of other participants in its batch: set "
                 "model.batch_candidates=true."
             )
-        self.view, self.views = view, views
+        if neighbours and (views == 2 or not (within_user and batch_candidates)):
+            raise ConfigError(
+                "model.neighbours=true pairs each anchor with a window near it in time: set model.views=1, "
+                "model.within_user=true and model.batch_candidates=true."
+            )
+        self.view, self.views, self.neighbours = view, views, neighbours
         self.head = mlp([self.dim, *projection]) if projection else nn.Identity()
 
     def train(self, mode: bool = True) -> CandidateMethod:
@@ -113,9 +122,15 @@ class CandidateMethod(EmbeddingMethod):
         """Refuse a cohort whose batches cannot contain the required candidates, before the first step.
 
         Raises:
-            ConfigError: ``within_user`` is False, and training or validation has only one participant.
+            ConfigError: ``within_user`` is False, and training or validation has only one participant; or
+                ``neighbours`` is True, and candidates are drawn from all recordings of a participant.
         """
         data = getattr(self.trainer, "datamodule", None)
+        if self.neighbours and getattr(data, "within", 0) is None:
+            raise ConfigError(
+                "model.neighbours=true needs data.within_s: the largest time in seconds between a window and its "
+                "neighbour, e.g. data.within_s=51.2."
+            )
         samplers = [getattr(data, name, None) for name in ("train_sampler", "val_sampler")]
         together = self.gather and self.trainer.world_size > 1
         for sampler in samplers:
@@ -129,8 +144,11 @@ class CandidateMethod(EmbeddingMethod):
         windows are assumed not to overlap.
 
         Raises:
-            ConfigError: There are no candidates, or ``within_user`` is False and the batch has only one participant.
+            ConfigError: There are no candidates, or ``within_user`` is False and the batch has only one participant; or
+                anchors do not have one candidate each, which ``neighbours`` needs.
         """
+        if self.neighbours:
+            batch = _pairs(batch)
         ranked = batch if self.within_user else self._with_copies(batch, generator)
         anchor, candidates, apart = ranked.anchor, ranked.candidates, ~_overlaps_of_candidates(ranked)
         z, z_candidates = self._embed(ranked, generator)
@@ -170,17 +188,19 @@ class CandidateMethod(EmbeddingMethod):
         if len(windows) == 1 and self.views == 1:
             return []
         own = torch.arange(first, first + len(anchor), device=anchor.device)[:, None]
+        nearest = own.roll(len(own) // 2, 0) if self.neighbours else own  # the other window of the pair
         barred = _overlap(place[:, None], places, anchor.shape[-1])
-        barred = (barred if self.within_user else barred | same_person).scatter(1, own, False)
-        columns = self._columns(own, barred, generator)
+        barred = barred if self.within_user else barred | same_person
+        barred = barred.scatter(1, own, False).scatter(1, nearest, False)
+        columns = self._columns(own, nearest, barred, generator)
         if columns is None:
             columns = torch.arange(len(windows), device=anchor.device).expand(len(anchor), -1)
             distances = self._frozen(self.distance.between, anchor, windows)
         else:
             distances = self._frozen(self.distance.to_some, anchor, windows, columns)
         itself = columns == own
-        if self.views > 1:
-            distances = distances.masked_fill(itself, 0)
+        if self._paired:
+            distances = distances.masked_fill(columns == nearest, 0)
         shape = (self.views, len(anchor), self.views, -1)
         similarities = cross_similarities(z.flatten(0, 1), z_windows.flatten(0, 1)).view(shape)
         similarities = similarities.gather(3, columns[None, :, None].expand(shape))
@@ -190,16 +210,22 @@ class CandidateMethod(EmbeddingMethod):
         spread = distances[None, :, None].expand_as(similarities)
         return [tuple(part.flatten(2).flatten(0, 1) for part in (similarities, spread, counts, within))]  # type: ignore[list-item]
 
-    def _columns(self, own: Tensor, barred: Tensor, generator: torch.Generator) -> Tensor | None:
-        """Columns ``(B, K)`` of random candidates, the anchor's own first if it has another view; None: all windows.
+    def _columns(self, own: Tensor, nearest: Tensor, barred: Tensor, generator: torch.Generator) -> Tensor | None:
+        """Columns ``(B, K)`` of random candidates; None: all windows.
 
-        Windows that are ``barred`` ``(B, N)`` are drawn only if there are too few others.
+        With two views or neighbours, the ``nearest`` ``(B, 1)`` comes first. Windows that are ``barred`` ``(B, N)`` are
+        drawn only if there are too few others.
         """
         if self.pairs is None or self.pairs >= barred.shape[1] - 1:
             return None
         chance = torch.rand(barred.shape, generator=generator, device=own.device) + barred
-        some = chance.scatter_(1, own, 3).argsort(1)[:, : self.pairs]
-        return some if self.views == 1 else torch.cat([own, some], dim=1)
+        some = chance.scatter_(1, nearest, 3).scatter_(1, own, 4).argsort(1)[:, : self.pairs]
+        return torch.cat([nearest, some], dim=1) if self._paired else some
+
+    @property
+    def _paired(self) -> bool:
+        """Whether each anchor has a candidate at distance 0: its other view, or its neighbour."""
+        return self.views > 1 or self.neighbours
 
     def _embed(self, batch: CandidateBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Embed views of the anchors ``(V, B, E)`` and candidates ``(B, c, E)`` in one pass of the encoder."""
@@ -218,6 +244,17 @@ class CandidateMethod(EmbeddingMethod):
     @torch.no_grad()
     def _frozen(distance: Callable[..., Tensor], *windows: Tensor) -> Tensor:
         return distance(*windows)
+
+
+def _pairs(batch: CandidateBatch) -> CandidateBatch:
+    """The anchors and, after them, the only candidate of each; all are anchors without candidates."""
+    if batch.candidates.shape[1] != 1:
+        raise ConfigError(
+            f"model.neighbours=true needs one candidate per anchor, not {batch.candidates.shape[1]}: set "
+            "data.n_candidates=1, and data.within_s to the seconds between the two."
+        )
+    places = (None if of is None else of.T.reshape(-1, 1) for of in (batch.recording, batch.start))
+    return CandidateBatch(batch.pool, batch.participant.repeat(2), *places)
 
 
 def _places(batch: CandidateBatch) -> Tensor:
