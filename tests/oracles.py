@@ -58,9 +58,13 @@ def nearest_and_relative(
     anchor: Array, candidates: Array, distances: Array, temperature: float = 1.0, mask: Array | None = None
 ) -> float:
     """Half the nearest candidate as the only positive, half RelCon's loss per candidate."""
-    counts = [candidates.shape[1] if mask is None else int(mask[b].sum()) for b in range(len(anchor))]
     arguments = (anchor, candidates, distances, temperature, mask)
-    return 0.5 * nearest_positive(*arguments) + 0.5 * relative_contrastive(*arguments) / (sum(counts) / len(counts))
+    per_candidate = 0.0
+    for b in range(len(anchor)):
+        one = (anchor[b : b + 1], candidates[b : b + 1], distances[b : b + 1], temperature)
+        count = candidates.shape[1] if mask is None else int(mask[b].sum())
+        per_candidate += relative_contrastive(*one, None if mask is None else mask[b : b + 1]) / max(count, 1)
+    return 0.5 * nearest_positive(*arguments) + 0.5 * per_candidate / len(anchor)
 
 
 def nt_xent(z1: Array, z2: Array, temperature: float) -> float:

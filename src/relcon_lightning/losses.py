@@ -70,6 +70,16 @@ def relative_contrastive(
     Returns:
         A scalar.
     """
+    return _relative_terms(similarities, distances, temperature, mask).mean()
+
+
+def _relative_terms(
+    similarities: Float[Tensor, "B C"],
+    distances: Real[Tensor, "B C"],
+    temperature: float,
+    mask: Bool[Tensor, "B C"] | None,
+) -> Float[Tensor, " B"]:
+    """RelCon's loss of each anchor ``(B,)``: the sum over its candidates."""
     logits = _logits(similarities, temperature)
     distances = distances.detach()
     if mask is not None:  # excluded candidates are farthest and have no negatives: their loss is 0
@@ -79,7 +89,7 @@ def relative_contrastive(
     positives = logits.gather(-1, order)
     farther = F.pad(positives.flip(-1).logcumsumexp(-1).flip(-1), (0, 1), value=_FAR_BELOW)
     negatives = farther.gather(-1, torch.searchsorted(ordered, ordered, right=True))
-    return (torch.logaddexp(positives, negatives) - positives).sum(-1).mean()
+    return (torch.logaddexp(positives, negatives) - positives).sum(-1)
 
 
 def nearest_positive(
@@ -110,6 +120,8 @@ def nearest_and_relative(
 ) -> Float[Tensor, ""]:
     """Weighted mean of :func:`nearest_positive` and of :func:`relative_contrastive` per candidate (not in the paper).
 
+    The latter divides the sum over the candidates of each anchor by their number.
+
     With two views per window, the nearest candidate is the other view of the window, so that the first part is
     SimCLR's loss and the second part is RelCon's. Shapes are those of :func:`relative_contrastive`.
 
@@ -120,9 +132,9 @@ def nearest_and_relative(
         mask: ``(B, C)``, True for candidates that count.
         nearest: Weight of the first part, from 0 to 1.
     """
-    relative = relative_contrastive(similarities, distances, temperature, mask)
-    counts = torch.ones_like(distances, dtype=relative.dtype) if mask is None else mask.to(relative.dtype)
-    per_candidate = relative / counts.sum(1).mean().clamp_min(1)
+    relative = _relative_terms(similarities, distances, temperature, mask)
+    counts = relative.new_full((), distances.shape[1]) if mask is None else mask.sum(1)
+    per_candidate = (relative / counts.clamp_min(1)).mean()
     return nearest * nearest_positive(similarities, distances, temperature, mask) + (1 - nearest) * per_candidate
 
 

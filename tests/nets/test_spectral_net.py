@@ -273,3 +273,13 @@ def test_it_comes_back_from_its_configuration_and_weights():
 def test_weights_of_other_sizes_are_refused(change, message):
     with pytest.raises(ConfigError, match=f"run.ckpt do not fit its configuration: .*{message}"):
         restored(CONFIG | change, made().state_dict(), "run.ckpt")
+
+
+def test_settings_that_the_weights_do_not_contain_are_in_the_description():
+    """A cache of embeddings compares descriptions and weights."""
+    assert str(SpectralNet(FRAME, bins=BINS, floor=0.5)) != str(SpectralNet(FRAME, bins=BINS, floor=0.25))
+    assert str(SpectralNet(FRAME, bins=BINS)) != str(SpectralNet(FRAME + 2, bins=BINS))
+
+
+def test_an_empty_batch_has_no_embeddings():
+    assert SpectralNet(FRAME, bins=BINS, dim=6).eval()(torch.zeros(0, 3, FRAME)).shape == (0, 6)

@@ -123,14 +123,16 @@ class CandidateMethod(EmbeddingMethod):
 
         Raises:
             ConfigError: ``within_user`` is False, and training or validation has only one participant; or
-                ``neighbours`` is True, and candidates are drawn from all recordings of a participant.
+                ``neighbours`` is True, and anchors do not have one candidate each, drawn near them in time.
         """
         data = getattr(self.trainer, "datamodule", None)
-        if self.neighbours and getattr(data, "within", 0) is None:
-            raise ConfigError(
-                "model.neighbours=true needs data.within_s: the largest time in seconds between a window and its "
-                "neighbour, e.g. data.within_s=51.2."
-            )
+        if self.neighbours and data is not None:
+            _check_count(getattr(data, "n_candidates", 1))
+            if getattr(data, "within", 0) is None:
+                raise ConfigError(
+                    "model.neighbours=true needs data.within_s: the largest time in seconds between a window and its "
+                    "neighbour, e.g. data.within_s=51.2."
+                )
         samplers = [getattr(data, name, None) for name in ("train_sampler", "val_sampler")]
         together = self.gather and self.trainer.world_size > 1
         for sampler in samplers:
@@ -246,13 +248,17 @@ class CandidateMethod(EmbeddingMethod):
         return distance(*windows)
 
 
+def _check_count(candidates: int) -> None:
+    if candidates != 1:
+        raise ConfigError(
+            f"model.neighbours=true needs one candidate per anchor, not {candidates}: set data.n_candidates=1, and "
+            "data.within_s to the seconds between the two."
+        )
+
+
 def _pairs(batch: CandidateBatch) -> CandidateBatch:
     """The anchors and, after them, the only candidate of each; all are anchors without candidates."""
-    if batch.candidates.shape[1] != 1:
-        raise ConfigError(
-            f"model.neighbours=true needs one candidate per anchor, not {batch.candidates.shape[1]}: set "
-            "data.n_candidates=1, and data.within_s to the seconds between the two."
-        )
+    _check_count(batch.candidates.shape[1])
     places = (None if of is None else of.T.reshape(-1, 1) for of in (batch.recording, batch.start))
     return CandidateBatch(batch.pool, batch.participant.repeat(2), *places)
 

@@ -22,8 +22,8 @@ _STILL = 0.02  # g; the correlation of axes that move less is close to 0
 class SpectralNet(nn.Module):
     """Statistics and spectrum of a window, normalised over windows, and one linear layer with GELU.
 
-    This encoder is not in the paper. It has no convolution to learn, trains in a minute on a laptop, and does not
-    depend on the phase of a movement. The features are, for each axis and for the norm of the acceleration: mean,
+    This encoder is not in the paper. It has no convolution to learn, trains in a minute on a laptop, and hardly
+    depends on the phase of a movement. The features are, for each axis and for the norm of the acceleration: mean,
     standard deviation, minimum, maximum, mean absolute deviation, roots of the third and fourth central moment, and
     the amplitude spectrum; for the norm of the jerk: mean, standard deviation and spectrum; and the correlations of
     the axes. Amplitudes and standard deviations are logarithmic. Windows longer than a frame have the mean spectrum of
@@ -56,6 +56,10 @@ class SpectralNet(nn.Module):
         count = (_CHANNELS * (_PER_CHANNEL + bins)) + (_JERK - 1 + bins) + _CHANNELS - 1
         self.norm = nn.BatchNorm1d(count, affine=False)
         self.layer = nn.Linear(count, dim)
+
+    def extra_repr(self) -> str:
+        """What the weights do not contain; a cache of embeddings depends on it."""
+        return f"frame={self.frame}, bins={self.bins}, floor={self.floor:g}"
 
     def forward(self, x: Float[Tensor, "B 3 T"]) -> Float[Tensor, "B dim"]:
         """Map windows ``(B, 3, T)`` in g to embeddings ``(B, dim)``."""
@@ -103,7 +107,7 @@ class SpectralNet(nn.Module):
         logarithms = self._log((real.square() + imaginary.square() + _TINY**2).sqrt() * filled)
         frames = logarithms.shape[-1] - 1
         weights = torch.arange(frames + 1, device=x.device).lt(frames).to(x.dtype) / frames
-        return (logarithms @ weights).reshape(x.shape[0], -1)
+        return (logarithms @ weights).reshape(x.shape[0], x.shape[1] * self.bins)
 
     def _log(self, amplitude: Tensor) -> Tensor:
         return (amplitude / self.floor).log1p()
