@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
+from relcon_lightning import nets
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.runs.checkpoint import Checkpoint
+from relcon_lightning.runs.checkpoint_files import write_exported
 from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
 from relcon_lightning.runs.compare import find_checkpoints, group
 
@@ -138,3 +141,27 @@ def test_runs_that_differ_in_their_distance_alone_are_two_systems(tmp_path):
     full, ablated = group(find_checkpoints(paths))
     assert (full.name, ablated.name) == ("relcon attention=sparsemax", "relcon attention=softmax")
     assert [len(one.checkpoints) for one in (full, ablated)] == [2, 2]
+
+
+def exported(folder: Path, model: str, temperature: float) -> str:
+    folder.mkdir(parents=True)
+    method = {"encoder": ENCODER}
+    config = {"seed": 0, "model": {"name": model, "temperature": temperature, "method": method}}
+    net = nets.small_resnet_1d()
+    weights = {f"encoder.{name}": value for name, value in net.state_dict().items()}
+    write_exported(folder, {"format": FORMAT, "version": "0", "config": config}, save(weights))
+    return str(folder)
+
+
+def test_an_exported_encoder_is_named_by_its_folder_beside_runs_of_its_method(tmp_path):
+    """It has few settings, so its differences from a run are not a name."""
+    runs = [make(tmp_path / f"r{seed}", "relcon", seed) for seed in (0, 1)]
+    mine = exported(tmp_path / "mine", "relcon", 0.5)
+    assert [one.name for one in group(find_checkpoints([*runs, mine]))] == ["relcon", f"relcon in {mine}"]
+    other = exported(tmp_path / "other", "relcon", 0.1)
+    assert [one.name for one in group(find_checkpoints([mine, other]))] == [
+        "relcon temperature=0.5",
+        "relcon temperature=0.1",
+    ]
+    simclr = make(tmp_path / "s", "simclr", 0)
+    assert [one.name for one in group(find_checkpoints([simclr, mine]))] == ["simclr", "relcon"]

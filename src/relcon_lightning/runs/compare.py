@@ -72,7 +72,8 @@ def _matches(pattern: str) -> list[str]:
 def group(checkpoints: Sequence[Checkpoint]) -> list[MethodRuns]:
     """Group runs that differ only in their seed, in the order in which their methods appear.
 
-    An encoder that comes with the package has its own name.
+    An encoder that comes with the package has its own name. Another exported encoder gets the name of its folder where
+    runs of the same method are compared with it: it contains too few of the settings by which runs are told apart.
 
     Raises:
         ConfigError: Two runs have the same configuration and seed.
@@ -86,14 +87,19 @@ def group(checkpoints: Sequence[Checkpoint]) -> list[MethodRuns]:
         else:
             own.append(checkpoint)
     others = [settings for settings, runs in groups if shipped_name(runs[0].path) is None]
+    trained = [settings for settings, runs in groups if not _is_exported(runs[0])]
     grouped = []
     for settings, runs in groups:
         runs.sort(key=lambda run: run.seed)
         if len({run.seed for run in runs}) < len(runs):
             paths = ", ".join(run.name for run in runs)
             raise ConfigError(f"{paths} are runs with the same configuration and seed; give one of them.")
-        name = shipped_name(runs[0].path) or _name(settings, others)
-        grouped.append(MethodRuns(name, tuple(runs)))
+        name = shipped_name(runs[0].path)
+        if name is None and not _is_exported(runs[0]):
+            name = _name(settings, trained)
+        elif name is None and any(run["model.name"] == settings["model.name"] for run in trained):
+            name = f"{settings['model.name']} in {runs[0].path}"
+        grouped.append(MethodRuns(name or _name(settings, others), tuple(runs)))
     return grouped
 
 
@@ -138,6 +144,10 @@ def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _is_same(keys: Sequence[str]) -> bool:
     return keys[0] in _SAME or any(key in _SAME_ANYWHERE or "checkpoint" in key for key in keys)
+
+
+def _is_exported(checkpoint: Checkpoint) -> bool:
+    return (Path(checkpoint.path) / CONFIG).is_file()
 
 
 def _is_run(path: Path) -> bool:
