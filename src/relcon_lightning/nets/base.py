@@ -91,5 +91,15 @@ def as_distance(net: WindowDistance) -> WindowDistance:
     return net
 
 
+def check_length(x: Tensor, shortest: int) -> None:
+    """Refuse windows ``(B, 3, T)`` with fewer samples than an encoder needs.
+
+    Raises:
+        ConfigError: The windows are too short.
+    """
+    if x.shape[-1] < shortest:
+        raise ConfigError(f"Windows of {x.shape[-1]} samples: this encoder needs {shortest} samples or more.")
+
+
 def _missing(net: object, names: tuple[str, ...]) -> list[str]:
     return [name for name in names if not hasattr(net, name)]  # not isinstance: it overlooks nn.Module.__getattr__

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.nets.base import check_length
 
 Stem = Literal["unpadded", "padded"]
 _KERNEL, _POOL, _STRIDE = 7, 3, 2  # of the stem, in samples
@@ -137,8 +138,7 @@ class ResNet1d(nn.Module):
         Raises:
             ConfigError: The windows are too short.
         """
-        if x.shape[-1] < self.shortest:
-            raise ConfigError(f"Windows of {x.shape[-1]} samples: this encoder needs {self.shortest} samples or more.")
+        check_length(x, self.shortest)
         features: Tensor = self.stem(x[:, :, None].contiguous(memory_format=torch.channels_last))
         if self.recompute and self.training and torch.is_grad_enabled():
             for block in self.blocks:

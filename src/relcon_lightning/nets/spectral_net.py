@@ -10,10 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from relcon_lightning.errors import ConfigError, positive, whole
+from relcon_lightning.nets.base import check_length
 
 _CHANNELS = 4  # three axes and their norm
-_PER_CHANNEL = 7
-_JERK = 2 + 1  # mean and deviation of the jerk, and its spectrum
+_PER_CHANNEL = 7  # statistics
+_OF_JERK = 2  # its mean and deviation
+_CORRELATIONS = 3  # pairs of axes
 _TINY = 1e-9  # below all signals; keeps the gradients of roots finite
 _FARTHEST = 10.0  # standard deviations; larger features are clamped
 _STILL = 0.02  # g; the correlation of axes that move less is close to 0
@@ -22,11 +24,10 @@ _STILL = 0.02  # g; the correlation of axes that move less is close to 0
 class SpectralNet(nn.Module):
     """Statistics and spectrum of a window, normalised over windows, and one linear layer with GELU.
 
-    This encoder is not in the paper. It has no convolution to learn, trains in a minute on a laptop, and hardly
-    depends on the phase of a movement. The features are, for each axis and for the norm of the acceleration: mean,
-    standard deviation, minimum, maximum, mean absolute deviation, roots of the third and fourth central moment, and
-    the amplitude spectrum; for the norm of the jerk: mean, standard deviation and spectrum; and the correlations of
-    the axes. Amplitudes and standard deviations are logarithmic. Windows longer than a frame have the mean spectrum of
+    This encoder is not in the paper. It has no convolution to learn, and hardly depends on the phase of a movement. The
+    features are, for each axis and for the norm of the acceleration: mean, standard deviation, minimum, maximum, mean
+    absolute deviation, roots of the third and fourth central moment, and the amplitude spectrum; for the norm of the
+    jerk: mean, standard deviation and spectrum; and the correlations of the axes. Amplitudes and standard deviations are logarithmic. Windows longer than a frame have the mean spectrum of
     frames that overlap by half. The spectrum of a shorter window is interpolated to the frequencies of a frame.
 
     Args:
@@ -53,7 +54,7 @@ class SpectralNet(nn.Module):
         waves = torch.cat([(2 * math.pi * turns).cos(), (2 * math.pi * turns).sin()]) * (2 / frame)
         self.waves: Tensor
         self.register_buffer("waves", waves[:, None].float(), persistent=False)
-        count = (_CHANNELS * (_PER_CHANNEL + bins)) + (_JERK - 1 + bins) + _CHANNELS - 1
+        count = _CHANNELS * (_PER_CHANNEL + bins) + _OF_JERK + bins + _CORRELATIONS
         self.norm = nn.BatchNorm1d(count, affine=False)
         self.layer = nn.Linear(count, dim)
 
@@ -73,8 +74,7 @@ class SpectralNet(nn.Module):
         Raises:
             ConfigError: The windows are too short.
         """
-        if x.shape[-1] < self.shortest:
-            raise ConfigError(f"Windows of {x.shape[-1]} samples: this encoder needs {self.shortest} samples or more.")
+        check_length(x, self.shortest)
         channels = torch.cat([x, _norm(x)], dim=1)
         jerk = _norm(x.diff(dim=-1)) / 0.2  # per sample; divided to have the magnitude of the acceleration
         centred = channels - channels.mean(-1, keepdim=True)
@@ -98,8 +98,8 @@ class SpectralNet(nn.Module):
 
     def _spectrum(self, x: Tensor) -> Tensor:
         """Logarithmic amplitudes ``(B, C * bins)`` of centred signals ``(B, C, T)``, mean over frames."""
-        hop, time = max(self.frame // 2, 1), x.shape[-1]
-        missing = torch.sym_max(self.frame - time, 0)  # type: ignore[no-untyped-call] # a shorter window is padded
+        hop = self.frame // 2
+        missing = torch.sym_max(self.frame - x.shape[-1], 0)  # type: ignore[no-untyped-call] # a shorter window is padded
         # One more frame with weight 0: torch.export would turn a number of frames that is 1 into a constant.
         signals = F.pad(x.flatten(0, 1)[:, None], (0, hop + missing))
         real, imaginary = F.conv1d(signals, self.waves.to(x.dtype), stride=hop).chunk(2, dim=1)

@@ -87,7 +87,7 @@ def group(checkpoints: Sequence[Checkpoint]) -> list[MethodRuns]:
         else:
             own.append(checkpoint)
     others = [settings for settings, runs in groups if shipped_name(runs[0].path) is None]
-    trained = [settings for settings, runs in groups if not _is_exported(runs[0])]
+    trained = [settings for settings, runs in groups if not _is_exported(runs[0].path)]
     grouped = []
     for settings, runs in groups:
         runs.sort(key=lambda run: run.seed)
@@ -95,7 +95,7 @@ def group(checkpoints: Sequence[Checkpoint]) -> list[MethodRuns]:
             paths = ", ".join(run.name for run in runs)
             raise ConfigError(f"{paths} are runs with the same configuration and seed; give one of them.")
         name = shipped_name(runs[0].path)
-        if name is None and not _is_exported(runs[0]):
+        if name is None and not _is_exported(runs[0].path):
             name = _name(settings, trained)
         elif name is None and any(run["model.name"] == settings["model.name"] for run in trained):
             name = f"{settings['model.name']} in {runs[0].path}"
@@ -146,9 +146,9 @@ def _is_same(keys: Sequence[str]) -> bool:
     return keys[0] in _SAME or any(key in _SAME_ANYWHERE or "checkpoint" in key for key in keys)
 
 
-def _is_exported(checkpoint: Checkpoint) -> bool:
-    return (Path(checkpoint.path) / CONFIG).is_file()
+def _is_exported(path: str | Path) -> bool:
+    return (Path(path) / CONFIG).is_file()
 
 
 def _is_run(path: Path) -> bool:
-    return (path / LAST).is_file() or (path / CONFIG).is_file()
+    return (path / LAST).is_file() or _is_exported(path)
