@@ -27,8 +27,9 @@ class SpectralNet(nn.Module):
     This encoder is not in the paper. It has no convolution to learn, and hardly depends on the phase of a movement. The
     features are, for each axis and for the norm of the acceleration: mean, standard deviation, minimum, maximum, mean
     absolute deviation, roots of the third and fourth central moment, and the amplitude spectrum; for the norm of the
-    jerk: mean, standard deviation and spectrum; and the correlations of the axes. Amplitudes and standard deviations are logarithmic. Windows longer than a frame have the mean spectrum of
-    frames that overlap by half. The spectrum of a shorter window is interpolated to the frequencies of a frame.
+    jerk: mean, standard deviation and spectrum; and the correlations of the axes. Amplitudes and standard deviations
+    are logarithmic. Windows longer than a frame have the mean spectrum of frames that overlap by half. The spectrum of
+    a shorter window is interpolated to the frequencies of a frame.
 
     Args:
         frame: Number of samples in which a spectrum is computed: the length of a window in training.
