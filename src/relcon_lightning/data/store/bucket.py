@@ -20,8 +20,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import from_url
 
-from relcon_lightning.data.store.manifest import MANIFEST
-from relcon_lightning.data.store.parts import PART_FOLDER
+from relcon_lightning.data.store.manifest import MANIFEST, PART_FOLDER
 from relcon_lightning.data.store.signals import FLOAT32, HEADER_BYTES, Coding
 from relcon_lightning.errors import DataError
 

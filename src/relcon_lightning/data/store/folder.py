@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from relcon_lightning.data.store.manifest import MANIFEST, checksum
-from relcon_lightning.data.store.parts import PART_FOLDER
+from relcon_lightning.data.store.manifest import MANIFEST, PART_FOLDER, checksum
 from relcon_lightning.data.store.signals import Coding
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ SCHEMA = 1  # stores of float32, as since the first version
 _CODED_SCHEMA = 2  # stores with coded samples, which older versions refuse
 SCHEMAS = (SCHEMA, _CODED_SCHEMA)
 MANIFEST = "cohort.json"
+PART_FOLDER = re.compile(r"(?:part-(\d+)-of-(\d+)|added-\d+)")  # subfolders of a store that is written in parts
 _DESCRIBED = ("schema", "unit", "info", "excluded", "signal", "part")
 TABLES = ("participants", "recordings", "segments")
 

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relcon_lightning.data.recording import with_license
-from relcon_lightning.data.store.manifest import MANIFEST, SCHEMAS, TABLES, description_checksum, schema_of
+from relcon_lightning.data.store.manifest import (
+    MANIFEST,
+    PART_FOLDER,
+    SCHEMAS,
+    TABLES,
+    description_checksum,
+    schema_of,
+)
 from relcon_lightning.data.store.signals import described_coding
 from relcon_lightning.errors import ConfigError, DataError
 
@@ -21,7 +28,6 @@ if TYPE_CHECKING:
     from relcon_lightning.data.store.bucket import Bucket
     from relcon_lightning.data.store.folder import Folder
 
-PART_FOLDER = re.compile(r"(?:part-(\d+)-of-(\d+)|added-\d+)")
 _ALIKE = ("schema", "unit", "info")
 T = TypeVar("T")
 
