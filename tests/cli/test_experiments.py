@@ -76,6 +76,16 @@ def test_methods_that_are_compared_get_equal_steps_rate_views_and_encoder(compar
     assert all(one == found[0] for one in found)
 
 
+@pytest.mark.parametrize("method", ["simclr", "rebar", "augpred"])
+def test_a_method_can_have_the_budget_of_the_shipped_encoder(method):
+    shipped, other = composed("+open_wrist=open_wrist_small"), composed(f"+open_wrist=[{method},long]")
+    for key in ("encoder", "seed", "trainer", "temperature"):
+        assert other[key] == shipped[key]
+    assert other["model"]["learning_rate"] == shipped["model"]["learning_rate"]
+    assert other["data"]["batch_size"] == shipped["data"]["batch_size"]
+    assert other["name"] == f"{method}_long"  # not the folder of the shorter run
+
+
 CUT = [f for f in FILES if f.parent.name in ("table3", "table4", "table7") and f.stem != "resnet18"]
 
 
