@@ -17,6 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from relcon_lightning.downstream.evaluate import Evaluation
 from relcon_lightning.downstream.metrics import CLASSIFICATION, REGRESSION
@@ -87,41 +88,47 @@ def print_table(scores: pd.DataFrame, title: str, console: Console | None = None
     """
     console = console or Console()
     scores = scores.drop(columns=[REGRESSION[name] for name in _PAGE_ONLY], errors="ignore")
-    for i, columns in enumerate(_fitting(scores, console.width, first)):
+    names = [Text(first), *(_folded(str(name), console.width // 2) for name in scores.index)]
+    columns = [
+        [_folded(str(name), _HEADING), *(_folded_words(str(cell)) for cell in cells)] for name, cells in scores.items()
+    ]
+    for i, fitting in enumerate(_fitting(names, columns, console.width)):
         table = Table(title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
         table.title = escape(title) if not i else None
-        table.add_column(first, no_wrap=True)
-        for name in columns:
-            table.add_column(_folded(name, _HEADING), justify="right", no_wrap=True)
-        for system, row in scores[columns].iterrows():
-            table.add_row(_folded(str(system), console.width // 2), *(_folded_words(str(cell)) for cell in row))
+        headings, *rows = zip(names, *fitting, strict=True)
+        for heading in headings:
+            table.add_column(heading, justify="right" if table.columns else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
         console.print(table)
 
 
-def _fitting(scores: pd.DataFrame, width: int, first: str) -> list[list[str]]:
-    """Divide the columns into tables that fit the terminal next to the names of the systems."""
-    left = _EDGES + min(max(len(first), *(len(str(name)) for name in scores.index)), width // 2)
-    groups: list[list[str]] = [[]]
-    used = left
-    for name in map(str, scores.columns):
-        cells = (_folded_words(str(cell)) for cell in scores[name])
-        needed = 1 + max(min(len(name), _HEADING), *(len(line) for cell in cells for line in cell.split("\n")))
-        if groups[-1] and used + needed > width:
-            groups.append([])
-            used = left
-        groups[-1].append(name)
+def _fitting(names: list[Text], columns: list[list[Text]], width: int) -> Iterator[list[list[Text]]]:
+    """Divide the columns (heading and cells) into tables that fit the terminal next to the names of the systems."""
+    left = used = _EDGES + _width(names)
+    group: list[list[Text]] = []
+    for column in columns:
+        needed = 1 + _width(column)
+        if group and used + needed > width:
+            yield group
+            group, used = [], left
+        group.append(column)
         used += needed
-    return groups
+    yield group
 
 
-def _folded_words(cell: str) -> str:
+def _width(column: Iterable[Text]) -> int:
+    return max(line.cell_len for cell in column for line in cell.split())
+
+
+def _folded_words(cell: str) -> Text:
     """Wrap a cell of words, such as a verdict; a number and its interval stay on one line."""
-    return _folded(cell, _WORDS) if cell[:1].isalpha() else escape(cell)
+    return _folded(cell, _WORDS) if cell[:1].isalpha() else Text(cell)
 
 
-def _folded(text: str, width: int) -> str:
-    """Wrap text to at most ``width`` characters per line, for a table of rich."""
-    return escape("\n".join(textwrap.wrap(text, width)))
+def _folded(text: str, width: int) -> Text:
+    """Wrap text to at most ``width`` characters per line."""
+    return Text("\n".join(textwrap.wrap(text, width)))
 
 
 def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:

@@ -72,9 +72,6 @@ def _matches(pattern: str) -> list[str]:
 def group(checkpoints: Sequence[Checkpoint]) -> list[MethodRuns]:
     """Group runs that differ only in their seed, in the order in which their methods appear.
 
-    An encoder that comes with the package has its own name. Another exported encoder gets the name of its folder where
-    runs of the same method are compared with it: it contains too few of the settings by which runs are told apart.
-
     Raises:
         ConfigError: Two runs have the same configuration and seed.
     """
@@ -86,21 +83,35 @@ def group(checkpoints: Sequence[Checkpoint]) -> list[MethodRuns]:
             groups.append((settings, [checkpoint]))
         else:
             own.append(checkpoint)
-    others = [settings for settings, runs in groups if shipped_name(runs[0].path) is None]
     trained = [settings for settings, runs in groups if not _is_exported(runs[0].path)]
+    exported = [settings for settings, runs in groups if _is_exported(runs[0].path) and not shipped_name(runs[0].path)]
     grouped = []
     for settings, runs in groups:
         runs.sort(key=lambda run: run.seed)
         if len({run.seed for run in runs}) < len(runs):
             paths = ", ".join(run.name for run in runs)
             raise ConfigError(f"{paths} are runs with the same configuration and seed; give one of them.")
-        name = shipped_name(runs[0].path)
-        if name is None and not _is_exported(runs[0].path):
-            name = _name(settings, trained)
-        elif name is None and any(run["model.name"] == settings["model.name"] for run in trained):
-            name = f"{settings['model.name']} in {runs[0].path}"
-        grouped.append(MethodRuns(name or _name(settings, others), tuple(runs)))
+        grouped.append(MethodRuns(_group_name(settings, runs[0].path, trained, exported), tuple(runs)))
     return grouped
+
+
+def _group_name(
+    own: dict[str, Any], path: str, trained: Sequence[dict[str, Any]], exported: Sequence[dict[str, Any]]
+) -> str:
+    """Name of the runs of a group.
+
+    - An encoder that comes with the package has its own name.
+    - Runs are named by their method and the settings in which they differ from other runs.
+    - Exported encoders contain only some of these settings. Next to runs of their method, they are named by their
+      folder, otherwise by the settings in which they differ from each other.
+    """
+    if (name := shipped_name(path)) is not None:
+        return name
+    if not _is_exported(path):
+        return _name(own, trained)
+    if any(run["model.name"] == own["model.name"] for run in trained):
+        return f"{own['model.name']} in {path}"
+    return _name(own, exported)
 
 
 def _name(own: dict[str, Any], all_settings: Sequence[dict[str, Any]]) -> str:
