@@ -114,33 +114,25 @@ class CandidateDataModule(L.LightningDataModule):
         within_s: float | None = None,
     ) -> None:
         super().__init__()
-        whole("data.batch_size", batch_size)
-        whole("data.n_candidates", n_candidates, least=0)
-        whole("data.val_batches", val_batches)
-        whole("data.num_workers", num_workers, least=0)
-        whole("data.split_seed", split_seed, least=0)
-        whole("data.seed", seed, least=0)
+        self.batch_size = whole("data.batch_size", batch_size)
+        self.n_candidates = whole("data.n_candidates", n_candidates, least=0)
+        self.val_batches = whole("data.val_batches", val_batches)
+        self.num_workers = whole("data.num_workers", num_workers, least=0)
+        self.split_seed = whole("data.split_seed", split_seed, least=0)
+        self.seed = whole("data.seed", seed, least=0)
         if participants_per_batch is not None:
             whole("data.participants_per_batch", participants_per_batch)
-        positive("data.window_s", window_s)
-        positive("data.sampling_rate", sampling_rate)
+        self.participants_per_batch = participants_per_batch
         if batch_size < (participants_per_batch or 1):
             raise ConfigError(
                 f"data.batch_size={batch_size} is smaller than data.participants_per_batch={participants_per_batch}: "
                 "each participant of a batch needs one window or more."
             )
-        self.path, self.verify, self.cache_gb = store, verify, cache_gb
-        self.window = round(window_s * sampling_rate)
+        self.sampling_rate = positive("data.sampling_rate", sampling_rate)
+        self.window = round(positive("data.window_s", window_s) * sampling_rate)
         self.within = None if within_s is None else round(positive("data.within_s", within_s) * sampling_rate)
-        self.sampling_rate = sampling_rate
-        self.n_candidates, self.batch_size, self.participants_per_batch = (
-            n_candidates,
-            batch_size,
-            participants_per_batch,
-        )
-        self.ratios, self._given_split, self.split_seed, self.seed = ratios, split, split_seed, seed
-        self.stratify, self.weights = stratify, weights
-        self.val_batches, self.num_workers = val_batches, num_workers
+        self.path, self.verify, self.cache_gb = store, verify, cache_gb
+        self.ratios, self._given_split, self.stratify, self.weights = ratios, split, stratify, weights
 
     def setup(self, stage: str | None = None) -> None:
         """Open the store, divide its participants and prepare the samplers.

@@ -81,26 +81,7 @@ class CandidateSampler:
         self.within = within
         self.window, self.n_candidates, self.batch_size, self.seed = window, n_candidates, batch_size, seed
         self.participants_per_batch = participants_per_batch
-        rows = np.flatnonzero(
-            recordings["participant_id"].isin(list(participants)) & (recordings["n_samples"] >= window)
-        )
-        ids = recordings["participant_id"].to_numpy()[rows]
-        samples = recordings["n_samples"].to_numpy()[rows]
-        needed = max(n_candidates + 1, self._anchors_each())
-        codes, names = pd.factorize(ids, sort=True)
-        enough = np.bincount(codes, samples // window, len(names)) >= needed
-        if n_candidates:  # an anchor excludes up to 2 T - 1 starts; at least one must remain
-            enough &= np.bincount(codes, samples - window + 1, len(names)) >= 2 * window
-        self._report_excluded(participants, names, enough, needed)
-        keep = enough[codes]
-        order = np.argsort(codes[keep], kind="stable")
-        codes, self._rows, samples = codes[keep][order], rows[keep][order], samples[keep][order]
-        self.participants = [str(name) for name in names[enough]]
-        self._first = np.searchsorted(codes, np.flatnonzero(enough))
-        self._last = np.append(self._first[1:], len(codes))
-        self._samples = samples
-        # Start s of recording r is the integer line[r] + s; the lines of all participants follow each other.
-        self._line = np.append(0, np.cumsum(samples - window + 1))
+        self._place(recordings, participants)
         self._chances = None if weights is None else self._shares(weights)
         self._check_batch()
 
@@ -126,6 +107,27 @@ class CandidateSampler:
         line = np.concatenate(drawn, axis=1)[mine]
         recording = np.searchsorted(self._line, line, side="right") - 1
         return Draw(who[mine], self._rows[recording], line - self._line[recording])
+
+    def _place(self, recordings: pd.DataFrame, participants: Collection[str]) -> None:
+        """Place the window starts of all participants who have enough windows on the line."""
+        rows = np.flatnonzero(
+            recordings["participant_id"].isin(list(participants)) & (recordings["n_samples"] >= self.window)
+        )
+        samples = recordings["n_samples"].to_numpy()[rows]
+        codes, names = pd.factorize(recordings["participant_id"].to_numpy()[rows], sort=True)
+        needed = max(self.n_candidates + 1, self._anchors_each())
+        enough = np.bincount(codes, samples // self.window, len(names)) >= needed
+        if self.n_candidates:  # an anchor excludes up to 2 T - 1 starts; at least one must remain
+            enough &= np.bincount(codes, samples - self.window + 1, len(names)) >= 2 * self.window
+        self._report_excluded(participants, names, enough, needed)
+        keep = enough[codes]
+        order = np.argsort(codes[keep], kind="stable")
+        codes, self._rows, self._samples = codes[keep][order], rows[keep][order], samples[keep][order]
+        self.participants = [str(name) for name in names[enough]]
+        self._first = np.searchsorted(codes, np.flatnonzero(enough))
+        self._last = np.append(self._first[1:], len(codes))
+        # Start s of recording r is the integer line[r] + s; the lines of all participants follow each other.
+        self._line = np.append(0, np.cumsum(self._samples - self.window + 1))
 
     def _anchors_each(self) -> int:
         return self.batch_size // self.participants_per_batch if self.participants_per_batch else 1

@@ -114,17 +114,11 @@ def evaluate(
         for system in systems:
             bars.begin(system.name)
             with tables.timed(system):
-                for seed in seeds:
-                    if seed == seeds[0] or system.seeded or (standardise and isinstance(splits, Mapping)):
-                        features = _features(system, seed, windows.signal, folds[seed], standardise)
+                again = system.seeded or (standardise and isinstance(splits, Mapping))
+                predicted = _predictions(system, windows, folds, classes, bars, bootstrap, standardise, again)
+                for seed, features, folded in predicted:
                     if seed == seeds[0] and features[0].ndim == 2:
                         embeddings[system.name] = features[0][shown]
-                    drawn = [_bootstrap(rows, seed) for rows in folds[seed]] if bootstrap else folds[seed]
-                    parts = bars.folds(drawn, f"seed {seed}")
-                    folded = [
-                        _predict(system.probe(), x, windows.label, rows, seed, classes)
-                        for x, rows in zip(features, parts, strict=True)
-                    ]
                     alone += _alone(system.name, seed, windows, folds[seed], folded, classes)
                     test, chances = windows.take(tested[seed]), np.concatenate(folded)
                     for level, items, metrics, chance in _scored(test, chances, classes):
@@ -140,6 +134,29 @@ def evaluate(
         embedded=windows.label[shown],
         folds=pd.DataFrame(alone, columns=FOLD_COLUMNS),
     )
+
+
+def _predictions(
+    system: System[Probe],
+    windows: LabelledWindows,
+    folds: Mapping[int, Sequence[dict[str, np.ndarray]]],
+    classes: Sequence[str],
+    bars: Bars,
+    bootstrap: bool,
+    standardise: bool,
+    again: bool,
+) -> Iterator[tuple[int, list[np.ndarray], list[np.ndarray]]]:
+    """For each seed: features of all windows for each fold, and probabilities ``(N, C)`` of the fold's test windows.
+
+    ``again``: compute the features again for each seed, because they depend on it.
+    """
+    features: list[np.ndarray] = []
+    for seed, own in folds.items():
+        if again or not features:
+            features = _features(system, seed, windows.signal, own, standardise)
+        drawn = [_bootstrap(rows, seed) for rows in own] if bootstrap else own
+        parts = zip(features, bars.folds(drawn, f"seed {seed}"), strict=True)
+        yield seed, features, [_predict(system.probe(), x, windows.label, rows, seed, classes) for x, rows in parts]
 
 
 def _features(
