@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,11 @@ from relcon_lightning.data.recording import CohortInfo, Recording
 from relcon_lightning.data.store.check import check_participants, check_recordings, check_segments
 from relcon_lightning.data.store.folder import Folder, MappedSignals
 from relcon_lightning.data.store.manifest import MANIFEST, TABLES
-from relcon_lightning.data.store.parquet import read_table
 from relcon_lightning.data.store.parts import read_manifest
 from relcon_lightning.data.store.signals import FLOAT32, Coding, described_coding
+from relcon_lightning.data.store.tables import read_tables
 from relcon_lightning.data.store.verify import Verify, verify_signals
-from relcon_lightning.data.store.write import SHARD_SAMPLES, participants_of, write_store
+from relcon_lightning.data.store.write import SHARD_SAMPLES, write_store
 from relcon_lightning.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class CohortStore:
             folder: sorted(n for n in self._files if n.startswith(f"{folder}signals/")) for folder in self._folders
         }
         self._shard_names = [name for names in shards.values() for name in names]
-        self.participants, self.recordings, segments = self._read_tables([len(names) for names in shards.values()])
+        parts = {folder: len(names) for folder, names in shards.items()}
+        self.participants, self.recordings, segments = read_tables(place, self._files, parts)
         self._check_tables(segments)
         self.segments = segments.sort_values(["recording_id", "start_s"], kind="stable", ignore_index=True)
         self._shard = self.recordings["shard"].to_numpy()
@@ -100,30 +101,6 @@ class CohortStore:
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{place.path}/{MANIFEST} is damaged ({error}); {place.remedy}.") from error
-
-    def _read_tables(self, shards: Sequence[int]) -> Iterator[pd.DataFrame]:
-        """Read the tables of all parts and join them, as if they were one store."""
-        first = np.cumsum([0, *shards])
-        tables = {table: [self._read_table(f"{folder}{table}.parquet") for folder in self._folders] for table in TABLES}
-        if len(self._folders) > 1:
-            for recordings, before in zip(tables["recordings"], first.tolist(), strict=False):
-                recordings["shard"] += before
-            recordings = _joined(tables["recordings"]).sort_values("recording_id", ignore_index=True)
-            tables = {
-                "recordings": [recordings],
-                "participants": [participants_of(recordings)],
-                "segments": [_joined(tables["segments"])],
-            }
-        return (tables[table][0] for table in TABLES)
-
-    def _read_table(self, name: str) -> pd.DataFrame:
-        content, expected = self._place.read(name), self._files[name].get("sha256")
-        try:
-            if expected is not None and hashlib.sha256(content).hexdigest() != expected:
-                raise ValueError(f"its SHA-256 is not the one in {MANIFEST}")
-            return read_table(content)
-        except (ValueError, OSError) as error:  # pyarrow raises these for a damaged file
-            raise DataError(f"{self.path}/{name} is damaged ({error}); {self._place.remedy}.") from error
 
     def _check_tables(self, segments: pd.DataFrame) -> None:
         """Refuse invalid tables before any of their values is used as a position in a file."""
@@ -311,10 +288,3 @@ def _place(path: str | Path) -> Folder | Bucket:
 def is_store(path: str | Path) -> bool:
     """True if the folder contains a store, or parts of one."""
     return (Path(path) / MANIFEST).is_file() or bool(Folder(Path(path)).parts())
-
-
-def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Concatenate tables; columns that some tables lack are empty in their rows."""
-    records = [row for table in tables for row in table.to_dict("records")]
-    columns = dict.fromkeys(column for table in tables for column in table.columns)
-    return pd.DataFrame(records, columns=list(columns))
