@@ -11,118 +11,30 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-from scipy.stats import spearmanr
 from torch import Tensor
 
+from benchmarks.bench import Bench, Values
+from benchmarks.correctness import correctness
 from benchmarks.machine import name as processor
-from benchmarks.material import RATE, TOY, Size, cohort, trained_distance, windows
-from benchmarks.parts.loss import looped_loss
+from benchmarks.material import RATE, TOY, Size, cohort, windows
 from benchmarks.timing import count_flops
 from relcon_lightning.batch import CandidateBatch
-from relcon_lightning.cli.app import config_folder
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.embed import Embedder
 from relcon_lightning.losses import relative_contrastive
 from relcon_lightning.methods import RelCon
-from relcon_lightning.nets import MotifDistance
-from relcon_lightning.runs.checkpoint_format import FORMAT, KEY
 
-METHODS = ("relcon", "rebar", "simclr", "augpred", "simsiam", "byol", "mae", "cpc", "autoencoder")
 PAPER = replace(Size(), batch=64, participants=32, minutes=20.0, training_steps=30, embed_minutes=24 * 60.0, rounds=20)
 SMALL = replace(TOY, time=256, rounds=2)  # the patches of some methods need the window length of the paper
-LEAST_AGREEMENT = 0.99  # Spearman's rho of bfloat16 distances with float64
-LOSS_ERROR = 0.05  # maximum relative error of a method's loss in bfloat16
-
-Values = dict[str, Any]
-
-
-@dataclass
-class Bench:
-    """Sizes, device and results.
-
-    Attributes:
-        size: Sizes of the computations.
-        device: Device to measure.
-        workers: Number of processes that load data.
-        compile: True: also measure torch.compile; on a CPU this takes a minute.
-        results: Results by part.
-    """
-
-    size: Size
-    device: torch.device
-    workers: int = 4
-    compile: bool = True
-    results: dict[str, Values] = field(default_factory=dict)
-
-    @property
-    def ways(self) -> dict[str, bool]:
-        """Mapping from the name of each variant to True if its code is compiled."""
-        return {"eager": False, "compiled": True} if self.compile else {"eager": False}
-
-    @property
-    def on_gpu(self) -> bool:
-        """True if the device is a GPU."""
-        return self.device.type == "cuda"
-
-    def wait(self) -> None:
-        """Wait until the device has finished its work."""
-        if self.on_gpu:
-            torch.cuda.synchronize(self.device)
-
-    def ms(self, run: Callable[[], object], rounds: int | None = None) -> float:
-        """Median duration of a run in milliseconds, after two warm-up runs."""
-        seconds = []
-        for i in range((rounds or self.size.rounds) + 2):
-            self.wait()
-            begin = time.perf_counter()
-            run()
-            self.wait()
-            if i > 1:
-                seconds.append(time.perf_counter() - begin)
-        return 1000 * statistics.median(seconds)
-
-    def peak_gb(self, run: Callable[[], object]) -> float | None:
-        """Peak GPU memory of a run in GB; None on a CPU."""
-        if not self.on_gpu:
-            return None
-        torch.cuda.reset_peak_memory_stats(self.device)
-        run()
-        self.wait()
-        return torch.cuda.max_memory_allocated(self.device) / 1e9
-
-    def bfloat16(self) -> torch.autocast:
-        """Autocast as in Lightning's bf16-mixed."""
-        return torch.autocast(self.device.type, torch.bfloat16)
-
-    def distance(self, fused: bool = False) -> MotifDistance:
-        """The trained motif distance on the device."""
-        net = copy.deepcopy(trained_distance(self.size)).to(self.device)
-        net.fused = fused
-        return net
-
-    def batch(self) -> CandidateBatch:
-        """Anchors and candidates on the device, one participant per anchor."""
-        size = self.size
-        made = CandidateBatch.of(
-            windows(size, size.batch),
-            windows(size, size.batch * size.candidates, seed=1).unflatten(0, (size.batch, -1)),
-            torch.arange(size.batch),
-        )
-        return made.to(self.device)
 
 
 def ceiling(bench: Bench) -> Values:
@@ -133,90 +45,6 @@ def ceiling(bench: Bench) -> Values:
         a, b = (torch.randn(side, side, device=bench.device).to(dtype) for _ in range(2))
         found[str(dtype).removeprefix("torch.")] = 2 * side**3 / bench.ms(partial(torch.mm, a, b)) / 1e9
     return found
-
-
-def correctness(bench: Bench) -> Values:
-    """Distance, loss and the loss of every method in bfloat16 against float64."""
-    return {"distance": _distance_error(bench), "loss": _loss_error(bench), "methods": _method_errors(bench)}
-
-
-@torch.no_grad()
-def _distance_error(bench: Bench) -> Values:
-    batch = bench.batch()
-    anchors, candidates = batch.anchor[:8], batch.candidates[:8]
-    exact_net = copy.deepcopy(trained_distance(bench.size)).double()
-    exact = exact_net.pairwise(anchors.double().cpu(), candidates.double().cpu())
-    found: Values = {}
-    for name, fused in bench.ways.items():
-        with bench.bfloat16():
-            half = bench.distance(fused).pairwise(anchors, candidates).double().cpu()
-        single = bench.distance(fused).pairwise(anchors, candidates).double().cpu()
-        rho = float(np.mean([spearmanr(own, true).statistic for own, true in zip(half, exact, strict=True)]))
-        assert rho >= LEAST_AGREEMENT, f"{name}: Spearman's rho of bfloat16 distances with float64 is {rho:.4f}"
-        error = float(((single - exact).abs() / exact).max())
-        assert error < 1e-2, f"{name}: float32 distances are off by {error:.2g}"
-        found[name] = {"float32_relative_error": error, "bfloat16_rank_agreement": rho}
-    return found
-
-
-def _loss_error(bench: Bench) -> Values:
-    count = bench.size.candidates + bench.size.loss_batch - 1
-    generator = torch.Generator().manual_seed(0)
-    similarities = 2 * torch.rand(bench.size.loss_batch, count, generator=generator) - 1
-    distances = torch.rand(bench.size.loss_batch, count, generator=generator)
-
-    def of(loss: Callable[[Tensor, Tensor], Tensor], s: Tensor, d: Tensor) -> tuple[float, Tensor]:
-        s = s.clone().requires_grad_()
-        value = loss(s, d)
-        return float(value.detach()), torch.autograd.grad(value, s)[0].double().cpu()
-
-    exact, gradient = of(looped_loss, similarities.double(), distances.double())
-    with bench.bfloat16():
-        found, own = of(relative_contrastive, similarities.to(bench.device), distances.to(bench.device))
-    error, gradient_error = abs(found / exact - 1), float((own - gradient).abs().max() / gradient.abs().max())
-    assert max(error, gradient_error) < 1e-4, f"the loss is off by {error:.2g}, its gradient by {gradient_error:.2g}"
-    return {"relative_error": error, "gradient_relative_error": gradient_error}
-
-
-def _method_errors(bench: Bench) -> Values:
-    """Relative error of each method's loss with default settings and the same random numbers in both precisions."""
-    found: Values = {}
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Path(folder) / "distance.ckpt"
-        method = {"distance": OmegaConf.to_container(_composed("distance").model.method.distance, resolve=True)}
-        config = {"model": {"name": "distance", "method": method}}
-        weights = {f"distance.{key}": value for key, value in trained_distance(bench.size).state_dict().items()}
-        torch.save({"state_dict": weights, KEY: {"format": FORMAT, "config": config}}, checkpoint)
-        for name in METHODS:
-            exact, half = _method_losses(bench, _method(name, checkpoint))
-            error = abs(half / exact - 1) if exact else abs(half)
-            found[name] = {"float64": exact, "bfloat16": half, "relative_error": error}
-            assert error < LOSS_ERROR, f"{name}: the loss in bfloat16 is {half:.5g}, in float64 {exact:.5g}"
-    return found
-
-
-def _method(name: str, checkpoint: Path) -> Any:
-    own = [f"model.distance_checkpoint={checkpoint}"] if name in ("relcon", "rebar") else []
-    torch.manual_seed(0)
-    return instantiate(_composed(name, *own).model.method)
-
-
-def _composed(name: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        return compose("pretrain", ["run_dir=here", f"model={name}", "encoder=small", "compile=false", *overrides])
-
-
-def _method_losses(bench: Bench, method: Any) -> tuple[float, float]:
-    whole = bench.batch()
-    small = CandidateBatch.of(whole.anchor[:16], whole.candidates[:16], whole.participant[:16])
-    losses = []
-    for dtype in (torch.float64, torch.float32):
-        own = copy.deepcopy(method).to(bench.device, dtype).eval()
-        batch = replace(small, pool=small.pool.to(dtype))
-        generator = torch.Generator(bench.device).manual_seed(0)
-        with torch.no_grad(), torch.autocast(bench.device.type, torch.bfloat16, enabled=dtype == torch.float32):
-            losses.append(float(own.loss(batch, generator, "val")))
-    return losses[0], losses[1]
 
 
 def step(bench: Bench) -> Values:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import gpu
+from benchmarks import correctness, gpu
+from benchmarks.bench import Bench, Values
 from relcon_lightning.losses import relative_contrastive
 
 
@@ -20,8 +21,8 @@ def test_everything_is_measured_and_told_in_a_table(tmp_path: Path, monkeypatch,
     found = json.loads(file.read_text())
     assert not [name for name, part in found.items() if isinstance(part, dict) and "failed" in part]
     assert set(gpu.PARTS) <= found.keys()
-    assert set(found["correctness"]["methods"]) == set(gpu.METHODS)
-    assert all(0 <= own["relative_error"] < gpu.LOSS_ERROR for own in found["correctness"]["methods"].values())
+    assert set(found["correctness"]["methods"]) == set(correctness.METHODS)
+    assert all(0 <= own["relative_error"] < correctness.LOSS_ERROR for own in found["correctness"]["methods"].values())
     assert set(found["step"]["eager"]["parts_ms"]) == {"distances", "encoder", "loss", "optimizer"}
     assert found["step"]["eager"]["ms"] > 0
     assert "compiled" not in found["step"]  # takes a minute on a CPU
@@ -32,7 +33,7 @@ def test_everything_is_measured_and_told_in_a_table(tmp_path: Path, monkeypatch,
 
 
 def test_a_part_that_fails_is_named_and_the_others_go_on(tmp_path: Path, monkeypatch, capsys):
-    def broken(_: gpu.Bench) -> gpu.Values:
+    def broken(_: Bench) -> Values:
         raise RuntimeError("out of memory\nmore")
 
     monkeypatch.setattr(gpu, "PARTS", dict.fromkeys(gpu.PARTS, broken) | {"ceiling": gpu.ceiling})
@@ -47,11 +48,11 @@ def test_a_part_that_fails_is_named_and_the_others_go_on(tmp_path: Path, monkeyp
 
 
 def test_a_wrong_loss_is_not_passed(monkeypatch):
-    bench = gpu.Bench(gpu.SMALL, torch.device("cpu"), 0)
+    bench = Bench(gpu.SMALL, torch.device("cpu"), 0)
     right = relative_contrastive
-    monkeypatch.setattr(gpu, "relative_contrastive", lambda s, d: 1.001 * right(s, d))
+    monkeypatch.setattr(correctness, "relative_contrastive", lambda s, d: 1.001 * right(s, d))
     with pytest.raises(AssertionError, match=r"the loss is off by 0\.001"):
-        gpu._loss_error(bench)
+        correctness._loss_error(bench)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
