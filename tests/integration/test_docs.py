@@ -22,7 +22,7 @@ from tests.integration.commands import TINY, fork
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("RELCON_SHARED_DATA", ROOT.parent / "shared" / "data"))
 # The pages that stand alone. Blocks of the others are composed (tests/test_readme.py): they need GPUs, a cluster or
-# hours, and test_ranks.py, test_resume.py and test_experiments.py run their commands in small.
+# hours, and other tests here run their commands in small.
 ALONE = ["docs/sweeps", "docs/dashboards"]
 # Pages that follow `make pretrain` and `make eval`, which .ci/run runs; those of a group are read one after the other.
 AFTER_THE_FIRST_RUNS = [["README", "docs/choices", "docs/publish"], ["docs/own_cohort"]]

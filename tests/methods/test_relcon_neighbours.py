@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,42 +11,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch import Trainer
-from torch import distributed, nn
-from torch.multiprocessing.spawn import spawn
-from torch.nn.parallel import DistributedDataParallel
 
 from relcon_lightning.augment import RandomAugmentations
-from relcon_lightning.batch import CandidateBatch
 from relcon_lightning.data import CandidateDataModule
 from relcon_lightning.errors import ConfigError
 from relcon_lightning.losses import nearest_and_relative, nearest_positive, nt_xent_loss, relative_contrastive
 from relcon_lightning.methods import Rebar, RelCon
 from relcon_lightning.nets import MotifDistance, ResNet1d, SpectralDistance
 from tests import oracles
+from tests.methods.neighbours import TAU, T, batch, loss, made
 
-T, TAU = 64, 0.3
 LOSSES = {
     relative_contrastive: oracles.relative_contrastive,
     nearest_positive: oracles.nearest_positive,
     nearest_and_relative: oracles.nearest_and_relative,
 }
-
-
-def made(kind=RelCon, distance=SpectralDistance, **options):
-    torch.manual_seed(0)
-    options = {"temperature": TAU, "neighbours": True, **options}
-    return kind(ResNet1d((8, 16), (1, 1), (3, 3)), distance(), **options).double().eval()
-
-
-def batch(people, starts=None, recordings=None, drawn=1):
-    """Anchors of ``people`` with ``drawn`` candidates; ``starts`` and ``recordings`` say where all of them lie."""
-    g = torch.Generator().manual_seed(len(people))
-    draw = {"generator": g, "dtype": torch.float64}
-    n = len(people)
-    content = CandidateBatch.of(torch.randn(n, 3, T, **draw), torch.randn(n, drawn, 3, T, **draw), torch.tensor(people))
-    if starts is None:
-        return content
-    return replace(content, start=torch.tensor(starts), recording=torch.tensor(recordings))
 
 
 PEOPLE = (0, 0, 0, 1, 2)
@@ -102,10 +80,6 @@ def by_loops(method, content):
 def expected(method, content, oracle, seed=0):
     z, (distances, mask, _) = embedded(method, content, seed), by_loops(method, content)
     return oracle(z, np.broadcast_to(z, (len(z), *z.shape)), distances, TAU, mask)
-
-
-def loss(method, content, seed=0):
-    return method.loss(content, torch.Generator().manual_seed(seed), "train")
 
 
 @pytest.mark.parametrize("content", [PLACED, (PEOPLE,), ((3,),), ((0, 1),)], ids=["placed", "anywhere", "one", "two"])
@@ -312,88 +286,3 @@ def test_batches_of_the_datamodule(kind, lengths, make_store):
     overlaps = (~by_loops(method, content)[1]).sum() - 16
     assert overlaps > 0 or len(lengths) > 1
     assert loss(method, content).item() == pytest.approx(expected(method, content, LOSSES[kind]), rel=1e-6)
-
-
-# --- two ranks against one process with the same windows
-
-RANKS, ANCHORS = 2, 8
-
-
-def louder(x, generator):
-    """The same on all ranks, another direction each time."""
-    return x * (1 + torch.rand(3, 1, generator=generator, dtype=x.dtype))
-
-
-CASES = {
-    "relcon": {"projection": (12, 5), "view": louder},
-    "nearest and relative": {"loss": nearest_and_relative},
-    "some pairs are all": {"pairs": 2 * ANCHORS - 2},
-    "rebar": {"kind": Rebar},
-    "rebar, weighted": {"kind": Rebar, "temporal_weight": 0.3},
-}
-RUNS = [(case, placed) for case in CASES for placed in (True, False)]
-
-
-class Step(nn.Module):
-    def __init__(self, case: str) -> None:
-        super().__init__()
-        self.method = made(gather=True, **CASES[case])
-
-    def forward(self, batch):
-        return loss(self.method, batch)
-
-
-def whole_batch(placed: bool):
-    people = [0, 0, 1, 1, 0, 1, 2, 2]
-    starts = [[i * 37, i * 37 + 70] for i in range(ANCHORS)]
-    content = batch(people, starts, [[person, person] for person in people])
-    return content if placed else replace(content, start=None, recording=None)
-
-
-def part_of(content, rank):
-    mine = slice(rank * ANCHORS // RANKS, (rank + 1) * ANCHORS // RANKS)
-    places = [None if of is None else of[mine] for of in (content.recording, content.start)]
-    return CandidateBatch.of(
-        content["anchor"][mine], content["candidates"][mine], content["participant"][mine], *places
-    )
-
-
-def gradients(step):
-    return {name: p.grad for name, p in step.named_parameters() if p.requires_grad}
-
-
-def take_step(rank: int, folder: Path, name: str, case: str, placed: bool) -> None:
-    step = Step(case)
-    replica = DistributedDataParallel(step)  # outliving its group it may hang
-    value = replica(part_of(whole_batch(placed), rank))
-    value.backward()
-    torch.save({"loss": value.detach(), "grads": gradients(step)}, folder / f"{name}-{rank}.pt")
-
-
-def on_rank(rank: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/sync", rank=rank, world_size=RANKS)
-    for case, placed in RUNS:
-        take_step(rank, folder, f"{case}-{placed}", case, placed)
-    distributed.destroy_process_group()
-
-
-@pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory):
-    """Folder with loss and gradients of both ranks in all cases."""
-    folder = tmp_path_factory.mktemp("ranks")
-    spawn(on_rank, (folder,), RANKS)
-    return folder
-
-
-@pytest.mark.parametrize(("case", "placed"), RUNS)
-def test_two_ranks_that_gather_are_one_process_with_all_anchors(case, placed, two_ranks):
-    ranks = [torch.load(two_ranks / f"{case}-{placed}-{rank}.pt") for rank in range(RANKS)]
-    step = Step(case)
-    value = step(whole_batch(placed))
-    value.backward()
-    mean = sum(rank["loss"] for rank in ranks) / RANKS
-    torch.testing.assert_close(mean, value.detach(), rtol=1e-10, atol=1e-10)
-    assert ranks[0]["loss"] != ranks[1]["loss"]
-    for found in ranks:
-        torch.testing.assert_close(found["grads"], gradients(step), rtol=1e-8, atol=1e-10)
