@@ -8,7 +8,8 @@ from sklearn.metrics import f1_score
 
 from relcon_lightning.data.splits import Split, leave_one_out
 from relcon_lightning.downstream import LinearProbe, MlpProbe, RandomForestProbe, evaluate
-from relcon_lightning.downstream.evaluate import Evaluation, standardised, whole_recordings
+from relcon_lightning.downstream.evaluate import standardised, whole_recordings
+from relcon_lightning.downstream.evaluation import Evaluation
 from relcon_lightning.downstream.systems import System, handcrafted
 from relcon_lightning.downstream.windows import LabelledWindows
 from relcon_lightning.errors import DataError

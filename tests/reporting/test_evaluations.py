@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from relcon_lightning.downstream.evaluate import Evaluation
+from relcon_lightning.downstream.evaluation import Evaluation
 from relcon_lightning.errors import ConfigError, DataError
 from relcon_lightning.reporting.evaluations import find_evaluations, tables, write_tables
 from relcon_lightning.reporting.report import _drawn, print_table, write_report

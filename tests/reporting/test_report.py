@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from relcon_lightning.downstream import evaluate
-from relcon_lightning.downstream.evaluate import Evaluation
+from relcon_lightning.downstream.evaluation import Evaluation
 from relcon_lightning.reporting.report import print_report, score_table, write_report
 from tests.downstream.levels import SPLIT, level, windows
 

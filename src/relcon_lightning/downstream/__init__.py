@@ -1,7 +1,8 @@
 """Evaluation of frozen embeddings: labelled windows, probes, baselines, metrics and reports."""
 
 from relcon_lightning.downstream.end_to_end import EndToEndProbe
-from relcon_lightning.downstream.evaluate import Evaluation, evaluate
+from relcon_lightning.downstream.evaluate import evaluate
+from relcon_lightning.downstream.evaluation import Evaluation
 from relcon_lightning.downstream.grid import grid_windows
 from relcon_lightning.downstream.probes import (
     LinearProbe,

@@ -9,7 +9,8 @@ import pandas as pd
 
 from relcon_lightning.data.splits import Split
 from relcon_lightning.downstream.bar import Bars
-from relcon_lightning.downstream.evaluate import Divisions, Evaluation, by_seed, part_sizes
+from relcon_lightning.downstream.evaluate import Divisions, by_seed, part_sizes
+from relcon_lightning.downstream.evaluation import Evaluation
 from relcon_lightning.downstream.metrics import regression_metrics
 from relcon_lightning.downstream.systems import RegressionProbe, System
 from relcon_lightning.downstream.tables import Tables

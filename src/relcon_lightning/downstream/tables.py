@@ -46,7 +46,7 @@ class Tables:
         self._predictions.append(pd.DataFrame({"system": system, "level": level, "seed": seed, **items}))
 
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """Scores, predictions and costs, as in :class:`~relcon_lightning.downstream.evaluate.Evaluation`."""
+        """Scores, predictions and costs, as in :class:`~relcon_lightning.downstream.evaluation.Evaluation`."""
         return (
             pd.DataFrame(self._scores, columns=["system", "level", "metric", "seed", "value"]),
             pd.concat(self._predictions, ignore_index=True),

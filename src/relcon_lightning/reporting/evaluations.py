@@ -35,9 +35,9 @@ class SavedEvaluation:
         title: Title of the task.
         data: Name and citation of the recordings.
         units: Units of the targets of a regression.
-        scores: See :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
-        predictions: See :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
-        costs: See :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
+        scores: See :class:`~relcon_lightning.downstream.evaluation.Evaluation`.
+        predictions: See :class:`~relcon_lightning.downstream.evaluation.Evaluation`.
+        costs: See :class:`~relcon_lightning.downstream.evaluation.Evaluation`.
     """
 
     folder: Path

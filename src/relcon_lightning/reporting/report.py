@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from relcon_lightning.downstream.evaluate import Evaluation
+from relcon_lightning.downstream.evaluation import Evaluation
 from relcon_lightning.downstream.metrics import CLASSIFICATION, REGRESSION
 from relcon_lightning.downstream.statistics import FEWEST, FEWEST_SEEDS, Interval, comparison_table, intervals
 from relcon_lightning.downstream.systems import HANDCRAFTED, NORMALISED
@@ -63,7 +63,7 @@ def fold_table(folds: pd.DataFrame, level: str) -> pd.DataFrame:
     The score of a fold is its mean over seeds; ``std`` is the sample standard deviation, as in the paper's Tables 3, 4.
 
     Args:
-        folds: See :class:`~relcon_lightning.downstream.evaluate.Evaluation`.
+        folds: See :class:`~relcon_lightning.downstream.evaluation.Evaluation`.
         level: ``window`` or ``recording``.
     """
     chosen = folds[folds["level"] == level]
