@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 from datetime import UTC, datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -276,6 +277,28 @@ def test_a_date_that_could_be_another_is_refused_with_the_options(tmp_path, form
     meant = form.replace("%L", "%f")
     assert f"'data.source.time_format=\"{meant}\"'" in str(error.value)
     check(stream(tmp_path, text, time_format=meant), START)
+
+
+@pytest.mark.parametrize(
+    ("form", "offset_s"),
+    [
+        ("%d/%m/%Y %H:%M:%S.%f GMT", 0),
+        ("%m/%d/%Y, %I:%M:%S.%f %p", 0),
+        ("%d/%m/%YT%H:%M:%S,%f+02:00", 7200),
+        ("%m-%d-%Y %H:%M:%S.%f -0500", -18000),
+        ("%d/%m/%y %H:%M:%S.%fZ", 0),
+        ("%d/%m/%Y %H:%M:%S:%f +01:00 [Europe/Paris]", 3600),
+        ("%d/%m/%Y %H:%M:%S.%f Europe/Paris", 3600),
+    ],
+)
+def test_the_formats_in_the_message_are_those_of_the_file(tmp_path, form, offset_s):
+    text = lines("time;x;y;z", rows(dates(form.replace("%f", "%L")), walk(), ";"))
+    with pytest.raises(DataError, match="do not say which number is the month") as error:
+        stream(tmp_path, text).scan()
+    told = re.findall(r'time_format="([^"]*)"', str(error.value))
+    starts = {form[:2]: stream(tmp_path, text, time_format=form).scan().start_time for form in told}
+    assert starts[form[:2]] == START - offset_s
+    assert len(starts) == 2
 
 
 def test_a_day_above_twelve_says_which_number_is_the_month(tmp_path):

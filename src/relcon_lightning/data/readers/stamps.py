@@ -31,6 +31,12 @@ _DATES = ("%d.%m.%Y", "%d.%m.%y", "%Y.%m.%d", "%Y/%m/%d", "%d-%b-%Y", "%d %b %Y"
 _DAY_FIRST, _MONTH_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y"), ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y")
 _TIMES = ("%H:%M:%S.%f", "%H:%M", "%I:%M:%S.%f %p", "%I:%M %p")
 
+# A date in which either number can be the month, its time of day, and what follows it: an offset, or a zone in words.
+_EITHER_MONTH = re.compile(
+    r"\d{1,2}([/-])\d{1,2}[/-](\d+)(,? |T)\d{1,2}:\d\d(:\d\d)?(?:([.,:])\d+)?(\s*[AaPp][Mm])?"
+    r"(?:(\s*)(?:Z|[+-]\d\d:?\d\d))?((?:\s+(?:UTC|GMT))?(?:\s*\[?[A-Z][a-z]+/[\w/+-]+\]?)?)"
+)
+
 # A date and time of day without separators, such as 20240305090000.250 or 20240305090000250. No Unix time has so many
 # digits.
 _COMPACT = r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d[0-5]\d([.,]\d+|\d{3}|\d{6})?"
@@ -317,20 +323,17 @@ def _forms(cells: Sequence[str], aware: bool) -> list[str]:
 
 
 def _unclear(cell: str, where: str) -> str:
-    match = re.match(r"\d{1,2}([/-])\d{1,2}[/-](\d+)[ T](.*)", cell)
+    match = _EITHER_MONTH.fullmatch(cell)
     if not match:
         return (
             f"{where}: time stamps such as {cell!r} are not recognised. Give their format, e.g. "
             "'data.source.time_format=\"%d.%m.%Y %H:%M:%S.%f\"'."
         )
-    year, clock = "%Y" if len(match[2]) == 4 else "%y", match[3]
-    half = re.search(r"[AaPp][Mm]", clock)
-    fraction = re.search(r"\d([.,:])\d+(?:\s*[AaPp][Mm])?$", clock) if clock.count(":") >= 2 else None
-    seconds = ":%S" if clock.count(":") >= 2 else ""
-    time = f"{'%I' if half else '%H'}:%M{seconds}{fraction[1] + '%f' if fraction else ''}{' %p' if half else ''}"
-    if clock.count(":") == 2 and fraction and fraction[1] == ":":
-        time = time.replace(":%f", "")
-    one, other = (f"{a}{match[1]}{b}{match[1]}{year} {time}" for a, b in (("%d", "%m"), ("%m", "%d")))
+    mark, year, gap, seconds, dot, half, offset, rest = match.groups()
+    time = f"{'%I' if half else '%H'}:%M{':%S' if seconds else ''}{dot + '%f' if dot else ''}"
+    tail = f"{half[:-2] + '%p' if half else ''}{offset + '%z' if offset is not None else ''}{rest}"
+    year = "%Y" if len(year) == 4 else "%y"
+    one, other = (f"{a}{mark}{b}{mark}{year}{gap}{time}{tail}" for a, b in (("%d", "%m"), ("%m", "%d")))
     return (
         f"{where}: time stamps such as {cell!r} do not say which number is the month. Give "
         f"'data.source.time_format=\"{one}\"' or 'data.source.time_format=\"{other}\"'."
