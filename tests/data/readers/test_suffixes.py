@@ -108,7 +108,10 @@ def test_an_archive_of_several_tables_or_none_is_named(tmp_path):
     with pytest.raises(DataError, match=r"P01\.zip contains 2 tables \(a\.csv, b\.csv\)\. Unpack it and choose"):
         found.open()
     packed(tmp_path / "P01.zip", {"a.json": "{}"})
-    with pytest.raises(DataError, match=r"P01\.zip contains 0 tables \(a\.json\)"):
+    with pytest.raises(DataError, match=r"P01\.zip contains no \.csv or \.parquet file, but a\.json\. Unpack it"):
+        found.open()
+    packed(tmp_path / "P01.zip", {})
+    with pytest.raises(DataError, match=r"P01\.zip is an empty archive"):
         found.open()
     (tmp_path / "P01.zip").write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(DataError, match=r"P01\.zip is damaged or cut short"):

@@ -156,7 +156,7 @@ def test_a_columns_name_gives_the_unit_of_time(tmp_path, name):
 
 def test_stamps_without_a_unit_are_seconds_or_refused(tmp_path):
     text = lines("time,x,y,z", rows([f"{20 * i}" for i in range(SAMPLES)], walk()))
-    with pytest.raises(DataError, match=r"imply 0\.05 Hz.*such as data.source.time_unit=ms"):
+    with pytest.raises(DataError, match=r"imply 0\.05 Hz.*give data\.source\.time_unit=ms"):
         stream(tmp_path, text).scan()
     check(stream(tmp_path, text, time_unit="ms"))
 
@@ -299,6 +299,47 @@ def test_the_formats_in_the_message_are_those_of_the_file(tmp_path, form, offset
     starts = {form[:2]: stream(tmp_path, text, time_format=form).scan().start_time for form in told}
     assert starts[form[:2]] == START - offset_s
     assert len(starts) == 2
+
+
+@pytest.mark.parametrize(("unit", "per_s"), [("ms", 1e3), ("us", 1e6), ("ns", 1e9)])
+def test_the_unit_of_numbers_that_are_no_unix_time_is_suggested(tmp_path, unit, per_s):
+    text = lines("time,x,y,z", rows([f"{i * per_s / RATE:.0f}" for i in range(SAMPLES)], walk()))
+    told = rf"is their unit right\? If not, give data\.source\.time_unit={unit}\.$"
+    for wrong in {"s", "ns"} - {unit}:
+        with pytest.raises(DataError, match=told):
+            stream(tmp_path, text, time_unit=wrong).scan()
+    with pytest.raises(DataError, match=told):
+        stream(tmp_path, text).scan()
+    check(stream(tmp_path, text, time_unit=unit))
+
+
+def test_one_value_per_second_is_said_to_be_no_raw_signal(tmp_path):
+    stamps = [str(datetime.fromtimestamp(START + i, UTC)) for i in range(SAMPLES)]
+    with pytest.raises(DataError, match=r"imply 1 Hz, expected 5 to 1000.* Values per epoch, .* cannot be used\.$"):
+        stream(tmp_path, lines("time,x,y,z", rows(stamps, walk()))).scan()
+
+
+@pytest.mark.parametrize("cell", ["0", "-9999"])
+def test_a_file_of_missing_samples_is_named_as_such(tmp_path, cell):
+    text = lines("time,x,y,z", [f"{second},{cell},{cell},{cell}" for second in SECONDS[:-9]], ["8,,,"])
+    with pytest.raises(DataError, match=r"a\.csv: all rows with numbers are 0,0,0 or a fill value"):
+        stream(tmp_path, text).scan()
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Paris"])
+def test_an_index_of_pandas_with_dates_is_suggested_as_time(tmp_path, zone):
+    dates = pd.date_range("2024-03-05", periods=SAMPLES, freq="20ms", tz=zone)
+    pd.DataFrame(walk(), dates, ["x", "y", "z"]).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"no column 'time'.* give data\.source\.time_column=__index_level_0__"):
+        TableStream(tmp_path / "a.parquet", Layout(time_column="time")).scan()
+    check(TableStream(tmp_path / "a.parquet", Layout(time_column="__index_level_0__")), dates[0].timestamp())
+
+
+@pytest.mark.parametrize("g", [0.9, 1.0, 1.25])
+def test_mg_is_suggested_for_moving_people_too(tmp_path, g):
+    text = lines("time,x,y,z", [f"{second},{i % 3},0,{1000 * g}" for i, second in enumerate(SECONDS)])
+    with pytest.raises(DataError, match=r"in mg, give data\.source\.unit=mg; .* counts, data\.source\.scale=1/1024"):
+        stream(tmp_path, text).scan()
 
 
 def test_a_day_above_twelve_says_which_number_is_the_month(tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -25,6 +27,7 @@ def gap_free(
     max_gap_s: float,
     rate: float | None = None,
     quiet: bool = False,
+    units: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[float, list[tuple[float, np.ndarray]]]:
     """Interpolate samples on a regular grid, split at gaps. Stretches below 1 s are dropped with a warning.
 
@@ -35,6 +38,7 @@ def gap_free(
         max_gap_s: Longest time between two samples of one stretch, in seconds.
         rate: Sampling rate of the grid in Hz, close to that of the stamps; None: the rate of the stamps.
         quiet: Drop short stretches without a warning.
+        units: Settings of other units of the stamps, and the factor by which each changes the rate, for the error.
 
     Returns:
         Sampling rate, and start time and signal ``(m, 3)`` of each stretch; see
@@ -51,9 +55,11 @@ def gap_free(
         raise DataError(f"{where}: {error}") from error
     low, high = PLAUSIBLE_HZ
     if not low <= own <= high:
+        better = next((setting for setting, factor in units.items() if low <= own * factor <= high), None)
         raise DataError(
-            f"{where}: the time stamps imply {own:.3g} Hz, expected {low:g} to {high:g}; "
-            "is their unit right? If not, give it, such as data.source.time_unit=ms."
+            f"{where}: the time stamps imply {own:.3g} Hz, expected {low:g} to {high:g}; is their unit right?"
+            + (f" If not, give {better}." if better else "")
+            + (" Values per epoch, such as counts per second, cannot be used." if own < low and not better else "")
         )
     grid_rate = own if rate is None else rate
     if abs(own / grid_rate - 1) > _TOLERANCE:

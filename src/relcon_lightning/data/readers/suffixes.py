@@ -144,8 +144,15 @@ def only_table(path: Path, names: list[str]) -> str:
     tables = [name for name in names if is_table(name) and not PurePath(name).name.startswith(".")]
     acceleration = {name.lower() for name in IN_ARCHIVES}
     known = [name for name in tables if PurePath(name).name.lower() in acceleration]
+    some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    if not names:
+        raise DataError(f"{text_of(path)} is an empty archive.")
+    if not tables:
+        raise DataError(
+            f"{text_of(path)} contains no .csv or .parquet file, but {some}. Unpack it; a table with another suffix is "
+            "read if data.source.files names it."
+        )
     if len(known or tables) != 1:
-        some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
         raise DataError(
             f"{text_of(path)} contains {len(tables)} tables ({some}). Unpack it and choose the files "
             "with data.source.files, such as data.source.files=Accelerometer.csv."

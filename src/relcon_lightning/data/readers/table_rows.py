@@ -25,6 +25,7 @@ from relcon_lightning.data.stream import BLOCK
 from relcon_lightning.errors import DataError
 
 _DURATION = Clock(1.0)
+_INDEX = "__index_level_0__"  # column in which pandas saves an index without a name
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _NO_NUMBERS = pa.array(["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "inf", "-inf", "Infinity"])
 
@@ -159,6 +160,10 @@ class TableRows:
         return pa.table(columns).filter(pa.array(keep))
 
 
+def _has_dates(schema: pa.Schema, name: str) -> bool:
+    return name in schema.names and pa.types.is_timestamp(schema.field(name).type)
+
+
 def _parquet_table(path: Path, layout: Layout) -> Table:
     """Find the columns of a Parquet file by name."""
     needed = [str(column) for column in layout.needed]
@@ -166,6 +171,11 @@ def _parquet_table(path: Path, layout: Layout) -> Table:
         with open_parquet(path) as file:
             schema = file.schema_arrow
             names = as_written(needed, schema.names) or needed
+            if layout.time_column is not None and names[3] not in schema.names and _has_dates(schema, _INDEX):
+                raise DataError(
+                    f"{text_of(path)} has no column {names[3]!r}, but pandas saved the index of the rows, which holds "
+                    f"dates: give data.source.time_column={_INDEX}."
+                )
             require_columns(names, schema.names, text_of(path))
             clock = None
             if layout.time_column is not None:

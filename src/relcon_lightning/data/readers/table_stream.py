@@ -14,11 +14,11 @@ from relcon_lightning.data.once import Once
 from relcon_lightning.data.readers import raw_files
 from relcon_lightning.data.readers.arrivals import Bursts, InOrder, Spread
 from relcon_lightning.data.readers.missing import FILL_VALUES, missing_rows, name_missing
-from relcon_lightning.data.readers.stamps import Stopwatch
+from relcon_lightning.data.readers.stamps import Clock, Stopwatch
 from relcon_lightning.data.readers.stretches import gap_free
 from relcon_lightning.data.readers.suffixes import is_packed, text_of
 from relcon_lightning.data.readers.table_formats import recognised
-from relcon_lightning.data.readers.table_layout import UNITS, Layout
+from relcon_lightning.data.readers.table_layout import TIME_UNITS, UNITS, Layout
 from relcon_lightning.data.readers.table_plain import Table
 from relcon_lightning.data.readers.table_rows import NotNumbersError, TableRows, in_blocks
 from relcon_lightning.data.readers.table_survey import ABSURD, MOST_G, SHARED, Damage, Survey, like_the_last
@@ -138,6 +138,11 @@ class TableStream:
     def _finish(self, survey: Survey) -> Scan:
         layout, table, where = self.layout, self.table, self.where
         survey.check_damage(where, layout.lenient, table.clock is not None)
+        if survey.fullest is None and survey.missing:
+            raise DataError(
+                f"{where}: all rows with numbers are 0,0,0 or a fill value such as -9999, as missing samples are. If "
+                "other columns hold the acceleration, name them in data.source.columns."
+            )
         if survey.fullest is None:
             raise DataError(f"{where} has no row with numbers in all of {', '.join(table.names)}.")
         scaled = "" if table.scale == 1 else f" and data.source.scale={layout.scale or f'{table.scale:.6g}'}"
@@ -151,7 +156,7 @@ class TableStream:
         blocks = list(self._spread([survey.fullest]))
         times, signal = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("times", "signal"))
         gap = layout.max_gap_s + (self._bursts.interval_s if self._bursts else 0.0)
-        rate, _ = gap_free(times, signal, where, gap, table.rate, quiet=True)
+        rate, _ = gap_free(times, signal, where, gap, table.rate, quiet=True, units=_other_units(table.clock))
         self._tell(survey, rate)
         start = survey.start_time if table.clock is not None else table.start_time
         last_s = self._bursts.interval_s if self._bursts else 1 / rate  # duration of the last stamp
@@ -249,6 +254,13 @@ class TableStream:
         filled = [stamp for stamp in stamps[unread] if isinstance(stamp, str) and stamp.strip()]
         if filled:
             damage.add(f"the time stamp {filled[0]!r}", len(filled))
+
+
+def _other_units(clock: Clock | None) -> dict[str, float]:
+    """Settings of the units that numeric stamps could have, and the factor by which each changes the rate."""
+    if clock is None or clock.unit is None or clock.day_zero is not None:
+        return {}
+    return {f"data.source.time_unit={name}": clock.unit / seconds for name, seconds in TIME_UNITS.items()}
 
 
 def _array(table: pa.Table, name: str) -> np.ndarray:

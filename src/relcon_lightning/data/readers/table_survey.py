@@ -193,8 +193,8 @@ def _unit_hint(signal: np.ndarray) -> str:
     norm = float(np.median(np.linalg.norm(signal, axis=1)))
     if 5 < norm < 30:
         return " If so, give data.source.unit=m/s2."
-    if 900 < norm < 1150:
-        return " If the cells are in mg, give data.source.unit=mg; if they are counts, the g per count: 1/1024."
+    if 800 < norm < 1350:  # 1 g, and some movement
+        return " If the cells are in mg, give data.source.unit=mg; if they are counts, data.source.scale=1/1024."
     near = [scale for scale in _COUNTS if 0.8 < norm * scale < 1.3]
     if norm < 6 or 8.5 < norm < 11.5 or not near:
         return ""
