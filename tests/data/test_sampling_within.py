@@ -138,3 +138,22 @@ def test_fewer_seconds_than_a_window_are_refused(toy_store):
     CandidateDataModule(toy_store.path, window_s=0.5, within_s=0.5).setup()
     with pytest.raises(ConfigError, match=r"49 samples .* a window has 50: they would overlap\. Raise data\.within_s"):
         CandidateDataModule(toy_store.path, window_s=0.5, within_s=0.49).setup()
+
+
+def test_recordings_without_room_for_a_candidate_near_in_time_are_counted(caplog):
+    cohort = {"a": [2 * T, T, 500], "b": [2 * T - 1] * 3, "c": [T - 1, 500]}
+    sampler(cohort, within=T, n_candidates=1)
+    assert caplog.messages == [
+        f"4 of 7 recordings are shorter than two windows of {T} samples. There, a candidate that data.within_s draws "
+        "overlaps its anchor or is the same window: lower data.window_s, or leave them out of the store."
+    ]
+    caplog.clear()
+    sampler(cohort, n_candidates=1)
+    sampler({"a": [2 * T, 500]}, within=T, n_candidates=1)
+    assert not caplog.messages
+
+
+def test_any_time_between_candidates_and_anchors_is_as_long_as_a_recording():
+    cohort = {"a": [500, 300], "b": [400]}
+    far, longer = (sampler(cohort, within=within).draw(0) for within in (500, 10**40))
+    np.testing.assert_array_equal(far.starts, longer.starts)

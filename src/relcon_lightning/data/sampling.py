@@ -78,10 +78,13 @@ class CandidateSampler:
                 f"data.within_s allows {within} samples between a candidate and its anchor, but a window has {window}: "
                 "they would overlap. Raise data.within_s."
             )
-        self.within = within
+        longest = int(recordings["n_samples"].max()) if len(recordings) else 0
+        self.within = None if within is None else min(within, longest)
         self.window, self.n_candidates, self.batch_size, self.seed = window, n_candidates, batch_size, seed
         self.participants_per_batch = participants_per_batch
         self._place(recordings, participants)
+        if within is not None:
+            self._report_short()
         self._chances = None if weights is None else self._shares(weights)
         self._check_batch()
 
@@ -168,6 +171,18 @@ class CandidateSampler:
             )
         if excluded:
             log.warning("Excluded %d of %d participants with %s: %s", len(excluded), len(asked), what, excluded[:10])
+
+    def _report_short(self) -> None:
+        """Warn of recordings in which no candidate near its anchor is apart from it."""
+        short = int((self._samples < 2 * self.window).sum())
+        if short and self.n_candidates:
+            log.warning(
+                "%d of %d recordings are shorter than two windows of %d samples. There, a candidate that data.within_s "
+                "draws overlaps its anchor or is the same window: lower data.window_s, or leave them out of the store.",
+                short,
+                len(self._samples),
+                self.window,
+            )
 
     def _choose_participants(self, rng: np.random.Generator, count: int) -> np.ndarray:
         if self.participants_per_batch is None:
