@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -233,6 +234,20 @@ def test_a_validation_loss_that_is_nan_stops_the_run(toy_store, tmp_path):
 
     with pytest.raises(TrainingError, match="The validation loss is nan after"):
         fit(Blind(encoder()), data_of(toy_store), tmp_path, FiniteGuard(tmp_path), steps=4)
+
+
+def test_an_embedding_that_overflows_stops_the_run_before_the_monitors_measure_it(toy_store, tmp_path):
+    method = SimCLR(encoder(), optimizer=partial(torch.optim.SGD, lr=1e30))
+    with pytest.raises(TrainingError, match=r"validation loss is nan after 1 steps\..* a lower model\.learning_rate"):
+        fit(
+            method,
+            data_of(toy_store),
+            tmp_path,
+            OnlineProbe("knn", 64),
+            RetrievalMonitor(32),
+            FiniteGuard(tmp_path),
+            steps=1,
+        )
 
 
 def test_nan_in_the_data_is_blamed_on_the_participant(toy_store, tmp_path):

@@ -58,10 +58,18 @@ class FiniteGuard(Callback):
         if not (scaled or torch.isfinite(norm)):
             self._stop(trainer, f"The norm of the gradient is {norm.item()}")
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Check the loss on validation people."""
-        loss = trainer.callback_metrics.get("val/loss")
-        if loss is not None and not torch.isfinite(loss):
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: object,
+        batch: CandidateBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Check the loss on validation people, before the monitors measure the network at the end of the epoch."""
+        loss = outputs if isinstance(outputs, Tensor) else torch.zeros(())
+        if not torch.isfinite(loss):
             raise TrainingError(f"The validation loss is {loss.item()} after {trainer.global_step} steps. {_ADVICE}")
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
