@@ -308,3 +308,9 @@ def test_what_make_pretrain_adds_for_four_people_is_understood():
     view = instantiate(config.view)
     assert {type(one) for one in view.augmentations} == {Noise, Scale, TimeWarp}
     assert view.n == 2
+
+
+@pytest.mark.parametrize("model", ["relcon", "rebar"])
+def test_views_and_neighbours_are_settings_of_both_methods_that_rank_candidates(model):
+    method = composed(f"model={model}", "model.views=2", "model.neighbours=true").model.method
+    assert (method.views, method.neighbours) == (2, True)
