@@ -20,6 +20,7 @@ from relcon_lightning.data.readers.stretches import gap_free
 from relcon_lightning.data.readers.suffixes import (
     DEVICE_KINDS,
     TABLE_SUFFIXES,
+    conversion,
     files_below,
     is_device_file,
     is_table,
@@ -130,17 +131,20 @@ def _files(path: Path, pattern: str | None) -> tuple[dict[str, Path], Path]:
     """Files by their path below the folder, and the folder."""
     if path.is_file():
         if not (is_table(path.name, chosen=True) or is_device_file(path.name)):
-            raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}: expected one of {_KNOWN}.")
+            raise DataError(
+                f"{path} ends in {path.suffix or 'nothing'!r}: expected one of {_KNOWN}. {conversion(path)}"
+            )
         return {text_of(Path(path.name)): path}, path.parent
     if not path.is_dir():
         raise no_input(path)
     every = list(without_other_signals(path, files_below(path, pattern)).values())
     known = [file for file in every if is_table(file.name, pattern is not None) or is_device_file(file.name)]
     below = {file.relative_to(path): file for file in known}
-    name_passed_over(path, (file for file in every if file not in set(known)), _KNOWN)
+    others = [file for file in every if file not in set(known)]
+    name_passed_over(path, others, _KNOWN)
     tables = (RECORDINGS, SEGMENTS)
     found = {text_of(name): file for name, file in below.items() if name.as_posix() not in tables}
-    refuse_none(path, found, pattern, _KNOWN)
+    refuse_none(path, found, pattern, _KNOWN, f" {conversion(others[0])}" if others else "")
     return found, path
 
 

@@ -118,6 +118,18 @@ def test_an_archive_of_several_tables_or_none_is_named(tmp_path):
         found.open()
 
 
+@pytest.mark.parametrize(
+    ("name", "way"), [("P01.npy", r"DataFrame\(samples, .*\.to_parquet\('P01\.parquet'\)"), ("a.mat", "a .csv file")]
+)
+@pytest.mark.parametrize("whole_folder", [True, False])
+def test_a_file_of_another_kind_is_refused_with_a_way_to_convert_it(tmp_path, name, way, whole_folder):
+    (tmp_path / name).write_bytes(b"\x93NUMPY")
+    with pytest.raises(DataError, match=rf"\.gt3x.*{way}"):
+        find_inputs(tmp_path if whole_folder else tmp_path / name, LAYOUT)
+    with pytest.raises(DataError, match=rf"no recordings.*{way}"):
+        RecordingFolder(tmp_path)
+
+
 @pytest.mark.parametrize("suffix", [".txt", ".tsv", ".TXT", ".dat.gz"])
 def test_a_text_file_is_a_table_when_it_is_chosen(tmp_path, suffix):
     text = TEXT.replace(",", "\t").encode()

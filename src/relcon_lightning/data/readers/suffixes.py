@@ -85,6 +85,16 @@ def files_below(root: Path, pattern: str | None = None) -> dict[str, Path]:
         raise ConfigError(f"data.source.files={pattern}: {error}.") from error
 
 
+def conversion(path: PurePath) -> str:
+    """How to write the samples of a file of another kind as a table."""
+    if path.suffix.lower() in (".npy", ".npz"):
+        return (
+            "Write samples (n, 3) in g as a table with pandas.DataFrame(samples, columns=['x', 'y', 'z'])"
+            f".to_parquet('{path.stem}.parquet'), and give data.source.time_column=null data.source.sampling_rate=HZ."
+        )
+    return "Export it as a .csv file with the columns time, x, y and z."
+
+
 def refuse_none(root: Path, found: Collection[str], pattern: str | None, known: str, hint: str = "") -> None:
     """Refuse a folder without recordings.
 

@@ -15,6 +15,7 @@ from relcon_lightning.data.readers.paths import participant_in
 from relcon_lightning.data.readers.stretches import gap_free, part_ids
 from relcon_lightning.data.readers.suffixes import (
     TABLE_SUFFIXES,
+    conversion,
     files_below,
     is_device_file,
     is_table,
@@ -144,8 +145,10 @@ def _recordings_in(root: Path, pattern: str | None) -> dict[str, Path]:
     files = without_other_signals(root, files_below(root, pattern))
     tables = {name: path for name, path in files.items() if is_table(name, pattern is not None)}
     found = {name: path for name, path in tables.items() if name not in (RECORDINGS, SEGMENTS)}
-    name_passed_over(root, (path for name, path in files.items() if name not in tables), ", ".join(TABLE_SUFFIXES))
-    hint = " Device files are read with data=device." if any(map(is_device_file, files)) else ""
+    others = [path for name, path in files.items() if name not in tables]
+    name_passed_over(root, others, ", ".join(TABLE_SUFFIXES))
+    hint = f" {conversion(others[0])}" if others else ""
+    hint = " Device files are read with data=device." if any(map(is_device_file, files)) else hint
     refuse_none(root, found, pattern, ", ".join(TABLE_SUFFIXES), hint)
     refuse_twice(root, found)
     stems: dict[str, str] = {}
