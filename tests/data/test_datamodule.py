@@ -41,6 +41,8 @@ def take(loader, n):
         ({"split_seed": None}, "data.split_seed=None"),
         ({"window_s": float("nan")}, "data.window_s=nan: expected a finite number above 0"),
         ({"sampling_rate": 0}, "data.sampling_rate=0"),
+        ({"window_s": 0.014}, "data.window_s=0.014 makes 1 sample at 100 Hz; expected two or more"),
+        ({"window_s": 0.001}, "data.window_s=0.001 makes 0 samples at 100 Hz; expected two or more"),
     ],
 )
 def test_a_number_that_cannot_be_is_refused_at_once(options, message):

@@ -189,7 +189,7 @@ def test_a_window_of_one_sample_is_refused():
     assert is_encoder(made())
     assert (net.dim, net.shortest) == (6, 2)
     for of in (net, net.features):
-        with pytest.raises(ConfigError, match="Windows of 1 samples: this encoder needs 2 samples or more"):
+        with pytest.raises(ConfigError, match="Windows of 1 sample: this encoder needs 2 samples or more"):
             of(windows(2, 1))
         assert of(windows(2, 2)).isfinite().all()
 

@@ -18,6 +18,7 @@ from relcon_lightning.data.splits import Split, ratio_split
 from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.data.store.verify import Verify
 from relcon_lightning.errors import ConfigError, DataError, positive, whole
+from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +131,11 @@ class CandidateDataModule(L.LightningDataModule):
             )
         self.sampling_rate = positive("data.sampling_rate", sampling_rate)
         self.window = round(positive("data.window_s", window_s) * sampling_rate)
+        if self.window < 2:  # one sample shows no movement
+            raise ConfigError(
+                f"data.window_s={window_s} makes {counted(self.window, 'sample')} at {sampling_rate:g} Hz; expected "
+                "two or more."
+            )
         self.within = None if within_s is None else round(positive("data.within_s", within_s) * sampling_rate)
         self.path, self.verify, self.cache_gb = store, verify, cache_gb
         self.ratios, self._given_split, self.stratify, self.weights = ratios, split, stratify, weights

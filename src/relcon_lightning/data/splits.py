@@ -44,7 +44,10 @@ class Split:
                     f"Participants {sorted(shared)} are in both {first} and {second}; each may be in one part only."
                 )
         if not self.train or not self.test:
-            raise DataError(f"A split needs participants for training and for the test; this one has {self.sizes()}.")
+            raise DataError(
+                f"A split needs participants for training and for the test; this one has {self.sizes()}. Change "
+                "data.ratios, or task.folds of an evaluation."
+            )
 
     def sizes(self) -> dict[str, int]:
         """Number of participants in each part."""

@@ -7,6 +7,7 @@ from typing import Protocol, Self, TypeGuard
 from torch import Tensor, nn
 
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.wording import counted
 
 
 class Encoder(Protocol):
@@ -98,7 +99,9 @@ def check_length(x: Tensor, shortest: int) -> None:
         ConfigError: The windows are too short.
     """
     if x.shape[-1] < shortest:
-        raise ConfigError(f"Windows of {x.shape[-1]} samples: this encoder needs {shortest} samples or more.")
+        raise ConfigError(
+            f"Windows of {counted(x.shape[-1], 'sample')}: this encoder needs {shortest} samples or more."
+        )
 
 
 def _missing(net: object, names: tuple[str, ...]) -> list[str]:
