@@ -10,7 +10,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from relcon_lightning.cli.app import config_folder
-from relcon_lightning.cli.evaluate import _training
+from relcon_lightning.cli.evaluate import _name_other_data, _training
 from relcon_lightning.cli.systems import check_rates, classifiers
 from relcon_lightning.data.resample import resample_windows
 from relcon_lightning.downstream import systems
@@ -114,3 +114,22 @@ def test_an_encoder_of_another_rate_is_not_fine_tuned(tmp_path):
         config = compose("eval", ["run_dir=here", "checkpoint=x", "data.sampling_rate=100", "probe=finetune"])
     with pytest.raises(ConfigError, match="trained at 50 Hz, but the windows have 100 Hz"):
         check_rates(config, runs)
+
+
+@pytest.mark.parametrize(
+    ("task", "found", "told"),
+    [
+        ("wisdm", "watch", "'Daily activity classification' describes wisdm, but the store holds watch"),
+        ("workout_simulated", "watch", "describes simulated, but the store holds watch"),
+        ("mobilised", "simulated", "describes mobilised, but the store holds simulated"),
+        ("pamap2_ankle", "pamap2", None),
+        ("watch", "watch", None),
+        ("folder", "watch", None),
+        ("device", "walks", None),
+    ],
+)
+def test_a_task_of_another_data_set_is_named(task, found, told, caplog):
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose("eval", ["run_dir=here", "checkpoint=x", f"task={task}"])
+    _name_other_data(config, found)
+    assert [told in message for message in caplog.messages] == ([] if told is None else [True])

@@ -29,6 +29,7 @@ def finished(tmp_path):
 def test_the_same_evaluation_comes_again_wherever_its_logs_go(finished):
     refuse_to_replace(finished, {**SETTINGS, "logger": {}, "folder": "./here", "overwrite": True})
     refuse_to_replace(finished, SETTINGS)
+    refuse_to_replace(finished, {**SETTINGS, "task": {"dataset": "walks", **SETTINGS["task"]}})
 
 
 def test_settings_of_an_earlier_version_that_spelt_a_key_otherwise_are_the_same(tmp_path):

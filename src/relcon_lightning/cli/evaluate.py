@@ -75,6 +75,7 @@ def _cohort(config: DictConfig) -> Iterator[CohortStore]:
 
 def _report(config: DictConfig, trained: Sequence[MethodRuns], store: CohortStore) -> None:
     checkpoints = [checkpoint for one in trained for checkpoint in one.checkpoints]
+    _name_other_data(config, store.info.name)
     protocol = _protocol(config)
     allowed = protocol.participants(store, [people for one in checkpoints for people in one.participants])
     task = _regression if config.task.get("targets") else _classification
@@ -104,6 +105,19 @@ def _report(config: DictConfig, trained: Sequence[MethodRuns], store: CohortStor
     page = write_report(result, title, facts, folder, _pictures(trained))
     _log(config, result, folder)
     log.info("Report: %s and %s", page, page.with_suffix(".md"))
+
+
+def _name_other_data(config: DictConfig, found: str) -> None:
+    """Warn if the task describes another data set than the store has."""
+    described = config.task.get("dataset")
+    if described not in (None, found):
+        log.warning(
+            "The task %r describes %s, but the store holds %s: the report has a title, and perhaps classes and folds, "
+            "that do not fit. Choose its own task=, or task=folder for any labels.",
+            _title(config),
+            described,
+            found,
+        )
 
 
 def _title(config: DictConfig) -> str:

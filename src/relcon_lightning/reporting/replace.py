@@ -11,6 +11,7 @@ from relcon_lightning.errors import ConfigError
 from relcon_lightning.runs.record import flat
 
 FILE = "settings.json"
+_DESCRIPTIVE = "task.dataset"  # does not change a result
 _RESULTS = "scores.parquet"
 _NOT_COMPARED = {"logger", "paths", "folder", "run_dir", "overwrite", "job_type", "model"}
 _SHOWN = 3  # maximum number of differences in the message
@@ -64,5 +65,6 @@ def make_room(folder: str | Path, settings: Mapping[str, Any]) -> None:
 def _compared(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that determine the result, by dotted key, as they are after a round trip through the file."""
     kept = flat({name: value for name, value in settings.items() if name not in _NOT_COMPARED})
+    kept.pop(_DESCRIPTIVE, None)
     compared: dict[str, Any] = json.loads(json.dumps(kept))
     return compared
