@@ -94,3 +94,22 @@ def test_lengths_without_a_sample_are_refused(protocol, message):
 def test_a_store_of_another_position_is_refused(store):
     with pytest.raises(ConfigError, match="is for the ankle"):
         Protocol(1.0, position="ankle").participants(store)
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        (["p1", "p11"], DataError, r"task\.participants names p11, who is not in .* \(did you mean 'p1'\?\)"),
+        ([], ConfigError, r"task\.participants=\[\]: name one participant or more"),
+    ],
+)
+def test_participants_who_are_not_in_the_store_are_named(store, asked, error, message):
+    with pytest.raises(error, match=message):
+        Protocol(1.0, asked=asked).participants(store)
+
+
+def test_a_window_longer_than_any_recording_is_refused_as_too_long(store):
+    window, stride = Protocol(1e30, 1e30).lengths(50.0)
+    with pytest.raises(DataError, match=r"No labelled segment of .* is as long as a window"):
+        labelled_windows(store, window, 50)
+    assert len(labelled_windows(store, 50, stride)) == len(store.segments)

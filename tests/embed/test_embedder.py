@@ -100,6 +100,11 @@ def test_a_setting_that_cannot_work_is_named(options):
         Embedder(small_resnet_1d(), 100.0, 2.56, **options)
 
 
+def test_a_stride_longer_than_the_recording_gives_its_first_window():
+    starts, _ = embed_recording(made()[1], walk(20, 100), 100.0, stride_s=1e30)
+    assert starts.tolist() == [0]
+
+
 def test_a_stride_below_a_sample_and_a_bare_encoder_are_refused():
     encoder, embedder = made()
     for stride in (0.001, 0.005, 0.0, -1.0, float("nan")):

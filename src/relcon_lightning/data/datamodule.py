@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from relcon_lightning.batch import CandidateBatch
+from relcon_lightning.data.recording import samples_in
 from relcon_lightning.data.sampling import CandidateSampler
 from relcon_lightning.data.splits import Split, ratio_split
 from relcon_lightning.data.store.cohort import CohortStore
@@ -130,13 +131,13 @@ class CandidateDataModule(L.LightningDataModule):
                 "each participant of a batch needs one window or more."
             )
         self.sampling_rate = positive("data.sampling_rate", sampling_rate)
-        self.window = round(positive("data.window_s", window_s) * sampling_rate)
+        self.window = samples_in(positive("data.window_s", window_s), sampling_rate)
         if self.window < 2:  # one sample shows no movement
             raise ConfigError(
                 f"data.window_s={window_s} makes {counted(self.window, 'sample')} at {sampling_rate:g} Hz; expected "
                 "two or more."
             )
-        self.within = None if within_s is None else round(positive("data.within_s", within_s) * sampling_rate)
+        self.within = None if within_s is None else samples_in(positive("data.within_s", within_s), sampling_rate)
         self.path, self.verify, self.cache_gb = store, verify, cache_gb
         self.ratios, self._given_split, self.stratify, self.weights = ratios, split, stratify, weights
 

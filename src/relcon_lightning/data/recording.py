@@ -15,6 +15,14 @@ RECORDING_COLUMNS = {"recording_id", "participant_id", "n_samples", "start_time"
 SEGMENT_COLUMNS = {"recording_id", "start_s", "end_s", "label"}
 
 
+_LONGEST = 2**40  # samples: longer than any recording, and within the integers of NumPy
+
+
+def samples_in(seconds: float, sampling_rate: float) -> int:
+    """Number of samples in a time, at most about 10^12."""
+    return round(min(seconds * sampling_rate, _LONGEST))
+
+
 @dataclass(frozen=True)
 class Segment:
     """A part of a recording with a label, numeric targets, or both.

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relcon_lightning.data.pseudonyms import unseen_participants
+from relcon_lightning.data.recording import samples_in
 from relcon_lightning.data.splits import Split, leave_one_out, refuse_leakage
 from relcon_lightning.data.store.cohort import CohortStore
 from relcon_lightning.downstream.evaluate import Divisions
-from relcon_lightning.errors import ConfigError, DataError, positive
+from relcon_lightning.errors import ConfigError, DataError, nearest, positive
 from relcon_lightning.wording import counted
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class Protocol:
             )
         stride_s = self.window_s if self.stride_s is None else positive("stride_s", self.stride_s)
         seconds = {"window_s": positive("window_s", self.window_s), "stride_s": stride_s * (1 - self.overlap)}
-        samples = {name: round(value * sampling_rate) for name, value in seconds.items()}
+        samples = {name: samples_in(value, sampling_rate) for name, value in seconds.items()}
         for name, count in samples.items():
             if count < 1:
                 raise ConfigError(f"{name} makes {count} samples at {sampling_rate:g} Hz; expected one or more.")
@@ -93,11 +94,17 @@ class Protocol:
                 f"This task is for the {self.position}, but {store.path} was recorded on the {store.info.position}: "
                 f"prepare and evaluate it with data.source.position={self.position}."
             )
+        everybody = store.participants["participant_id"].tolist()
         if self.asked is not None:
+            if not self.asked:
+                raise ConfigError("task.participants=[]: name one participant or more, or set it to null for all.")
+            for name in sorted(set(self.asked) - set(everybody)):
+                raise DataError(
+                    f"task.participants names {name}, who is not in {store.path}{nearest(name, everybody)}."
+                )
             for one in trained_on:
                 refuse_leakage(self.asked, **one)
             return list(self.asked)
-        everybody = store.participants["participant_id"].tolist()
         unseen = everybody
         for one in trained_on:
             unseen = unseen_participants(unseen, **one)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from relcon_lightning.data.recording import samples_in
 from relcon_lightning.data.resample import check_unit
 from relcon_lightning.data.stream import Block, Piece, WindowCutter, blocks_of, pieces_of
 from relcon_lightning.embed.windows import embed_windows
@@ -112,7 +113,7 @@ class Embedder:
             raise ConfigError(
                 f"stride_s={stride_s}: expected {1 / self.sampling_rate:g} s (one sample of the encoder) or more."
             )
-        return round(stride_s * self.sampling_rate)
+        return samples_in(stride_s, self.sampling_rate)
 
     def embed(
         self, blocks: Iterable[Block], rate: float, stride_s: float | None = None, max_gap_s: float = MAX_GAP_S
