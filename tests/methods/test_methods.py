@@ -101,6 +101,11 @@ def test_the_frozen_distance_ranks_without_dropout_gradient_or_update():
     assert optimised == {id(p) for p in method.encoder.parameters()}
 
 
+def test_a_learning_rate_of_0_is_refused():
+    with pytest.raises(ConfigError, match=r"model\.learning_rate=0: no weight would change"):
+        RelCon(encoder(), distance(), optimizer=partial(torch.optim.Adam, lr=0)).configure_optimizers()
+
+
 def test_within_user_off_replaces_the_candidates_by_an_augmented_anchor():
     torch.manual_seed(0)
     method = RelCon(encoder(), distance(), within_user=False, augmentation=Negate()).eval()

@@ -66,11 +66,17 @@ class Method(L.LightningModule, ABC):
         return self._step(batch, batch_idx, "val")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Create the optimizer of the trainable parameters and, if set, its schedule."""
+        """Create the optimizer of the trainable parameters and, if set, its schedule.
+
+        Raises:
+            ConfigError: The optimizer refuses an argument, or the learning rate is 0.
+        """
         try:
             optimizer = self._optimizer(p for p in self.parameters() if p.requires_grad)
         except (ValueError, TypeError) as error:  # such as a learning rate below 0, or an argument it does not have
             raise ConfigError(f"model.method.optimizer: {error}.") from error
+        if not any(group.get("lr", 1) for group in optimizer.param_groups):
+            raise ConfigError("model.learning_rate=0: no weight would change. Give a number above 0.")
         if self._scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._scheduler(optimizer), "interval": "step"}}
