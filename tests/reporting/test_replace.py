@@ -70,3 +70,10 @@ def test_a_folder_without_results_is_free_and_pictures_of_the_last_one_go(finish
     assert not list(finished.glob("*.png"))
     (finished / "scores.parquet").unlink()
     refuse_to_replace(finished, {**SETTINGS, "checkpoint": "runs/b"})
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_report_does_not_take_the_place_of_a_run(tmp_path, overwrite):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(ConfigError, match=r"contains a run of relcon-pretrain: choose another folder="):
+        refuse_to_replace(tmp_path, SETTINGS, overwrite)

@@ -1,4 +1,4 @@
-"""Refuse to replace the results of a different evaluation in the same folder."""
+"""Refuse to replace the results of a different evaluation, or the pictures of a run, in the same folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relcon_lightning.errors import ConfigError
+from relcon_lightning.runs.checkpoint_paths import LAST
 from relcon_lightning.runs.record import flat
 
 FILE = "settings.json"
@@ -18,7 +19,7 @@ _SHOWN = 3  # maximum number of differences in the message
 
 
 def refuse_to_replace(folder: str | Path, settings: Mapping[str, Any], overwrite: bool = False) -> None:
-    """Check, before any work, that the folder does not contain a different evaluation.
+    """Check, before any work, that the folder does not contain a different evaluation or a run of relcon-pretrain.
 
     Args:
         folder: Folder of the report.
@@ -26,9 +27,11 @@ def refuse_to_replace(folder: str | Path, settings: Mapping[str, Any], overwrite
         overwrite: Allow replacing a different evaluation.
 
     Raises:
-        ConfigError: The folder contains a different evaluation. The message names the differences.
+        ConfigError: The folder contains a different evaluation, and the message names the differences; or a run.
     """
     folder = Path(folder)
+    if (folder / LAST).parent.exists():  # its pictures would be removed, even with overwrite=true
+        raise ConfigError(f"{folder} contains a run of relcon-pretrain: choose another folder=... for the report.")
     if overwrite or not (folder / _RESULTS).exists():
         return
     before = _settings_in(folder / FILE)
