@@ -301,6 +301,17 @@ def test_the_formats_in_the_message_are_those_of_the_file(tmp_path, form, offset
     assert len(starts) == 2
 
 
+@pytest.mark.parametrize("half", ["a. m.", "a.\u00a0m.", "a.\u202fm.", "a.m.", "A.M."])
+def test_halves_of_the_day_with_dots_and_spaces_are_read_as_spreadsheets_write_them(tmp_path, half):
+    for form in ("%Y/%m/%d %I:%M:%S.%L %p", "%d/%m/%Y\u00a0%I:%M:%S.%L\u00a0%p"):
+        text = lines("time;x;y;z", rows([stamp.replace("AM", half) for stamp in dates(form)], walk(), ";"))
+        if form[1] == "Y":
+            check(stream(tmp_path, text), START)
+        check(stream(tmp_path, text, time_format=form.replace("%L", "%f").replace("\u00a0", " ")), START)
+    with pytest.raises(DataError, match=r"do not say which number .*\"%d/%m/%Y %I:%M:%S\.%f %p\""):
+        stream(tmp_path, text.replace("\u00a0", " ")).scan()
+
+
 @pytest.mark.parametrize(("unit", "per_s"), [("ms", 1e3), ("us", 1e6), ("ns", 1e9)])
 def test_the_unit_of_numbers_that_are_no_unix_time_is_suggested(tmp_path, unit, per_s):
     text = lines("time,x,y,z", rows([f"{i * per_s / RATE:.0f}" for i in range(SAMPLES)], walk()))

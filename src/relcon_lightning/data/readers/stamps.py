@@ -33,7 +33,7 @@ _TIMES = ("%H:%M:%S.%f", "%H:%M", "%I:%M:%S.%f %p", "%I:%M %p")
 
 # A date in which either number can be the month, its time of day, and what follows it: an offset, or a zone in words.
 _EITHER_MONTH = re.compile(
-    r"\d{1,2}([/-])\d{1,2}[/-](\d+)(,? |T)\d{1,2}:\d\d(:\d\d)?(?:([.,:])\d+)?(\s*[AaPp][Mm])?"
+    r"\d{1,2}([/-])\d{1,2}[/-](\d+)(,? |T)\d{1,2}:\d\d(:\d\d)?(?:([.,:])\d+)?(\s*[AaPp]\.?\s?[Mm]\.?)?"
     r"(?:(\s*)(?:Z|[+-]\d\d:?\d\d))?((?:\s+(?:UTC|GMT))?(?:\s*\[?[A-Z][a-z]+/[\w/+-]+\]?)?)"
 )
 
@@ -48,6 +48,7 @@ _UNIT_IN_NAME = {
     "ns": r"(?:^|[^a-z])(?:ns|nanos\w*)(?![a-z])",
 }
 _OFFSET = r"\d(?:Z|[+-]\d\d:?\d\d)$"
+_DOTTED_HALF = (r"([AaPp])\.[\s\x{a0}\x{202f}]?[Mm]\.?", r"\1M")  # what %p does not match
 _TIDY = (
     (r"^\s+|\s+$", ""),
     (r"\s*\[[^\]]*\]$", ""),  # the name of a zone: +0100 [Europe/London]
@@ -55,7 +56,7 @@ _TIDY = (
     (r"(\d:\d\d:\d\d)[:,](\d+)", r"\1.\2"),  # 09:00:00:020 and 09:00:00,020
     (r"\s*(?:UTC|GMT)$", "Z"),
     (r"\s+([+-]\d\d:?\d\d)$", r"\1"),
-    (r"\s*([AaPp])\.?[Mm]\.?$", r" \1M"),
+    (r"[\s\x{a0}\x{202f}]*([AaPp])\.?[\s\x{a0}\x{202f}]?[Mm]\.?$", r" \1M"),  # a. m., with the spaces of a spreadsheet
     (r"(\d:\d\d:\d\d)((?: [AaPp]M)?(?:Z|[+-]\d\d:?\d\d)?)$", r"\1.0\2"),  # a whole second, without a fraction
     (r"^(\d{14})$", r"\1.0"),
     (r"^(\d{14})[.,]?(\d+)$", r"\1.\2"),
@@ -179,6 +180,8 @@ class Clock:
             found = np.abs(days) < _DAYS[1]
             return np.where(found, np.where(found, days, 0) * (_DAY_S * 1e9), _MISSING).round().astype(np.int64)
         text = _tidied(stamps) if self.tidy else pa.array(stamps, pa.string(), from_pandas=True)
+        if "%p" in self.form and not self.tidy:
+            text = compute.replace_substring_regex(text, *_DOTTED_HALF)
         words = text.to_numpy(zero_copy_only=False)
         if self.form == TIME_OF_DAY:
             return pd.to_timedelta(pd.Series(words), errors="coerce").to_numpy("timedelta64[ns]").astype(np.int64)
@@ -331,7 +334,7 @@ def _unclear(cell: str, where: str) -> str:
         )
     mark, year, gap, seconds, dot, half, offset, rest = match.groups()
     time = f"{'%I' if half else '%H'}:%M{':%S' if seconds else ''}{dot + '%f' if dot else ''}"
-    tail = f"{half[:-2] + '%p' if half else ''}{offset + '%z' if offset is not None else ''}{rest}"
+    tail = f"{' ' * half[0].isspace() + '%p' if half else ''}{offset + '%z' if offset is not None else ''}{rest}"
     year = "%Y" if len(year) == 4 else "%y"
     one, other = (f"{a}{mark}{b}{mark}{year}{gap}{time}{tail}" for a, b in (("%d", "%m"), ("%m", "%d")))
     return (
