@@ -1,4 +1,4 @@
-"""Draw ``docs/results.svg`` from the measured table of experiments/methods_wrist: ``python docs/results_figure.py``."""
+"""Draw ``docs/results.svg`` from the measured table of experiments/open_wrist: ``python docs/results_figure.py``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 DOCS = Path(__file__).parent
-PAGE = DOCS.parent / "experiments" / "methods_wrist" / "README.md"
-SYSTEMS = ("RelCon", "SimCLR", "AugPred", "REBAR", "random encoder", "hand-crafted + forest")
-_CELL = re.compile(r"(?P<mean>[\d.]+) ± [\d.]+ \[(?P<low>[\d.]+), (?P<high>[\d.]+)\]")
+PAGE = DOCS.parent / "experiments" / "open_wrist" / "README.md"
+OURS = ("open-wrist-small", "RelCon")
+SYSTEMS = (*OURS, "SimCLR", "REBAR", "AugPred", "random encoder", "hand-crafted + forest")
+_CELL = re.compile(r"(?P<mean>[\d.]+) \[(?P<low>[\d.]+), (?P<high>[\d.]+)\]")
 
 Scores = dict[str, dict[str, tuple[float, float, float]]]
 
@@ -31,19 +32,19 @@ def read_scores(text: str) -> Scores:
             found = _CELL.match(cell)
             assert found, f"{PAGE}: {cell}"
             mean, low, high = (float(found[key]) for key in ("mean", "low", "high"))
-            scores[name][system.strip("*")] = (mean, low, high)
+            scores[name][re.split(r"[(,]", system)[0].strip("* ")] = (mean, low, high)
     return scores
 
 
 def draw(scores: Scores, path: Path) -> None:
     """One panel per data set: a dot per system at its mean, with its 95 % interval over people."""
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "results", "font.size": 9})
-    figure = Figure(figsize=(10, 2.6), layout="constrained")
+    figure = Figure(figsize=(10, 2.8), layout="constrained")
     panels = figure.subplots(1, len(scores), sharey=True)
     for axes, (name, systems) in zip(panels, scores.items(), strict=True):
         for row, system in enumerate(SYSTEMS):
             mean, low, high = systems[system]
-            color = "#1f5fa8" if system == "RelCon" else "#7b8794"
+            color = "#1f5fa8" if system in OURS else "#7b8794"
             axes.errorbar(mean, row, xerr=[[mean - low], [high - mean]], fmt="o", color=color, capsize=3)
         where, *rest = name.split(", ")
         axes.set_title(f"{where}\n{', '.join(rest)}", fontsize=9)
