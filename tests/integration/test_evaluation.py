@@ -157,7 +157,7 @@ def test_gait_of_simulated_people_is_regressed_beside_all_baselines(folder):
         (["task=gait_simulated", "+task.targets.cadence=hz"], "no target 'cadence'"),
         (
             ["task=workout_simulated", "task.participants=[simulated-0000,nobody]"],
-            "task.participants names people without windows in",
+            "task.participants names nobody, who is not in",
         ),
     ],
 )
