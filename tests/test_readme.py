@@ -60,7 +60,8 @@ def compose_line(line: str) -> None:
         named = [word for word in words[1:] if "=" in word or re.fullmatch(r"((figure)?\d,?)+", word)]
         overrides = with_table(named)
     first = [
-        w if w.startswith(("pretrain=[", "evaluate=[")) else re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in overrides
+        w if w.startswith(("pretrain=[", "evaluate=[")) else re.sub(r"=(\[[^]]*\]|[^\[,]+),.*", r"=\1", w)
+        for w in overrides
     ]
     if "+search=optuna" in first:  # the search replaces what is between brackets by a value
         first = [w for w in first if not re.search(r"=(choice|range|interval|int|tag)\(", w)]
