@@ -48,7 +48,8 @@ _UNIT_IN_NAME = {
     "ns": r"(?:^|[^a-z])(?:ns|nanos\w*)(?![a-z])",
 }
 _OFFSET = r"\d(?:Z|[+-]\d\d:?\d\d)$"
-_DOTTED_HALF = (r"([AaPp])\.[\s\x{a0}\x{202f}]?[Mm]\.?", r"\1M")  # what %p does not match
+_BLANK = r"[\s\x{a0}\x{202f}]"  # including the unbreakable spaces of spreadsheets
+_DOTTED_HALF = (rf"([AaPp])\.{_BLANK}?[Mm]\.?", r"\1M")  # a. m., which %p does not match
 _TIDY = (
     (r"^\s+|\s+$", ""),
     (r"\s*\[[^\]]*\]$", ""),  # the name of a zone: +0100 [Europe/London]
@@ -56,7 +57,7 @@ _TIDY = (
     (r"(\d:\d\d:\d\d)[:,](\d+)", r"\1.\2"),  # 09:00:00:020 and 09:00:00,020
     (r"\s*(?:UTC|GMT)$", "Z"),
     (r"\s+([+-]\d\d:?\d\d)$", r"\1"),
-    (r"[\s\x{a0}\x{202f}]*([AaPp])\.?[\s\x{a0}\x{202f}]?[Mm]\.?$", r" \1M"),  # a. m., with the spaces of a spreadsheet
+    (rf"{_BLANK}*([AaPp])\.?{_BLANK}?[Mm]\.?$", r" \1M"),
     (r"(\d:\d\d:\d\d)((?: [AaPp]M)?(?:Z|[+-]\d\d:?\d\d)?)$", r"\1.0\2"),  # a whole second, without a fraction
     (r"^(\d{14})$", r"\1.0"),
     (r"^(\d{14})[.,]?(\d+)$", r"\1.\2"),
@@ -334,7 +335,8 @@ def _unclear(cell: str, where: str) -> str:
         )
     mark, year, gap, seconds, dot, half, offset, rest = match.groups()
     time = f"{'%I' if half else '%H'}:%M{':%S' if seconds else ''}{dot + '%f' if dot else ''}"
-    tail = f"{' ' * half[0].isspace() + '%p' if half else ''}{offset + '%z' if offset is not None else ''}{rest}"
+    half_form = "" if not half else " %p" if half[0].isspace() else "%p"
+    tail = f"{half_form}{offset + '%z' if offset is not None else ''}{rest}"
     year = "%Y" if len(year) == 4 else "%y"
     one, other = (f"{a}{mark}{b}{mark}{year}{gap}{time}{tail}" for a, b in (("%d", "%m"), ("%m", "%d")))
     return (

@@ -68,9 +68,8 @@ class FiniteGuard(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Check the loss on validation people, before the monitors measure the network at the end of the epoch."""
-        loss = outputs if isinstance(outputs, Tensor) else torch.zeros(())
-        if not torch.isfinite(loss):
-            raise TrainingError(f"The validation loss is {loss.item()} after {trainer.global_step} steps. {_ADVICE}")
+        if isinstance(outputs, Tensor) and not torch.isfinite(outputs):
+            raise TrainingError(f"The validation loss is {outputs.item()} after {trainer.global_step} steps. {_ADVICE}")
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Refuse to save weights that are not finite."""
