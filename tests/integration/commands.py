@@ -20,13 +20,14 @@ from wandb.proto import wandb_internal_pb2
 
 from relcon_lightning import cli
 
-TINY = [
+FEW_STEPS = [
     "trainer.max_steps=2",
     "trainer.val_check_interval=2",
     "trainer.log_every_n_steps=1",
     "data.batch_size=8",
     "callbacks.retrieval.windows=16",
 ]
+TINY = [*FEW_STEPS, "compile=false", "callbacks.pictures=null"]
 _STREAMS = ("stderr", "stdout")
 _ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -98,7 +99,8 @@ def _be(folder: Path, command: str, arguments: tuple[str, ...], variables: dict[
 def warm() -> Any:
     """A context that forks processes from one that has imported everything that commands need."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"relcon_lightning.cli.{path.stem}" for path in Path(cli.__path__[0]).glob("*.py")])
+    commands = [f"relcon_lightning.cli.{path.stem}" for path in Path(cli.__path__[0]).glob("*.py")]
+    context.set_forkserver_preload([*commands, "wandb.sdk.launch.inputs.internal"])  # each W&B run imports the last
     with pytest.MonkeyPatch.context() as patch:
         for name, value in _ENVIRONMENT.items():
             patch.setenv(name, value)

@@ -6,7 +6,7 @@ import pytest
 
 from relcon_lightning.data import CohortStore
 from tests.conftest import INFO, recordings
-from tests.integration.commands import TINY, fork
+from tests.integration.commands import FEW_STEPS, TINY, fork
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("trained")
     CohortStore.write(path / "data" / "watch", recordings({f"p{i}": [2000] * 4 for i in range(10)}), INFO)
     fork(path, "relcon-pretrain", "model=distance", *TINY)
-    fork(path, "relcon-pretrain", "model.distance_checkpoint=runs/watch/distance/seed0", *TINY)
+    fork(path, "relcon-pretrain", "model.distance_checkpoint=runs/watch/distance/seed0", "compile=false", *FEW_STEPS)
     return path
 
 

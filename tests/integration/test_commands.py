@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.integration.commands import TINY, fork, run, wandb_records
+from tests.integration.commands import FEW_STEPS, TINY, fork, run, wandb_records
 
 README_PYTHON = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.S)
 
@@ -47,7 +47,7 @@ def test_what_an_offline_wandb_run_wrote_can_be_read_back(folder):
 
 
 def test_the_paths_of_the_checkpoints_and_the_logs_are_the_last_lines(folder):
-    output = run(folder, "relcon-pretrain", "model=distance", "name=again", *TINY)
+    output = run(folder, "relcon-pretrain", "model=distance", "name=again", *FEW_STEPS)
     lines = [line for line in output.splitlines() if line.strip()]
     assert "runs/watch/distance/again/checkpoints/last.ckpt, step 2" in lines[-3]
     chosen = torch.load(folder / "runs/watch/distance/again/checkpoints/best.ckpt", weights_only=True)
@@ -72,7 +72,7 @@ def test_overwriting_a_run_replaces_its_checkpoint(folder):
     checkpoints = folder / "runs" / "watch" / "distance" / "twice" / "checkpoints"
     weights = []
     for seed in (0, 1):
-        output = run(folder, "relcon-pretrain", *arguments, f"seed={seed}", "overwrite=true")
+        output = fork(folder, "relcon-pretrain", *arguments, f"seed={seed}", "overwrite=true")
         assert output.startswith("INFO distance on watch: 58,617 parameters to train.")  # no library says a word
         assert "v_num" not in output
         assert {p.name for p in checkpoints.iterdir()} == {"2.ckpt", "last.ckpt", "best.ckpt"}
@@ -84,7 +84,7 @@ def test_overwriting_a_run_replaces_its_checkpoint(folder):
 
 @pytest.mark.parametrize("method", ["distance", "relcon"])
 def test_training_in_bfloat16(folder, method):
-    run(
+    fork(
         folder,
         "relcon-pretrain",
         f"model={method}",
@@ -92,11 +92,13 @@ def test_training_in_bfloat16(folder, method):
         "trainer.precision=bf16-mixed",
         "name=bf16",
         *TINY,
+        "data.batch_size=4",
+        "data.val_batches=1",
     )
 
 
 def test_a_sweep_gives_each_job_a_folder_and_goes_on_when_one_fails(folder):
-    output = run(
+    output = fork(
         folder,
         "relcon-pretrain",
         "-m",
@@ -177,7 +179,7 @@ def test_the_readme_embeds_in_python(tmp_path):
 
 def test_help_shows_examples_and_choices():
     for command in ("relcon-prepare", "relcon-pretrain", "relcon-eval"):
-        output = run(Path.cwd(), command, "--help")
+        output = fork(Path.cwd(), command, "--help")
         assert command in output
         assert re.search(r"\n  data +capture24, .*watch", output, re.S)
 
@@ -192,7 +194,7 @@ def test_an_error_of_a_library_ends_its_job_alone_and_an_unknown_objective_is_na
 
 
 def test_a_setting_that_the_method_does_not_read_is_refused_before_any_work(tmp_path):
-    said = run(tmp_path, "relcon-pretrain", "model=simclr", "augmentation.n=1", code=2)
+    said = fork(tmp_path, "relcon-pretrain", "model=simclr", "augmentation.n=1", code=2)
     assert "augmentation.n has no effect with model=simclr: leave it out or add pair=random" in said
     assert not (tmp_path / "runs" / "watch" / "simclr" / "seed0" / "split.json").exists()
 

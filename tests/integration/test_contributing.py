@@ -14,7 +14,7 @@ from tests.integration.commands import TINY, run
 from tests.integration.test_docs import python
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"relcon-pretrain": [*TINY, "compile=false"], "relcon-eval": ["seeds=[0]"]}
+SMALL = {"relcon-pretrain": TINY, "relcon-eval": ["seeds=[0]"]}
 FILE = re.compile(r"# (\S+\.(?:py|yaml))\n")
 
 

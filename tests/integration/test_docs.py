@@ -43,7 +43,7 @@ def commands(page: str) -> Iterator[tuple[str, str]]:
 
 
 def small(command: str) -> list[str]:
-    return {"relcon-pretrain": [*TINY, "compile=false"], "relcon-eval": ["seeds=[0]"]}.get(command, [])
+    return {"relcon-pretrain": TINY, "relcon-eval": ["seeds=[0]"]}.get(command, [])
 
 
 def follow(page: str, folder: Path) -> None:

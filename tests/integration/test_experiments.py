@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.commands import SIMULATED, TINY, fork
 
-SMALL = ["data=simulated", "encoder=small", "seed=0", "compile=false", "data.val_batches=1", *TINY]
+SMALL = ["data=simulated", "encoder=small", "seed=0", "data.val_batches=1", *TINY]
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 

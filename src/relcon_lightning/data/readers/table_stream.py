@@ -14,7 +14,8 @@ from relcon_lightning.data.once import Once
 from relcon_lightning.data.readers import raw_files
 from relcon_lightning.data.readers.arrivals import Bursts, InOrder, Spread
 from relcon_lightning.data.readers.missing import FILL_VALUES, missing_rows, name_missing
-from relcon_lightning.data.readers.stamps import Clock, Stopwatch
+from relcon_lightning.data.readers.stamps import Clock
+from relcon_lightning.data.readers.stopwatch import Stopwatch
 from relcon_lightning.data.readers.stretches import gap_free
 from relcon_lightning.data.readers.suffixes import is_packed, text_of
 from relcon_lightning.data.readers.table_formats import recognised
