@@ -14,7 +14,7 @@ import pytest
 
 from relcon_lightning.data import CohortStore
 from tests.conftest import INFO, recordings
-from tests.integration.commands import TINY, run
+from tests.integration.commands import TINY, fork, run
 
 pytest.importorskip("obstore", reason="the extra object-store is not installed")
 pytest.importorskip("moto", reason="no S3 server to test against: moto[server] is not installed")
@@ -110,7 +110,7 @@ def test_two_ranks_train_from_a_bucket_as_from_a_folder_though_requests_fail(buc
 def test_what_is_missing_ends_the_command_with_one_line(bucket):
     folder, variables = bucket
     elsewhere = [*DDP[:3], "trainer=cpu", "logger=csv", *TINY, "name=missing"]
-    output = run(
+    output = fork(
         folder,
         "relcon-pretrain",
         *elsewhere,
@@ -119,7 +119,7 @@ def test_what_is_missing_ends_the_command_with_one_line(bucket):
         code=2,
     )
     assert "no cohort store at s3://cohorts/studies/other" in " ".join(output.split())
-    output = run(
+    output = fork(
         folder,
         "relcon-pretrain",
         *elsewhere,

@@ -114,7 +114,8 @@ def stamp_rate(times: np.ndarray) -> float:
     """
     steps = np.diff(np.unique(times[np.isfinite(times)]))
     if not len(steps):
-        raise DataError(f"A sampling rate needs two different time stamps; all {len(times)} stamps are equal.")
+        found = f"all {len(times)} are equal" if len(times) > 1 else "there is only one"
+        raise DataError(f"A sampling rate needs two different time stamps; {found}.")
     usual = float(np.median(steps))
     near = steps[steps < GAP_STEPS * usual]
     rate = float(np.maximum((near / usual).round(), 1).sum() / near.sum())

@@ -119,6 +119,26 @@ def test_an_archive_of_several_tables_or_none_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("P01.csv", gzip.compress(TEXT.encode()), r"P01\.csv is a \.gz file, .* rename it to P01\.csv\.gz"),
+        ("P01.csv", lzma.compress(TEXT.encode()), r"P01\.csv is a \.xz file, .* rename it to P01\.csv\.xz"),
+        ("P01.csv", b"PK\x03\x04...", r"P01\.csv is a \.zip file, .* rename it to P01\.csv\.zip"),
+        ("P01.csv", b"PAR1...", r"P01\.csv is a \.parquet file, .* rename it to P01\.parquet"),
+        ("P01.csv.gz", TEXT.encode(), r"P01\.csv\.gz is not compressed, .* rename it to P01\.csv\."),
+        ("P01.csv.zst", TEXT.encode(), r"P01\.csv\.zst is not compressed, .* rename it to P01\.csv\."),
+        ("P01.csv.gz", bz2.compress(TEXT.encode()), r"P01\.csv\.gz is a \.bz2 file, .* rename it to P01\.csv\.bz2"),
+        ("P01.csv.gz", gzip.compress(TEXT.encode())[:-20], r"P01\.csv\.gz is damaged or cut short"),
+    ],
+)
+def test_a_suffix_that_is_not_the_compression_of_the_file_is_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    [found] = find_inputs(tmp_path / name, LAYOUT)
+    with pytest.raises(DataError, match=message):
+        sum(len(block.signal) for block in found.open().blocks)
+
+
+@pytest.mark.parametrize(
     ("name", "way"), [("P01.npy", r"DataFrame\(samples, .*\.to_parquet\('P01\.parquet'\)"), ("a.mat", "a .csv file")]
 )
 @pytest.mark.parametrize("whole_folder", [True, False])

@@ -365,6 +365,8 @@ def test_a_format_that_is_not_that_of_the_file_is_named(tmp_path):
         stream(tmp_path, lines("time,x,y,z", rows(dates("%Y-%m-%d %H:%M:%S"), walk())), time_format="%d.%m.%Y").scan()
     with pytest.raises(DataError, match=r"'soon' are not recognised\. Give their format"):
         stream(tmp_path, lines("time,x,y,z", rows(["soon"] * SAMPLES, walk()))).scan()
+    with pytest.raises(DataError, match=r"'2024-02-30 10:00:00' is not a date: 2024-02-30 does not exist"):
+        stream(tmp_path, lines("time,x,y,z", rows(["2024-02-30 10:00:00"] * SAMPLES, walk()))).scan()
     with pytest.raises(DataError, match=r"is not a number, but data\.source\.time_unit=s"):
         stream(tmp_path, lines("time,x,y,z", rows(dates("%Y-%m-%d %H:%M:%S"), walk())), time_unit="s").scan()
 

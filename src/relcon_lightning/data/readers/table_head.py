@@ -13,13 +13,21 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from relcon_lightning.data.readers.suffixes import UNREADABLE, open_bytes, text_of
+from relcon_lightning.data.readers.suffixes import COMPRESSIONS, UNREADABLE, open_bytes, text_of, unpacked
 from relcon_lightning.errors import DataError
 
 _BYTES = 2**20  # number of examined bytes
 LINES = 1000  # number of examined lines
 _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_BEGINNINGS = {  # of files that are not text
+    ".gz": b"\x1f\x8b",
+    ".bz2": b"BZh",
+    ".xz": b"\xfd7zXZ\x00",
+    ".zst": b"\x28\xb5\x2f\xfd",
+    ".zip": b"PK\x03\x04",
+    ".parquet": b"PAR1",
+}
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _COMMA_NUMBER = re.compile(r"\s*[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?\s*")
 
@@ -53,7 +61,9 @@ class Head:
         except DataError:
             raise
         except NO_TABLE as error:
+            _refuse_misnamed(path, path.suffix.lower(), path.open("rb").read(8))
             raise DataError(f"{text_of(path)} is damaged or cut short ({error}).") from error
+        _refuse_misnamed(path, "", content)
         if not content.strip():
             raise DataError(f"{text_of(path)} is empty.")
         bom = next((mark for mark in _BOMS if content.startswith(mark)), b"")
@@ -169,6 +179,16 @@ def split(line: str, separator: str) -> list[str]:
 def is_number(cell: str, decimal: str = ".") -> bool:
     """True if a cell contains a number."""
     return (_NUMBER if decimal == "." else _COMMA_NUMBER).fullmatch(cell) is not None
+
+
+def _refuse_misnamed(path: Path, named: str, content: bytes) -> None:
+    """Refuse a file that is compressed otherwise than its suffix ``named`` says; ``""`` means not compressed."""
+    kind = next((suffix for suffix, beginning in _BEGINNINGS.items() if content.startswith(beginning)), "")
+    if kind != named and (kind or named in COMPRESSIONS):
+        name = unpacked(path.name)
+        name = f"{Path(name).stem}.parquet" if kind == ".parquet" else name + kind
+        found = f"a {kind} file" if kind else "not compressed"
+        raise DataError(f"{text_of(path)} is {found}, which its name does not say: rename it to {name}.")
 
 
 def _guess(content: bytes) -> str:
