@@ -209,3 +209,14 @@ def test_people_without_enough_windows_do_not_count(make_store, caplog):
     assert data.train_sampler.participants == ["a", "b"]
     assert len(take(data.train_dataloader(), 1)[0]["anchor"]) == 8
     assert "participants_per_batch=3 is lowered to 2" in caplog.text
+
+
+def test_a_second_setup_neither_opens_the_store_again_nor_repeats_warnings(toy_store, caplog):
+    data = module(toy_store, n_candidates=1, window_s=12.8, within_s=12.8)
+    store, sampler = data.store, data.train_sampler
+    assert "shorter than two windows" in caplog.text
+    caplog.clear()
+    data.setup("fit")
+    assert data.store is store
+    assert data.train_sampler is sampler
+    assert not caplog.text

@@ -140,15 +140,18 @@ class CandidateDataModule(L.LightningDataModule):
         self.within = None if within_s is None else samples_in(positive("data.within_s", within_s), sampling_rate)
         self.path, self.verify, self.cache_gb = store, verify, cache_gb
         self.ratios, self._given_split, self.stratify, self.weights = ratios, split, stratify, weights
+        self._ready = False
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the store, divide its participants and prepare the samplers.
+        """Open the store, divide its participants and prepare the samplers; later calls do nothing.
 
         Raises:
             ConfigError: The file of the split cannot be read.
             DataError: There is no store at the path, it has another rate, the split names people who are not in it, or
                 participants lack enough windows or weights.
         """
+        if self._ready:  # the trainer calls it again
+            return
         self.store = CohortStore.open(self.path, self.verify, self.cache_gb)
         self.store.check_rate(self.sampling_rate)
         ids = self.store.participants["participant_id"].tolist()
@@ -165,6 +168,7 @@ class CandidateDataModule(L.LightningDataModule):
         if held_out != per_batch:
             size = self._validation_size(held_out or 1, size, each)
         self.val_sampler = self._sampler(validation, self.seed + _VALIDATION_SEED, held_out, size)
+        self._ready = True
 
     def train_dataloader(self) -> DataLoader[CandidateBatch]:
         """Batches of the steps ``trainer.global_step`` to ``trainer.max_steps`` (one endless epoch to Lightning)."""
