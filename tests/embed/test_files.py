@@ -65,6 +65,13 @@ def test_no_error_of_a_recording_stops_the_others(tmp_path, caplog, error, said)
     assert pd.read_parquet(tmp_path / "e.parquet")["recording_id"].unique().tolist() == ["a", "c"]
 
 
+def test_the_reason_of_the_only_recording_is_said_once(tmp_path, caplog):
+    with pytest.raises(DataError) as raised:
+        embed_files(embedder(), [recording("a", KeyError("acceleration"))], tmp_path / "e.parquet")
+    assert str(raised.value) == "a: KeyError: 'acceleration'"
+    assert not caplog.text
+
+
 def test_what_lacks_recordings_is_completed(tmp_path):
     path = tmp_path / "e.parquet"
     with pytest.raises(DataError):

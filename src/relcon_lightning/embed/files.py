@@ -83,6 +83,8 @@ def embed_files(
             others.
     """
     how = _How(stride_s, max_gap_s, num_workers, on_bad_file)
+    if len(inputs) == 1:  # say the reason once, without a summary
+        how = replace(how, on_bad_file="stop")
     facts = {
         "encoder": embedder.fingerprint(),
         "sampling_rate": embedder.sampling_rate,
